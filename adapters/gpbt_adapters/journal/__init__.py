@@ -1,0 +1,12 @@
+"""The journal: what happens to a study is in a database before anyone acts on it.
+
+SQLite serves the processes of one machine, PostgreSQL those of many. Several processes may ask and tell one study: each
+appends its events behind those that it knows of, and one that was not the first reads what came before and tries again,
+so that no study ever forks. Opening a study goes on exactly where it stood.
+"""
+
+from gpbt_adapters.journal.lines import export_study, import_study
+from gpbt_adapters.journal.storage import Journal, JournalError
+from gpbt_adapters.journal.study import Study, open_study
+
+__all__ = ["Journal", "JournalError", "Study", "export_study", "import_study", "open_study"]

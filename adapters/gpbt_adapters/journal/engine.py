@@ -1,0 +1,149 @@
+"""How a database is reached: URLs, SQLite's settings, and the places where SQLite must not be.
+
+Only here is it known that there are two kinds of databases, apart from their clocks.
+"""
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from gpbt_core.errors import ConfigError
+
+__all__ = ["Durability", "connect", "file_system"]
+
+logger = logging.getLogger(__name__)
+
+Durability = Literal["full", "process"]
+
+WAIT = 60.0
+"""Seconds to wait for other writers of a SQLite file."""
+
+PAGES = 4000
+"""SQLite moves its log into the file every so many pages (16 MiB): three flushes, against one for each transaction."""
+
+NETWORK = (
+    frozenset({"9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs"})
+    | {"nfs4", "ocfs2", "orangefs", "panfs", "pvfs2", "smb2", "smb3", "smbfs"}
+    | {"fuse.ceph", "fuse.glusterfs", "fuse.sshfs"}
+)
+"""File systems whose locks or shared memory do not reach the other machines."""
+
+
+def connect(url: str | os.PathLike[str], durability: Durability) -> Engine:
+    """An engine for a database.
+
+    Args:
+        url: "sqlite:///path", or a path without more, or "postgresql://user@host/database".
+        durability: "full": what is committed survives a power cut; "process": only the death of processes.
+
+    Raises:
+        ConfigError: The URL is no such one, its driver is not installed, or a SQLite file would be on a network.
+    """
+    if durability not in ("full", "process"):
+        raise ConfigError(f'journal: wanted durability "full" or "process", got {durability!r}')
+    made = _parsed(url)
+    kind = made.get_backend_name()
+    try:
+        if kind == "sqlite":
+            return _sqlite(made, durability)
+        if kind == "postgresql":
+            return _postgresql(made, durability)
+    except ImportError as error:
+        raise ConfigError(
+            f"journal: {error.name} is missing, which {made!r} needs: pip install 'gpbt[postgres]'"
+        ) from error
+    raise ConfigError(f"journal: wanted a URL of sqlite or postgresql, got {made!r}")
+
+
+def file_system(path: Path, mounts: Iterable[str]) -> str:
+    """The type of the file system that holds a path; "" where it cannot be told.
+
+    Args:
+        path: Absolute and resolved; need not exist.
+        mounts: The lines of /proc/mounts.
+
+    >>> file_system(Path("/data/run.db"), ["disk / ext4 rw 0 0", r"host:/x /data nfs4 rw 0 0"])
+    'nfs4'
+    """
+    kind, depth = "", -1
+    for line in mounts:
+        fields = line.split()
+        place = Path(fields[1].replace("\\040", " "))  # so the kernel writes a blank
+        if path.is_relative_to(place) and len(place.parts) >= depth:  # of two mounts at a place the later one holds
+            kind, depth = fields[2], len(place.parts)
+    return kind
+
+
+def _parsed(url: str | os.PathLike[str]) -> URL:
+    text = os.fspath(url)
+    if "://" not in text:
+        return URL.create("sqlite", database=text)
+    try:
+        return make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise ConfigError(f"journal: wanted the URL of a database, or the path of a SQLite file: {error}") from error
+
+
+def _sqlite(url: URL, durability: Durability) -> Engine:
+    if url.database in (None, "", ":memory:") or str(url.database).startswith("file:"):
+        raise ConfigError(f"journal: wanted the path of a SQLite file, got {url!r}; without one, use Optimizer itself")
+    path = Path(str(url.database)).absolute()
+    _check_place(path)
+    made = create_engine(url.set(database=str(path)), connect_args={"timeout": WAIT})
+    synchronous = "FULL" if durability == "full" else "OFF"
+
+    @event.listens_for(made, "connect")
+    def _(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # transactions begin where `Journal` says so, and not by themselves
+        for setting in (
+            "journal_mode=WAL",
+            f"synchronous={synchronous}",
+            f"wal_autocheckpoint={PAGES}",
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {setting}").close()
+
+    return made
+
+
+def _check_place(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise ConfigError(f"journal: wanted a file in a directory that exists, got {str(path)!r}")
+    try:
+        mounts = Path("/proc/mounts").read_text("utf-8").splitlines()
+    except OSError:
+        return  # it cannot be told here
+    kind = file_system(path.resolve(), mounts)
+    if kind in NETWORK:
+        raise ConfigError(
+            f"journal: {str(path)!r} is on a network file system ({kind}), where SQLite's locks do not hold "
+            f"and studies are lost; use a local file, or PostgreSQL for many machines"
+        )
+    if kind.startswith("fuse") or kind == "virtiofs":
+        logger.warning(
+            "journal: %s is on %s; if that is a network, SQLite's locks do not hold there and studies may be lost",
+            path,
+            kind,
+        )
+
+
+def _postgresql(url: URL, durability: Durability) -> Engine:
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    try:
+        made = create_engine(url, pool_pre_ping=True)
+    except NoSuchModuleError as error:
+        raise ConfigError(f"journal: {error}") from error
+    if durability == "process":
+
+        @event.listens_for(made, "connect")
+        def _(connection: Any, _: object) -> None:
+            connection.execute("SET synchronous_commit = off")
+            connection.commit()
+
+    return made

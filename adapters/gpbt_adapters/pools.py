@@ -1,0 +1,168 @@
+"""Where segments run: an executor of whatever kind behind one face that can say how much it takes, and be replaced.
+
+A pool knows nothing of trials. What it hides is what `concurrent.futures` leaves open: how many workers there are,
+whether they share the driver's memory, how to stop one that hangs, and what to do once the executor is broken.
+"""
+
+import contextlib
+import inspect
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from typing import Any, TypeAlias
+
+from gpbt_core.errors import ConfigError, GpbtError
+
+__all__ = ["Executors", "Pool", "WorkersLostError"]
+
+Executors: TypeAlias = Executor | Callable[[], Executor] | None
+
+
+class WorkersLostError(GpbtError, RuntimeError):
+    """The workers are gone and cannot be replaced; the run can be taken up again with others."""
+
+
+class InlineExecutor(Executor):
+    """Runs each call at once, in the calling thread."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Returns a future that is done; an interrupt leaves this call instead."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - as of any executor, it comes with the future
+            future.set_exception(error)
+        return future
+
+
+class Pool:
+    """An executor, given, made by the caller's function, or made here.
+
+    Args:
+        executor: An executor, which the caller shuts down; a function that makes one, which this pool shuts down and
+            calls again where the workers died; or None.
+        workers: How many segments may run at once. Without an executor: the number of processes to start; None: none,
+            segments run in the calling thread. With one: None to ask the executor, and where it does not say, no limit.
+
+    Attributes:
+        capacity: How many segments may run at once; None: no limit is known.
+        local: Whether workers share the driver's memory.
+        inline: Whether a segment runs within `submit`.
+
+    Raises:
+        ConfigError: `workers` is below 1, or `executor` makes something else.
+    """
+
+    def __init__(self, executor: Executors, workers: int | None) -> None:
+        if workers is not None and workers < 1:
+            raise ConfigError(f"run: wanted workers of at least 1, got {workers!r}")
+        self._make: Callable[[], Executor] | None = None
+        self._probe: Future[int] | None = None
+        if isinstance(executor, Executor):
+            self._executor: Executor = executor
+        else:
+            self._make = executor or (InlineExecutor if workers is None else lambda: _processes(workers))
+            self._executor = self._made()
+        known = getattr(self._executor, "_max_workers", None)
+        self.inline = isinstance(self._executor, InlineExecutor)
+        self.local = self.inline or isinstance(self._executor, ThreadPoolExecutor)
+        self.capacity: int | None = 1 if self.inline else workers or (known if isinstance(known, int) else None)
+
+    @property
+    def replaceable(self) -> bool:
+        """Whether `replace` can be called."""
+        return self._make is not None and not self.local
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+        """Hands a call to the executor; one that is found broken is replaced first, where that can be.
+
+        Raises:
+            WorkersLostError: The executor is broken or shut down.
+        """
+        with _interrupts_held(wanted=self._make is not None and not self.inline):
+            try:
+                return self._executor.submit(function, *arguments)
+            except (BrokenExecutor, RuntimeError) as error:
+                self.replace(error)
+                return self._executor.submit(function, *arguments)
+
+    def replace(self, error: BaseException) -> None:
+        """Ends the workers, busy or not, and starts others.
+
+        Args:
+            error: What happened to the old ones.
+
+        Raises:
+            WorkersLostError: The executor is the caller's own, or no worker of it ever started.
+        """
+        if not self.replaceable:
+            raise WorkersLostError(
+                f"run: the executor {self._executor!r} takes no more work: {error}; pass workers=, or a function that "
+                f"makes an executor, to have it replaced; go on with the same optimizer and store"
+            ) from error
+        if self._probe is not None and self._probe.done() and self._probe.exception() is not None:
+            raise WorkersLostError(
+                "run: the worker processes die as they start; each imports the main program again: is what it runs "
+                "guarded by `if __name__ == '__main__':`?"
+            ) from error
+        _end(self._executor)
+        self._executor = self._made()
+
+    def close(self, *, now: bool) -> None:
+        """Shuts down an executor that was made here or for here; the caller's own is left to the caller.
+
+        Args:
+            now: Whether to end workers that are busy, rather than wait for them.
+        """
+        if self._make is None:
+            return
+        if now and not self.local:
+            _end(self._executor)
+        else:
+            self._executor.shutdown(wait=not now)
+
+    def _made(self) -> Executor:
+        assert self._make is not None
+        made = self._make()
+        if not isinstance(made, Executor):
+            raise ConfigError(f"run: wanted an executor, or a function that makes one, got one that makes {made!r}")
+        if isinstance(made, ProcessPoolExecutor):
+            with _interrupts_held(wanted=True), contextlib.suppress(BrokenExecutor):
+                self._probe = made.submit(os.getpid)
+        return made
+
+
+def _processes(workers: int) -> ProcessPoolExecutor:
+    """Fresh processes: forked ones would inherit threads and devices in a state that nobody knows."""
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+
+
+@contextlib.contextmanager
+def _interrupts_held(*, wanted: bool) -> Iterator[None]:
+    """Holds Ctrl-C back while processes are started, which inherit that, and so are deaf to it from their first moment.
+
+    It reaches all processes of a terminal; when to stop is the driver's to say, whose own comes through at the end.
+    """
+    if not wanted or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end(executor: Executor) -> None:
+    """Kills the worker processes of an executor, where it has any, and shuts it down."""
+    shutdown: Callable[..., None] = executor.shutdown
+    if "kill_workers" in inspect.signature(shutdown).parameters:  # loky
+        shutdown(wait=False, kill_workers=True)
+        return
+    processes = getattr(executor, "_processes", None)
+    for process in list(processes.values()) if isinstance(processes, dict) else []:
+        with contextlib.suppress(ProcessLookupError, ValueError):  # it is gone already
+            process.kill()
+    shutdown(wait=False)

@@ -1,0 +1,387 @@
+"""How scikit-learn's estimators go on: which can be trained on, what may change meanwhile, and what they hide.
+
+Everything that this package knows about the inside of an estimator is here; each rule names the class it is about and
+what goes wrong without it. (Read in scikit-learn 1.4 to 1.9.)
+"""
+
+import inspect
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, TypeAlias
+
+import attrs
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.multiclass import unique_labels
+
+from gpbt_core.errors import ConfigError
+
+__all__ = [
+    "Continuation",
+    "all_labels",
+    "continuation",
+    "current_values",
+    "live_values",
+    "preparation",
+    "prepare",
+    "random_states",
+    "set_live",
+    "train",
+]
+
+Estimator: TypeAlias = Any  # scikit-learn ships no types; every estimator is duck-typed
+Way: TypeAlias = Literal["passes", "members", "iterations"]
+
+FIXED: Mapping[str, frozenset[str]] = {
+    # The shapes of the weights, and what else the first pass sets up and later ones do not look at again.
+    "BaseMultilayerPerceptron": frozenset({"hidden_layer_sizes", "loss"}),
+    "BaseGradientBoosting": frozenset({"loss", "init"}),
+    # Later fits bin anew and read the old trees by bin number, so that other bins would make other predictions.
+    "BaseHistGradientBoosting": frozenset({"loss", "max_bins", "categorical_features"}),
+    "BaseSGD": frozenset({"average"}),  # switching on finds no averaged weights, switching off throws them away
+    # Fitted once per class or output; another estimator would never be looked at.
+    "OneVsRestClassifier": frozenset({"estimator"}),
+    "OneVsOneClassifier": frozenset({"estimator"}),
+    "_MultiOutputEstimator": frozenset({"estimator"}),
+    "BaseMixture": frozenset({"n_components", "covariance_type", "weight_concentration_prior_type"}),
+    "_BaseKMeans": frozenset({"n_clusters"}),
+    "Birch": frozenset({"branching_factor", "threshold"}),
+    "LatentDirichletAllocation": frozenset({"n_components"}),
+    "IncrementalPCA": frozenset({"n_components"}),
+    "_BaseNMF": frozenset({"n_components"}),
+    "_BaseSparseCoding": frozenset({"n_components"}),
+    "BernoulliRBM": frozenset({"n_components"}),
+    "CategoricalNB": frozenset({"min_categories"}),
+}
+"""Parameters that a trained estimator of a class (or derived from it) takes from its first pass for good."""
+
+RESERVED = frozenset({"warm_start", "early_stopping", "random_state"})
+"""Parameters that continuing needs for itself."""
+
+OPTIMIZER_FIELDS: Mapping[str, str] = {
+    "learning_rate_init": "learning_rate_init",
+    "learning_rate": "lr_schedule",
+    "power_t": "power_t",
+    "momentum": "momentum",
+    "nesterovs_momentum": "nesterov",
+    "beta_1": "beta_1",
+    "beta_2": "beta_2",
+    "epsilon": "epsilon",
+}
+"""The parameters of a perceptron that its optimizer copies when it is made, and the fields it keeps them in."""
+
+
+@attrs.frozen(kw_only=True)
+class Continuation:
+    """The way in which an estimator is trained on.
+
+    Attributes:
+        way: "passes": one `partial_fit` over the data each; "members": `fit` adds to what is there up to a total;
+            "iterations": `fit` starts from the solution so far.
+        count: The parameter that counts members or iterations; None for passes.
+        fixed: Parameters that must not change once training has begun.
+        reserved: Parameters that no config may set.
+    """
+
+    way: Way
+    count: str | None
+    fixed: frozenset[str]
+    reserved: frozenset[str]
+
+
+def continuation(estimator: Estimator) -> Continuation:
+    """Finds out how an estimator can be trained on.
+
+    Raises:
+        ConfigError: It cannot be, or a setting of it stands in the way.
+
+    >>> from sklearn.linear_model import SGDClassifier
+    >>> continuation(SGDClassifier()).way
+    'passes'
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> continuation(KNeighborsClassifier())  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+        ...
+    ConfigError: KNeighborsClassifier cannot be trained on: wanted partial_fit, or warm_start together with ...
+    """
+    who = type(estimator).__name__
+    settings = estimator.get_params(deep=False)
+    bases = {base.__name__ for base in type(estimator).__mro__}
+    if hasattr(estimator, "partial_fit") and settings.get("solver") != "lbfgs":  # MLPRegressor has it there, and raises
+        way, count = "passes", None
+    elif "warm_start" in settings and "n_estimators" in settings:
+        way, count = "members", "n_estimators"
+    elif "warm_start" in settings and "max_iter" in settings:
+        way, count = ("members" if "BaseHistGradientBoosting" in bases else "iterations"), "max_iter"
+    else:
+        raise ConfigError(
+            f"{who} cannot be trained on: wanted partial_fit, or warm_start together with n_estimators or max_iter, "
+            f"and it has neither; a search that starts each fit anew is the tool for it"
+        )
+    if settings.get("solver") == "liblinear":
+        raise ConfigError(f"{who}: solver='liblinear' starts each fit anew; choose another solver, 'lbfgs' or 'saga'")
+    if settings.get("early_stopping") is True or (
+        "early_stopping" not in settings and settings.get("n_iter_no_change") is not None
+    ):
+        stopper = "early_stopping" if "early_stopping" in settings else "n_iter_no_change"
+        raise ConfigError(
+            f"{who}: wanted {stopper} off, got {settings[stopper]!r}: an estimator that ends its training by itself "
+            f"does not train the steps it is asked for; leave the stopping to the optimizer"
+        )
+    stoppers = frozenset() if "early_stopping" in settings else frozenset({"n_iter_no_change"})
+    return Continuation(
+        way=way,  # type: ignore[arg-type]  # one of the three literals, chosen above
+        count=count,
+        fixed=frozenset().union(*(names for base, names in FIXED.items() if base in bases)),
+        reserved=(RESERVED | stoppers | ({count} if count else frozenset())) & frozenset(settings),
+    )
+
+
+def prepare(estimator: Estimator, seed: int) -> None:
+    """Readies a new estimator for being trained on, by setting what `preparation` says."""
+    estimator.set_params(**preparation(estimator, seed))
+
+
+def preparation(estimator: Estimator, seed: int) -> dict[str, Any]:
+    """What a new estimator needs: warm, without a stop of its own, its random states from `seed`.
+
+    A random state is a generator that moves on, not a number: from a number each pass over the data would draw the
+    same order again.
+    """
+    changes: dict[str, Any] = {
+        name: np.random.RandomState(state)  # the only kind that scikit-learn takes
+        for name, state in random_states(estimator, seed).items()
+    }
+    if hasattr(estimator, "warm_start"):
+        changes["warm_start"] = True
+    if getattr(estimator, "early_stopping", None) == "auto":
+        changes["early_stopping"] = False
+    return changes
+
+
+def random_states(estimator: Estimator, seed: int) -> dict[str, int]:
+    """A number of its own for each random state of an estimator, nested ones too, all from one seed.
+
+    A random state that holds a word is none (TargetEncoder's default is "deprecated", and anything else a warning).
+    """
+    names = sorted(
+        name
+        for name, value in estimator.get_params(deep=True).items()
+        if name.split("__")[-1] == "random_state" and not isinstance(value, str)
+    )
+    numbers = np.random.SeedSequence(seed).generate_state(len(names))
+    return {name: int(number) for name, number in zip(names, numbers, strict=True)}
+
+
+def train(
+    estimator: Estimator,
+    how: Continuation,
+    features: Any,
+    target: Any,
+    *,
+    iterations: int,
+    labels: Any = None,
+    fit_params: Mapping[str, Any] | None = None,
+) -> None:
+    """Trains an estimator on: `iterations` passes, members or iterations more.
+
+    Args:
+        estimator: Prepared by `prepare`; changed in place.
+        how: Its continuation.
+        features: Samples by features, all of the training data.
+        target: One entry or row per sample, or None.
+        iterations: At least 1.
+        labels: All labels, as `all_labels` gives them; for the first pass of a classifier.
+        fit_params: What else `fit` or `partial_fit` takes, sample weights say.
+
+    Raises:
+        RuntimeError: It trained less than it was asked to.
+    """
+    extra = dict(fit_params or {})
+    if how.way == "passes":
+        for _ in range(iterations):
+            known = {"classes": labels} if labels is not None and _first_pass(estimator) else {}
+            estimator.partial_fit(features, target, **known, **extra)
+        return
+    assert how.count is not None
+    so_far = _trained(estimator, how) if how.way == "members" else 0
+    estimator.set_params(**{how.count: so_far + iterations})
+    with _convergence_expected():
+        estimator.fit(features, target, **extra)
+    if how.way == "members" and _trained(estimator, how) != so_far + iterations:
+        raise RuntimeError(
+            f"{type(estimator).__name__}: wanted {so_far + iterations} {how.count} after this step, got "
+            f"{_trained(estimator, how)}: it ended its training by itself"
+        )
+
+
+def all_labels(estimator: Estimator, target: Any) -> Any:
+    """What the first `partial_fit` of a classifier must be told of the labels to come; None for anything else."""
+    if not is_classifier(estimator):
+        return None
+    if "_MultiOutputEstimator" in {base.__name__ for base in type(estimator).__mro__}:
+        return [np.unique(column) for column in np.asarray(target).T]
+    return np.unique(target) if np.ndim(target) == 1 else unique_labels(target)
+
+
+def set_live(estimator: Estimator, config: Mapping[str, Any]) -> None:
+    """Sets parameters of an estimator, trained or not, where they act: also in what it made of them before.
+
+    Args:
+        estimator: Changed in place.
+        config: Parameter names, nested ones joined by two underscores, and their values.
+
+    Raises:
+        ConfigError: A value cannot be set on a model that goes on.
+    """
+    rate = getattr(estimator, "learning_rate", None)
+    estimator.set_params(**config)
+    for part, own in _parts(estimator, config):
+        set_live(part, own)
+    bases = {base.__name__ for base in type(estimator).__mro__}
+    if "BaseMultilayerPerceptron" in bases:
+        _update_optimizer(estimator)
+    if "BaseGradientBoosting" in bases:
+        _keep_contributions(estimator, rate)
+
+
+def current_values(estimator: Estimator, names: Iterable[str]) -> dict[str, Any]:
+    """What `get_params` says of some parameters, those that it has; without asking for all, where none is nested."""
+    wanted = list(names)
+    if any("__" in name for name in wanted):
+        values = estimator.get_params(deep=True)
+        return {name: values[name] for name in wanted if name in values}
+    return {name: getattr(estimator, name) for name in wanted if hasattr(estimator, name)}
+
+
+def live_values(estimator: Estimator, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads parameters back from where they act: an optimizer's field, the estimator of each class.
+
+    Args:
+        estimator: Trained or not.
+        names: The names to read; a mapping, whose values are not looked at.
+
+    Returns:
+        The live values; where the estimators of several classes disagree, a tuple with each one's. A parameter that
+        the estimator does not have is left out.
+    """
+    live = current_values(estimator, names)
+    optimizer = getattr(estimator, "_optimizer", None)
+    if optimizer is not None:
+        held = {name: field for name, field in OPTIMIZER_FIELDS.items() if name in live and hasattr(optimizer, field)}
+        live.update({name: getattr(optimizer, field) for name, field in held.items()})
+        if "learning_rate_init" in held and getattr(optimizer, "lr_schedule", None) == "constant":
+            live["learning_rate_init"] = optimizer.learning_rate  # what the next update multiplies with
+    for part, own in _parts(estimator, live):
+        for name, value in live_values(part, own).items():
+            full = f"estimator__{name}"
+            if value != live[full]:
+                live[full] = (live[full], value)
+    return live
+
+
+def _first_pass(estimator: Estimator) -> bool:
+    """Whether a classifier has seen no labels yet, and wants to be told of all that will come."""
+    if hasattr(estimator, "classes_") or hasattr(estimator, "estimators_"):
+        return False
+    taken = inspect.signature(estimator.partial_fit).parameters.values()
+    return any(one.name == "classes" or one.kind is inspect.Parameter.VAR_KEYWORD for one in taken)
+
+
+def _trained(estimator: Estimator, how: Continuation) -> int:
+    """How many members a growing estimator has."""
+    if how.count == "max_iter":
+        return int(estimator.n_iter_) if hasattr(estimator, "n_iter_") else 0
+    return len(getattr(estimator, "estimators_", ()))
+
+
+def _parts(estimator: Estimator, config: Mapping[str, Any]) -> Iterator[tuple[Estimator, dict[str, Any]]]:
+    """The estimators that a one-per-class or one-per-output estimator trains on, with their share of a config.
+
+    They are clones, made at the first pass: what is set on the estimator that was cloned no longer reaches them. (An
+    ensemble that grows by members also has `estimators_`, but makes each from the settings of the day.)
+    """
+    bases = {base.__name__ for base in type(estimator).__mro__}
+    if not bases & {"OneVsRestClassifier", "OneVsOneClassifier", "_MultiOutputEstimator"}:
+        return
+    own = {name.removeprefix("estimator__"): value for name, value in config.items() if name.startswith("estimator__")}
+    for part in getattr(estimator, "estimators_", ()):
+        if own and hasattr(part, "partial_fit"):
+            yield part, own
+
+
+def _update_optimizer(estimator: Estimator) -> None:
+    """Brings a perceptron's parameters into its optimizer, which copied them when it was made.
+
+    Without this a new `learning_rate_init` changes what `get_params` says and nothing else. Another solver needs
+    another optimizer: the old one goes, and the next pass makes it.
+    """
+    optimizer = getattr(estimator, "_optimizer", None)
+    if optimizer is None:
+        return
+    if {"sgd": "SGDOptimizer", "adam": "AdamOptimizer"}.get(estimator.solver) != type(optimizer).__name__:
+        del estimator._optimizer  # noqa: SLF001 - see above
+        return
+    before = [getattr(optimizer, name, None) for name in ("learning_rate_init", "lr_schedule", "power_t")]
+    for name, field in OPTIMIZER_FIELDS.items():
+        if hasattr(optimizer, field):
+            setattr(optimizer, field, getattr(estimator, name))
+    if before == [getattr(optimizer, name, None) for name in ("learning_rate_init", "lr_schedule", "power_t")]:
+        return  # the rate that "adaptive" has come down to stays, as without the break
+    optimizer.learning_rate = float(estimator.learning_rate_init)
+    if getattr(optimizer, "lr_schedule", None) == "invscaling":
+        # As at the end of a pass: SGDOptimizer.iteration_ends(t_).
+        optimizer.learning_rate = float(estimator.learning_rate_init) / (estimator.t_ + 1) ** estimator.power_t
+
+
+def _keep_contributions(estimator: Estimator, before: Any) -> None:
+    """Scales the trees of a gradient boosting model so that a new learning rate leaves their contributions alone.
+
+    Its predictions multiply every tree, old or new, with the learning rate of the day; unscaled, a change of the rate
+    would change all that was learnt before it.
+    """
+    now = estimator.learning_rate
+    if now == before or not len(getattr(estimator, "estimators_", ())):
+        return
+    if not now > 0 or not before > 0:
+        raise ConfigError(
+            f"{type(estimator).__name__}: wanted a learning_rate above 0 all along, got {now!r} after {before!r}: it "
+            f"multiplies the trees grown before as well"
+        )
+    for tree in estimator.estimators_.ravel():
+        values = tree.tree_.value  # a view of the tree's own memory
+        values *= before / now
+
+
+class _ExpectedConvergence:
+    """Counts the threads in which a `ConvergenceWarning` says only what was asked for: to stop after a step.
+
+    `warnings.catch_warnings` restores the list of filters that it found, so that threads which overlap would lose or
+    keep one another's; this adds one filter for all of them, and removes that one.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._filter: Any = None
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self._lock:
+            self._threads += 1
+            if self._threads == 1:
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                self._filter = warnings.filters[0]
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._threads -= 1
+                if not self._threads and self._filter in warnings.filters:
+                    warnings.filters.remove(self._filter)  # type: ignore[attr-defined]  # typeshed calls it a Sequence
+
+
+_convergence_expected = _ExpectedConvergence()

@@ -1,0 +1,52 @@
+"""Whoever looks on at a run: called with each event, in order, and never in its way.
+
+What a watcher raises is logged under its name and goes no further.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from gpbt_core.errors import ConfigError
+from gpbt_core.registry import registry
+
+__all__ = ["Watcher", "Watchers"]
+
+logger = logging.getLogger(__name__)
+
+Watcher: TypeAlias = Any
+"""A callable `(event, optimizer)`, or an object with a method `gpbt_event` of these two arguments."""
+
+
+class Watchers:
+    """Tells watchers of events: those of this run, then those of the installed plugins.
+
+    Args:
+        watchers: Those of this run.
+
+    Raises:
+        ConfigError: One is neither a callable nor an object with `gpbt_event`.
+    """
+
+    def __init__(self, watchers: Iterable[Watcher]) -> None:
+        self._calls: list[tuple[str, Callable[..., object]]] = []
+        for watcher in watchers:
+            call = getattr(watcher, "gpbt_event", watcher)
+            if not callable(call):
+                raise ConfigError(
+                    f"run: wanted callbacks (event, optimizer), or objects with gpbt_event, got {watcher!r}"
+                )
+            self._calls.append((_name(watcher), call))
+        self._calls.append(("of a plugin", registry().event))
+
+    def tell(self, event: object, optimizer: object) -> None:
+        """Calls every watcher with an event that has just happened, and the optimizer after it."""
+        for name, call in self._calls:
+            try:
+                call(event, optimizer)
+            except Exception:
+                logger.exception("watcher %s failed at %r; the run goes on", name, event)
+
+
+def _name(watcher: Watcher) -> str:
+    return str(getattr(watcher, "__qualname__", type(watcher).__qualname__))

@@ -1,0 +1,198 @@
+"""The ledger of one run: it trains, counts every step, and keeps the model that validation chooses.
+
+A method trains through the ledger and in no other way. So all methods get the same space, the same initial weights and
+the same number of steps, and the choice of the tested model is the same rule for all: the best validation score of all
+scored steps of all models, the earliest where several are equal.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from benchmarks.problem import Direction, Problem
+from gpbt_core.space import Space
+
+__all__ = ["BudgetSpent", "Entry", "Ledger"]
+
+
+class BudgetSpent(Exception):  # noqa: N818  # the end of every run, and no error
+    """No step is left. Ends a method from within whatever library drives it; the runner expects it."""
+
+
+@attrs.define(kw_only=True)
+class Entry:
+    """One stretch of training: a model (new, or a copy of a parent's) under one config.
+
+    Attributes:
+        id: Counts the entries of a run from 0.
+        parent: The entry whose model was copied; None: from the initial weights.
+        start: The steps already behind the model when this entry began.
+        config: The hyperparameters of all its steps.
+        scores: One per step, in the problem's direction; NaN last where it diverged.
+        clock: For each score, how many steps the whole run had trained by then, from 1.
+    """
+
+    id: int
+    parent: int | None
+    start: int
+    config: Mapping[str, Any]
+    scores: list[float] = attrs.Factory(list)
+    clock: list[int] = attrs.Factory(list)
+
+
+class Ledger:
+    """What a method works with: begin an entry, train it step by step, until `BudgetSpent`.
+
+    Attributes:
+        space: The space to search.
+        direction: Of the scores that `train` returns.
+        models: For how many models of `steps` steps the budget pays: the size of a population that trains to the end.
+        steps: The length of one model's training.
+        seed: For the method's own randomness; the problem has taken the same one for its own.
+        budget: Steps in all, `models * steps`.
+        used: Steps trained so far.
+        entries: All entries by id.
+        training_seconds: Wall time spent inside the problem.
+
+    Example:
+        >>> from benchmarks.problem import Options
+        >>> from benchmarks.problems import PROBLEMS
+        >>> ledger = Ledger(PROBLEMS["nqm"].build(Options()), models=1, steps=10, seed=0)
+        >>> entry = ledger.begin({"lr": 0.0319, "momentum": 0.826})
+        >>> round(ledger.train(entry, 10), 3)
+        0.399
+        >>> ledger.train(entry)
+        Traceback (most recent call last):
+        ...
+        benchmarks.ledger.BudgetSpent
+    """
+
+    def __init__(self, problem: Problem, *, models: int, steps: int, seed: int) -> None:
+        if models < 1 or steps < 1:
+            raise ValueError(f"Ledger: wanted a budget of at least 1 model of 1 step, got {models} x {steps}")
+        self._problem = problem
+        self.space: Space = problem.space
+        self.direction: Direction = problem.direction
+        self.models = models
+        self.steps = steps
+        self.seed = seed
+        self.budget = models * steps
+        self.used = 0
+        self.entries: list[Entry] = []
+        self.training_seconds = 0.0
+        self._initial = problem.start(seed)
+        self._states: dict[int, Any] = {}
+        self._best: tuple[float, int, int, Any] | None = None
+
+    @property
+    def remaining(self) -> int:
+        """Steps that can still be trained."""
+        return self.budget - self.used
+
+    def loss(self, score: float) -> float:
+        """A score as a loss, lower is better; a diverged model's is infinite."""
+        if not math.isfinite(score):
+            return math.inf
+        return score if self.direction == "minimize" else -score
+
+    def begin(self, config: Mapping[str, Any], parent: int | None = None) -> int:
+        """Copies a model and sets its hyperparameters; costs nothing until it is trained.
+
+        Args:
+            config: A config of the space.
+            parent: The entry whose model to copy as it stands now; None: the initial weights of the seed.
+
+        Returns:
+            The id of the new entry.
+
+        Raises:
+            ConfigError: The config is not in the space.
+            ValueError: The parent is unknown, released, or has diverged.
+        """
+        config = self.space.validate(config)
+        if parent is None:
+            state, start = self._initial, 0
+        elif parent not in self._states:
+            raise ValueError(f"Ledger.begin: wanted a parent with a live model, got {parent!r}")
+        else:
+            state, start = self._states[parent], self.entries[parent].start + len(self.entries[parent].scores)
+        entry = Entry(id=len(self.entries), parent=parent, start=start, config=config)
+        self.entries.append(entry)
+        self._states[entry.id] = state
+        return entry.id
+
+    def train(self, entry: int, steps: int = 1) -> float:
+        """Trains an entry's model on.
+
+        Args:
+            entry: An id of `begin`; it may have been trained before.
+            steps: At least 1. A model that diverges is trained no further and gives up its state.
+
+        Returns:
+            The score after the last step trained; NaN where it diverged.
+
+        Raises:
+            BudgetSpent: No step is left; the steps until then are on record.
+            ValueError: The entry is unknown, released, or has diverged; or no step is wanted.
+        """
+        if steps < 1:
+            raise ValueError(f"Ledger.train: wanted at least 1 step, got {steps!r}")
+        if entry not in self._states:
+            raise ValueError(f"Ledger.train: wanted an entry with a live model, got {entry!r}")
+        score = math.nan
+        for _ in range(steps):
+            score = self._step(self.entries[entry])
+            if math.isnan(score):
+                break
+        return score
+
+    def release(self, entry: int) -> None:
+        """Lets go of an entry's model; the best one is kept apart."""
+        self._states.pop(entry, None)
+
+    def is_alive(self, entry: int) -> bool:
+        """Whether the entry's model can be trained or copied."""
+        return entry in self._states
+
+    def best(self) -> tuple[float, int, int]:
+        """The validation score of the chosen model, its entry, and its step within the entry from 1.
+
+        Raises:
+            RuntimeError: No step of the run has a finite score.
+        """
+        score, entry, step, _ = self._chosen()
+        return score, entry, step
+
+    def test(self) -> float:
+        """The test score of the chosen model.
+
+        Raises:
+            RuntimeError: No step of the run has a finite score.
+        """
+        return float(self._problem.test(self._chosen()[3]))
+
+    def _chosen(self) -> tuple[float, int, int, Any]:
+        if self._best is None:
+            raise RuntimeError("Ledger: wanted a run with a finite score, got none in all its steps")
+        return self._best
+
+    def _step(self, entry: Entry) -> float:
+        if self.remaining < 1:
+            raise BudgetSpent
+        began = time.perf_counter()
+        state, score = self._problem.train(self._states[entry.id], entry.config)
+        self.training_seconds += time.perf_counter() - began
+        self.used += 1
+        score = float(score) if math.isfinite(score) else math.nan
+        entry.scores.append(score)
+        entry.clock.append(self.used)
+        if math.isnan(score):
+            self.release(entry.id)
+            return score
+        self._states[entry.id] = state
+        if self._best is None or self.loss(score) < self.loss(self._best[0]):
+            self._best = score, entry.id, len(entry.scores), state
+        return score

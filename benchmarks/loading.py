@@ -1,0 +1,83 @@
+"""Names on the command line to problems and methods: ours by name, anybody's as `path/to/file.py:name`.
+
+A file from outside is imported under a name of its own, so that it can't shadow a module; importing runs its code.
+"""
+
+import functools
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from benchmarks.method import Method
+from benchmarks.methods import METHODS
+from benchmarks.problem import Options, Problem
+from benchmarks.problems import PROBLEMS
+
+__all__ = ["LoadError", "load_method", "load_problem"]
+
+
+class LoadError(ValueError):
+    """A problem or method that cannot be found, or that is something else."""
+
+
+@functools.lru_cache(maxsize=4)
+def load_problem(name: str, options: Options) -> Problem:
+    """Builds a problem.
+
+    Args:
+        name: One of `PROBLEMS`, or `path/to/file.py:name`, where `name` is a function from `Options` to a problem.
+        options: What the command line says.
+
+    Raises:
+        LoadError: There is no such name.
+    """
+    if ":" in name:
+        problem: Problem = _outside("problem", name)(options)
+        return problem
+    if name not in PROBLEMS:
+        raise LoadError(f"problem: wanted one of {', '.join(PROBLEMS)}, or path/to/file.py:name, got {name!r}")
+    return PROBLEMS[name].build(options)
+
+
+def load_method(name: str) -> Method:
+    """Finds a method.
+
+    Args:
+        name: One of `METHODS`, or `path/to/file.py:name`, where `name` is a `Method`.
+
+    Raises:
+        LoadError: There is no such name, or it is no `Method`.
+    """
+    if ":" in name:
+        method = _outside("method", name)
+        if not isinstance(method, Method):
+            raise LoadError(f"method {name!r}: wanted a benchmarks.method.Method, got {method!r}")
+        return method
+    if name not in METHODS:
+        raise LoadError(f"method: wanted one of {', '.join(METHODS)}, or path/to/file.py:name, got {name!r}")
+    return METHODS[name]
+
+
+def _outside(kind: str, name: str) -> Any:
+    place, _, attribute = name.rpartition(":")
+    path = Path(place)
+    if not path.is_file():
+        raise LoadError(f"{kind} {name!r}: wanted a Python file before the colon, found none at {place!r}")
+    module = _import(path.resolve())
+    if not hasattr(module, attribute):
+        raise LoadError(f"{kind} {name!r}: {place} has no {attribute!r}")
+    return getattr(module, attribute)
+
+
+@functools.cache
+def _import(path: Path) -> ModuleType:
+    name = "benchmarks_outside_" + "".join(letter if letter.isalnum() else "_" for letter in str(path))
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise LoadError(f"wanted a Python file, got {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclass-like decorators look their module up
+    spec.loader.exec_module(module)
+    return module

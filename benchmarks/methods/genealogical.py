@@ -1,0 +1,120 @@
+"""gpbt: its default, its other presets, and the default with one decision changed at a time.
+
+All run serially; what a run finds does not depend on that, only on `max_concurrent`.
+"""
+
+import functools
+import math
+from typing import Any
+
+import attrs
+
+from benchmarks.ledger import Ledger
+from benchmarks.method import Method
+from gpbt_core import Optimizer, Verdict
+from gpbt_core.reproduction import Genealogical
+
+__all__ = ["METHODS", "drive"]
+
+
+def drive(ledger: Ledger, optimizer: Optimizer) -> None:
+    """Trains what an optimizer asks for, one trial after the other, until it is finished."""
+    entries: dict[int, int] = {}
+    while not optimizer.finished:
+        for trial in optimizer.ask():
+            parent = None if trial.parent is None else entries[trial.parent]
+            entries[trial.id] = entry = ledger.begin(trial.config, parent=parent)
+            score = math.nan
+            for step in range(1, trial.steps + 1):
+                score = ledger.train(entry)
+                if optimizer.report(trial.id, step, score) is Verdict.STOP or math.isnan(score):
+                    break
+            optimizer.tell(trial.id, score)
+        for trial_id in optimizer.released():
+            ledger.release(entries[trial_id])
+
+
+def _run(ledger: Ledger, *, options: dict[str, Any], all_at_once: bool = False) -> None:
+    if all_at_once:
+        options = {**options, "max_concurrent": ledger.models}
+    drive(
+        ledger,
+        Optimizer(
+            ledger.space,
+            population=ledger.models,
+            steps=ledger.steps,
+            direction=ledger.direction,
+            seed=ledger.seed,
+            **options,
+        ),
+    )
+
+
+def _method(summary: str, *, all_at_once: bool = False, **options: Any) -> Method:
+    """A method from what is given to `Optimizer` beside the task itself."""
+    settings = {name: _plain(value) for name, value in options.items()}
+    if all_at_once:
+        settings["max_concurrent"] = "all"
+    return Method(
+        summary=summary, run=functools.partial(_run, options=options, all_at_once=all_at_once), settings=settings
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A setting for the record: rules as their fields."""
+    return {"rule": value.name, **attrs.asdict(value)} if attrs.has(type(value)) else value
+
+
+def _bred(summary: str, **options: Any) -> Method:
+    """The default but for options of its reproduction rule."""
+    return _method(summary, reproduction=Genealogical(**options))
+
+
+METHODS = {
+    "gpbt": _method("gpbt's default"),
+    "paper": _method("the preset paper: equal segments, sqrt(n) parents, TPE", preset="paper"),
+    "paper-stopping": _method(
+        "the same with the paper's early stopping of generations", preset="paper", generation_stopping="improvement"
+    ),
+    "pbt": _method("the preset pbt", preset="pbt"),
+    "pb2": _method("the preset pb2", preset="pb2"),
+    "gp-constant": _method("the preset gp: gpbt's model, constant HPs", preset="gp"),
+    "tpe-constant": _method("the preset tpe: gpbt's TPE, constant HPs", preset="tpe"),
+    # What is learnt from.
+    "gpbt-pooled": _method("gpbt, learning from all lineages", history="all"),
+    "gpbt-no-history": _method("gpbt, learning from nothing", history="none"),
+    # Who proposes.
+    "gpbt-random": _method("gpbt with random configs", searcher="random", founders=None),
+    "gpbt-tpe": _method("gpbt with TPE", searcher="tpe"),
+    "gpbt-perturb": _method("gpbt with PBT's perturbation", searcher="perturb"),
+    "gpbt-pb2": _method("gpbt with PB2's bandit", searcher="pb2"),
+    "gpbt-cmaes": _method("gpbt with CMA-ES", searcher="cmaes"),
+    "gpbt-optuna-gp": _method("gpbt with Optuna's GPSampler", searcher="optuna:GPSampler"),
+    "gpbt-optuna-tpe": _method("gpbt with Optuna's TPESampler", searcher="optuna:TPESampler"),
+    "gpbt-no-sobol": _method("gpbt whose searcher proposes the founders too", founders=None),
+    # Who begets whom.
+    "gpbt-no-repeat": _bred("gpbt without repeat slots", repeat=False),
+    "gpbt-survivors": _bred("gpbt, parents compete with their children", survivors=True),
+    "gpbt-any-children": _bred("gpbt, any number of siblings may be parents", per_parent=None),
+    "gpbt-no-spread": _bred("gpbt, the first parents by rank alone", spread=0),
+    "gpbt-litters": _bred("gpbt, one litter after the other", order="litter"),
+    "gpbt-c-quarter": _bred("gpbt with floor(sqrt(n / c)) parents, c = 1/4", parents=None, c=0.25),
+    "gpbt-c-half": _bred("gpbt with floor(sqrt(n / c)) parents, c = 1/2", parents=None, c=0.5),
+    "gpbt-c-1": _bred("gpbt with floor(sqrt(n / c)) parents, c = 1", parents=None, c=1.0),
+    "gpbt-c-2": _bred("gpbt with floor(sqrt(n / c)) parents, c = 2", parents=None, c=2.0),
+    "gpbt-c-4": _bred("gpbt with floor(sqrt(n / c)) parents, c = 4", parents=None, c=4.0),
+    "gpbt-half-parents": _bred("gpbt with half the parents", parents=(0.2, 0.16, 0.14, 0.12, 0.08)),
+    "gpbt-segments-1": _bred("gpbt with segments of one step", segments=1),
+    "gpbt-segments-2": _bred("gpbt with segments of two steps", segments=2),
+    "gpbt-segments-halves": _bred("gpbt with segments of half of what is left", segments=(0.5, 0.3, 0.1, 0.1)),
+    # What stops early.
+    "gpbt-no-stopping": _method("gpbt without stopping of trials", trial_stopping=None),
+    "gpbt-no-refill": _bred("gpbt, stopping trials without refill", refill=False),
+    "gpbt-generation-stopping": _method(
+        "gpbt with the paper's stopping of generations", generation_stopping="improvement"
+    ),
+    # How many at once.
+    "gpbt-1-at-once": _method("gpbt with max_concurrent 1", max_concurrent=1),
+    "gpbt-8-at-once": _method("gpbt with max_concurrent 8", max_concurrent=8),
+    "gpbt-all-at-once": _method("gpbt with max_concurrent n", all_at_once=True),
+}

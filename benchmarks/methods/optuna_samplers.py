@@ -1,0 +1,106 @@
+"""Optuna's samplers and pruners, as its documentation uses them: constant HPs, one trial after the other.
+
+Losses are minimized; a diverged model has an infinite one. What pruning saves, later trials spend.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.ledger import Ledger
+from benchmarks.method import Method
+from benchmarks.methods.support import active, library
+from gpbt_core.space import Categorical, Int, Space
+
+__all__ = ["METHODS"]
+
+Make = Callable[[Any, Ledger], Any]
+
+
+def _search(sampler: Make, pruner: Make) -> Callable[[Ledger], None]:
+    def run(ledger: Ledger) -> None:
+        optuna = library("optuna", install="optuna")
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study = optuna.create_study(
+                study_name=f"seed {ledger.seed}",  # Hyperband hashes the name to deal trials to brackets
+                sampler=sampler(optuna, ledger),
+                pruner=pruner(optuna, ledger),
+            )
+            distributions = _distributions(optuna, ledger.space)
+            while ledger.remaining:
+                trial = study.ask(distributions)
+                loss = _train(ledger, trial)
+                if loss is None:
+                    study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                else:
+                    study.tell(trial, loss)
+
+    return run
+
+
+def _train(ledger: Ledger, trial: Any) -> float | None:
+    """The last loss of a model under the trial's params; None where it was pruned."""
+    entry = ledger.begin(active(ledger.space, trial.params))
+    loss = float("inf")
+    for step in range(1, ledger.steps + 1):
+        loss = ledger.loss(ledger.train(entry))
+        trial.report(loss, step)
+        if not ledger.is_alive(entry):
+            break
+        if step < ledger.steps and trial.should_prune():
+            ledger.release(entry)
+            return None
+    ledger.release(entry)
+    return loss
+
+
+def _distributions(optuna: Any, space: Space) -> dict[str, Any]:
+    return {name: _distribution(optuna.distributions, parameter) for name, parameter in space.parameters.items()}
+
+
+def _distribution(distributions: Any, parameter: Any) -> Any:
+    if isinstance(parameter, Categorical):
+        return distributions.CategoricalDistribution(parameter.choices)
+    if isinstance(parameter, Int):
+        return distributions.IntDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+    return distributions.FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+
+
+def _nothing(optuna: Any, _: Ledger) -> Any:
+    return optuna.pruners.NopPruner()
+
+
+def _median(optuna: Any, _: Ledger) -> Any:
+    return optuna.pruners.MedianPruner()
+
+
+def _hyperband(optuna: Any, ledger: Ledger) -> Any:
+    return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=ledger.steps, reduction_factor=3)
+
+
+def _tpe(optuna: Any, ledger: Ledger) -> Any:
+    return optuna.samplers.TPESampler(seed=ledger.seed)
+
+
+def _gp(optuna: Any, ledger: Ledger) -> Any:
+    library("torch", install="torch")  # the sampler imports it late and says less
+    return optuna.samplers.GPSampler(seed=ledger.seed)
+
+
+METHODS = {
+    "optuna-tpe": Method(
+        summary="TPE, constant HPs, by Optuna", run=_search(_tpe, _nothing), packages=("optuna",), settings={}
+    ),
+    "optuna-tpe-hyperband": Method(
+        summary="TPE with Hyperband, by Optuna (BOHB's idea)",
+        run=_search(_tpe, _hyperband),
+        packages=("optuna",),
+        settings={"min_resource": 1, "reduction_factor": 3},
+    ),
+    "optuna-tpe-median": Method(
+        summary="TPE with the median pruner, by Optuna", run=_search(_tpe, _median), packages=("optuna",)
+    ),
+    "optuna-gp": Method(summary="GPSampler, constant HPs, by Optuna", run=_search(_gp, _nothing), packages=("optuna",)),
+}

@@ -1,0 +1,91 @@
+"""What the peers' methods share: quiet libraries, global randomness on loan, and whole models as one evaluation."""
+
+import contextlib
+import importlib
+import random
+import warnings
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from benchmarks.ledger import Ledger
+from benchmarks.method import MethodUnavailable
+from gpbt_core.space import Categorical, Int, Parameter, Space
+
+__all__ = ["active", "evaluate", "global_randomness", "inside", "library"]
+
+
+def library(name: str, *, install: str) -> ModuleType:
+    """Imports a library that not everybody has.
+
+    Args:
+        name: Of the module.
+        install: What pip calls it.
+
+    Raises:
+        MethodUnavailable: It is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a library says of its own dependencies is not this run's business
+            return importlib.import_module(name)
+    except ImportError as error:
+        raise MethodUnavailable(
+            f"wanted the module {name} for this method, got {error}; pip install {install!r}"
+        ) from error
+
+
+def active(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for every parameter, cut down to a config: without those whose condition does not hold."""
+    config = dict(values)
+    changed = True
+    while changed:
+        idle = [
+            name
+            for name, needs in space.conditions.items()
+            if name in config and any(other not in config or config[other] not in wanted for other, wanted in needs)
+        ]
+        for name in idle:
+            del config[name]
+        changed = bool(idle)
+    return config
+
+
+def inside(parameter: Parameter, value: Any) -> Any:
+    """The nearest value that a parameter has: peers round integers themselves, and some leave their bounds."""
+    if isinstance(parameter, Categorical):
+        return value
+    value = min(max(value, parameter.low), parameter.high)
+    if parameter.step is not None:
+        value = parameter.low + round((value - parameter.low) / parameter.step) * parameter.step
+    return int(value) if isinstance(parameter, Int) else float(value)
+
+
+def evaluate(ledger: Ledger, config: Mapping[str, Any]) -> float:
+    """Trains a new model under a constant config over its whole length.
+
+    Returns:
+        Its last loss; infinite where it diverged.
+
+    Raises:
+        BudgetSpent: The budget ended before the model's training.
+    """
+    entry = ledger.begin(config)
+    loss = ledger.loss(ledger.train(entry, ledger.steps))
+    ledger.release(entry)
+    return loss
+
+
+@contextlib.contextmanager
+def global_randomness(seed: int) -> Iterator[None]:
+    """Seeds the global generators of `random` and numpy for a library that knows no others; restores them."""
+    python, array = random.getstate(), np.random.get_state()  # noqa: NPY002  # it is what the library uses
+    try:
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002  # as above
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(array)  # noqa: NPY002  # as above

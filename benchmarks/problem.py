@@ -1,0 +1,86 @@
+"""What a problem is: a training to be steered, as a pure function of its state.
+
+A problem never sees a method. All that happens to a model follows from the seed, the configs and the number of steps;
+the state that goes in is the state that can go in again.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import attrs
+
+from gpbt_core.space import Space
+
+__all__ = ["Builder", "Direction", "Options", "Problem"]
+
+Direction = Literal["minimize", "maximize"]
+
+
+class Problem(Protocol):
+    """A training that is scored after each step and can be copied between steps.
+
+    States are values: `train` returns a new one and leaves the old one as it was, so that any number of children can
+    start from one parent. Everything is determined by (seed of `start`, configs of the steps so far): the noise of
+    training (data order, dropout, subsampling) is drawn from the seed and the number of the step. All models of a seed
+    start from the same initial state.
+    """
+
+    @property
+    def space(self) -> Space:
+        """The hyperparameters; they may change between any two steps."""
+
+    @property
+    def direction(self) -> Direction:
+        """Whether scores are to fall or to rise."""
+
+    @property
+    def models(self) -> int:
+        """How many models of `steps` steps the default budget pays for, at least 1."""
+
+    @property
+    def steps(self) -> int:
+        """The length of one model's whole training in steps, at least 1."""
+
+    def start(self, seed: int) -> Any:
+        """The untrained model of a seed (0 .. 2**32 - 1): initial weights and source of noise."""
+
+    def train(self, state: Any, config: Mapping[str, Any]) -> tuple[Any, float]:
+        """Trains one step.
+
+        Args:
+            state: Any state of `start` or `train`; left unchanged.
+            config: A config of the space.
+
+        Returns:
+            The state after the step and its score on the validation data; NaN where the model diverged.
+        """
+
+    def test(self, state: Any) -> float:
+        """The score on data that neither training nor validation has seen."""
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What the command line says to a problem.
+
+    Attributes:
+        data: The directory of data sets that do not come with a library; None: not given.
+        smoke: Whether to be small: less data, fewer models, shorter training.
+    """
+
+    data: Path | None = None
+    smoke: bool = False
+
+    @property
+    def models(self) -> int:
+        """The usual default budget's number of models."""
+        return 6 if self.smoke else 25
+
+    @property
+    def steps(self) -> int:
+        """The usual length of one model's training."""
+        return 5 if self.smoke else 10
+
+
+Builder = Callable[[Options], Problem]

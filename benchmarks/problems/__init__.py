@@ -1,0 +1,56 @@
+"""The problems by name; each builds itself when asked, heavy imports and data included."""
+
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import attrs
+
+from benchmarks.problem import Options, Problem
+
+__all__ = ["PROBLEMS", "Offer"]
+
+
+@attrs.frozen
+class Offer:
+    """A problem that can be built.
+
+    Attributes:
+        summary: One line for listings.
+        place: Where its builder is: a module of this package, a colon, and a function of `Options`.
+    """
+
+    summary: str
+    place: str
+
+    def build(self, options: Options) -> Problem:
+        """Makes the problem; imports its module only now."""
+        module, name = self.place.split(":")
+        problem: Problem = getattr(importlib.import_module(f"{__name__}.{module}"), name)(options)
+        return problem
+
+
+PROBLEMS: Mapping[str, Offer] = MappingProxyType(
+    {
+        "nqm": Offer("the noisy quadratic model, exact; -log10 expected loss", "quadratic:noisy_quadratic"),
+        "short-horizon": Offer(
+            "a noisy quadratic in which the greedy schedule is a trap; -log10 expected loss", "quadratic:short_horizon"
+        ),
+        "digits-mlp": Offer("digits, one hidden layer of 32, Adam; NLL", "digits:digits_mlp"),
+        "digits-mlp-mixed": Offer(
+            "the same with activation, optimizer and batch size among the HPs; NLL", "digits:digits_mlp_mixed"
+        ),
+        "fmnist-mlp-log": Offer(
+            "Fashion-MNIST 14x14, one hidden layer of 64, log scales; accuracy", "fashion:fashion_mlp_log"
+        ),
+        "fmnist-mlp-wide": Offer(
+            "the same on uniform scales, weight decay from 0; accuracy", "fashion:fashion_mlp_wide"
+        ),
+        "fmnist-lenet": Offer("Fashion-MNIST, all of it, LeNet by PyTorch; accuracy", "lenet:lenet"),
+        "fmnist-lenet-subset": Offer("the same on 10000 training images; accuracy", "lenet:lenet_subset"),
+        "friedman-gb": Offer("make_friedman1, gradient boosting; R2", "boosting:friedman"),
+        "diabetes-gb": Offer("diabetes, gradient boosting; R2", "boosting:diabetes"),
+        "sgd-linear": Offer("digits, a linear model by SGDClassifier; NLL", "linear:linear"),
+        "tsp-annealing": Offer("a travelling salesman's tour by annealing; relative length", "salesman:salesman"),
+    }
+)

@@ -1,0 +1,115 @@
+"""The reporter: reads results files, writes the tables and plots of a comparison.
+
+    python -m benchmarks.report results.jsonl --html report.html --markdown report.md
+
+Without `--html` or `--markdown` the tables go to the screen as Markdown.
+"""
+
+import argparse
+import itertools
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from benchmarks import plots
+from benchmarks.collection import Collection, collect
+from benchmarks.pages import as_html, as_markdown
+from benchmarks.results import read_results
+from benchmarks.sections import Section, costs, everywhere, outcome, pairs, ranks, speed, speed_matrix, spread
+
+__all__ = ["main"]
+
+SHOWN = 10  # entrants in a plot or matrix, where nothing else is asked for: more lines than that are not told apart
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Writes the report of the command line; returns the exit status."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        lines = list(itertools.chain.from_iterable(read_results(path) for path in given.results))
+        if given.problem:
+            lines = [line for line in lines if line["problem"] in given.problem.split(",")]
+        if given.method:
+            lines = [line for line in lines if line["method"] in given.method.split(",")]
+        collection = collect(lines, given.budget)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    reference = given.reference or collection.entrants()[0]
+    if reference not in collection.entrants():
+        parser.error(f"--reference: wanted one of {', '.join(collection.entrants())}, got {reference!r}")
+    shown = given.show.split(",") if given.show else _shown(collection, reference)
+    for name in shown:
+        if name not in collection.entrants():
+            parser.error(f"--show: wanted some of {', '.join(collection.entrants())}, got {name!r}")
+    introduction = _introduction(collection)
+    if given.html:
+        pictured = _sections(collection, reference, shown, pictures=True)
+        given.html.write_text(as_html(given.title, introduction, pictured), encoding="utf-8")
+    text = as_markdown(given.title, introduction, _sections(collection, reference, shown, pictures=False))
+    if given.markdown:
+        given.markdown.write_text(text, encoding="utf-8")
+    elif not given.html:
+        print(text)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("results", type=Path, nargs="+", help="files written by python -m benchmarks.run")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write one HTML file with tables and plots")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
+    parser.add_argument("--reference", metavar="NAME", help="whom to compare with all others; the first of the file")
+    parser.add_argument("--show", metavar="NAMES", help=f"entrants in plots and matrices; the {SHOWN} best ranked")
+    parser.add_argument("--problem", metavar="NAMES", help="only these, comma-separated")
+    parser.add_argument("--method", metavar="NAMES", help="only these, comma-separated")
+    parser.add_argument("--budget", type=_budget, metavar="MODELSxSTEPS", help="the main one; that of the most runs")
+    parser.add_argument("--title", default="Benchmarks", help="of the page")
+    return parser
+
+
+def _budget(text: str) -> tuple[int, int]:
+    if not (match := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)):
+        raise argparse.ArgumentTypeError(f"wanted MODELSxSTEPS, such as 25x10, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def _shown(collection: Collection, reference: str) -> list[str]:
+    """The reference, then the best ranked of those that ran everywhere, then others in the order of the file."""
+    table = ranks(collection).table
+    ranked = [row[0] for row in table.rows] if table and everywhere(collection) else []
+    return list(dict.fromkeys([reference, *ranked, *collection.entrants()]))[:SHOWN]
+
+
+def _introduction(collection: Collection) -> str:
+    runs = [len(found) for problem in collection.problems.values() for found in problem.runs.values()]
+    models, steps = collection.budget
+    versions = ", ".join(f"{name} {' and '.join(found)}" for name, found in sorted(collection.versions.items()))
+    size = "At reduced size: a check that everything runs, and no result. " if collection.smoke else ""
+    return (
+        f"{size}{sum(runs)} runs: {len(collection.problems)} problems, {len(collection.entrants())} entrants, "
+        f"{min(runs)} to {max(runs)} seeds each. An entrant without a budget in its name has {models} x {steps} steps. "
+        f"Made with {versions}. Written by `python -m benchmarks.report`."
+    )
+
+
+def _sections(collection: Collection, reference: str, shown: Sequence[str], *, pictures: bool) -> list[Section]:
+    sections = []
+    if everywhere(collection):
+        sections.append(ranks(collection))
+    sections += [pairs(collection, reference, "validation"), pairs(collection, reference, "test")]
+    sections += [speed(collection, reference), spread(collection, reference), costs(collection)]
+    sections.append(Section(title="Problem by problem", text="Best test median first."))
+    for name, problem in collection.problems.items():
+        found = outcome(name, problem, reference)
+        if pictures:
+            found = attrs.evolve(found, figure=plots.anytime(name, problem, shown) + plots.boxes(name, problem, shown))
+        sections += [found, speed_matrix(name, problem, shown)]
+    return sections
+
+
+if __name__ == "__main__":
+    sys.exit(main())

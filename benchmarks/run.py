@@ -1,0 +1,169 @@
+"""The runner: executes a grid of problems, methods and seeds, one JSON line per run.
+
+    python -m benchmarks.run --problem nqm,digits-mlp --method gpbt,random --seed 0-19 --processes 2 --out results.jsonl
+
+Runs that the file has already are skipped, so an interrupted grid goes on where it stopped, and any number of these
+commands may work on one file.
+"""
+
+import argparse
+import concurrent.futures
+import itertools
+import multiprocessing
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from benchmarks.cell import run_cell
+from benchmarks.loading import LoadError, load_method, load_problem
+from benchmarks.methods import METHODS
+from benchmarks.problem import Options
+from benchmarks.problems import PROBLEMS
+from benchmarks.results import Key, Results
+
+__all__ = ["main"]
+
+
+@attrs.frozen(kw_only=True)
+class Grid:
+    """What the command line asked for, ready to be sent to another process."""
+
+    options: Options
+    keys: tuple[Key, ...]
+    out: Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Executes the grid of the command line.
+
+    Returns:
+        The exit status: 0, or 1 where a run failed (the others are executed nevertheless), or 2 for wrong arguments.
+    """
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.list:
+        _print_names()
+        return 0
+    options = Options(data=given.data, smoke=given.smoke)
+    try:
+        keys = tuple(
+            _key(problem, method, seed, given.budget, options)
+            for problem, seed, method in itertools.product(
+                _words(given.problem), _seeds(given.seed), _words(given.method)
+            )
+        )
+    except (LoadError, FileNotFoundError) as error:
+        parser.error(str(error))
+    return _execute(Grid(options=options, keys=keys, out=given.out), processes=given.processes)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--problem", default="nqm", help="names, comma-separated, or path/to/file.py:name")
+    parser.add_argument("--method", default="gpbt", help="names, comma-separated, or path/to/file.py:name")
+    parser.add_argument("--seed", default="0", help="such as 0, 3,5 or 0-19")
+    parser.add_argument(
+        "--budget",
+        type=_budget,
+        metavar="STEPS",
+        help="steps in all, such as 250 (the problem's own steps per model), or MODELSxSTEPS, such as 4x20",
+    )
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where the Fashion-MNIST *-ubyte.gz files are")
+    parser.add_argument("--smoke", action="store_true", help="all problems at a reduced size")
+    parser.add_argument("--processes", type=int, default=1, help="runs at a time; each has one thread")
+    parser.add_argument("--out", type=Path, default=Path("results.jsonl"), help="the results file")
+    parser.add_argument("--list", action="store_true", help="print the names of problems and methods, and stop")
+    return parser
+
+
+def _execute(grid: Grid, *, processes: int) -> int:
+    results = Results(grid.out)
+    todo = [key for key in grid.keys if key not in results]
+    print(f"{len(grid.keys) - len(todo)} of {len(grid.keys)} runs are in {grid.out}; {len(todo)} to do", flush=True)
+    if processes == 1:
+        failed = sum(not _one(grid, key) for key in todo)
+    else:
+        # The thread pools of the workers' libraries read these as they are imported.
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ[name] = "1"
+        spawn = multiprocessing.get_context("spawn")
+        with concurrent.futures.ProcessPoolExecutor(processes, mp_context=spawn) as pool:
+            failed = sum(not done for done in pool.map(_one, itertools.repeat(grid), todo))
+    if failed:
+        print(f"{failed} of {len(todo)} runs failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _one(grid: Grid, key: Key) -> bool:
+    """Executes one run and writes its line; says what went wrong, and that it did, without ending the grid."""
+    results = Results(grid.out)
+    name = f"{key.problem} {key.method} seed {key.seed} {key.models}x{key.steps}"
+    if key in results:  # another command has been faster
+        return True
+    try:
+        line = run_cell(key, load_problem(key.problem, grid.options), load_method(key.method))
+    except Exception:  # noqa: BLE001  # whatever a library raises must not end the other runs
+        traceback.print_exc()
+        print(f"{name}: failed", file=sys.stderr, flush=True)
+        return False
+    results.append(line)
+    seconds = line["seconds"]
+    print(
+        f"{name}: validation {line['validation']:.4g} test {line['test']:.4g} steps {line['used']}"
+        f" searcher {seconds['searcher']:.1f} s training {seconds['training']:.1f} s",
+        flush=True,
+    )
+    return True
+
+
+def _key(problem: str, method: str, seed: int, budget: tuple[int | None, int] | None, options: Options) -> Key:
+    load_method(method)  # a wrong name ends the command before the first run
+    built = load_problem(problem, options)
+    models, steps = budget or (built.models, built.steps)
+    if models is None:
+        models, rest = divmod(steps, built.steps)
+        if rest or not models:
+            raise LoadError(
+                f"--budget: wanted a multiple of the {built.steps} steps per model of {problem}, got {steps}; "
+                "MODELSxSTEPS sets both"
+            )
+        steps = built.steps
+    return Key(problem=problem, method=method, seed=seed, models=models, steps=steps, smoke=options.smoke)
+
+
+def _budget(text: str) -> tuple[int | None, int]:
+    """Models (None: as many as the steps pay for) and steps."""
+    if not (match := re.fullmatch(r"(?:([1-9]\d*)x)?([1-9]\d*)", text)):
+        raise argparse.ArgumentTypeError(f"wanted STEPS or MODELSxSTEPS, such as 250 or 4x20, got {text!r}")
+    return (int(match[1]) if match[1] else None), int(match[2])
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
+def _seeds(text: str) -> list[int]:
+    seeds: list[int] = []
+    for word in _words(text):
+        if not (match := re.fullmatch(r"(\d+)(?:-(\d+))?", word)):
+            raise LoadError(f"--seed: wanted seeds such as 0, 3,5 or 0-19, got {text!r}")
+        seeds.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return seeds
+
+
+def _print_names() -> None:
+    print("problems")
+    for name, offer in PROBLEMS.items():
+        print(f"  {name:22} {offer.summary}")
+    print("methods")
+    for name, method in METHODS.items():
+        print(f"  {name:22} {method.summary}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""gpbt finds schedules of hyperparameters while the models train: a pure ask/tell core.
+
+A `Space` says what to tune, an `Optimizer` which model to continue, under which config and for how long, and its
+`best` has the schedule that came out. Everything else is a rule or a searcher that can be exchanged.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from gpbt_core.early_stopping import EarlyStoppingSpec, Improvement, Quantile
+from gpbt_core.errors import (
+    ConfigError,
+    ExtinctError,
+    GpbtError,
+    PluginError,
+    ProtocolError,
+    SearcherError,
+)
+from gpbt_core.optimizer import Best, Optimizer
+from gpbt_core.presets import PRESETS
+from gpbt_core.records import Record, Schedule, Segment, Status, Trial, Verdict
+from gpbt_core.reproduction import Genealogical, Independent, ReproductionSpec, Truncation
+from gpbt_core.searcher import Family, Query, Searcher, SearcherSpec
+from gpbt_core.space import Categorical, Config, Float, Int, Space, When
+
+if TYPE_CHECKING:
+    from gpbt_core.hookspecs import hookimpl as hookimpl
+
+__all__ = [
+    "PRESETS",
+    "Best",
+    "Categorical",
+    "Config",
+    "ConfigError",
+    "EarlyStoppingSpec",
+    "ExtinctError",
+    "Family",
+    "Float",
+    "Genealogical",
+    "GpbtError",
+    "Improvement",
+    "Independent",
+    "Int",
+    "Optimizer",
+    "PluginError",
+    "ProtocolError",
+    "Quantile",
+    "Query",
+    "Record",
+    "ReproductionSpec",
+    "Schedule",
+    "Searcher",
+    "SearcherError",
+    "SearcherSpec",
+    "Segment",
+    "Space",
+    "Status",
+    "Trial",
+    "Truncation",
+    "Verdict",
+    "When",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "hookimpl":  # pluggy is needed by those who write plugins, not by those who tune
+        from gpbt_core.hookspecs import hookimpl
+
+        return hookimpl
+    raise AttributeError(f"module 'gpbt_core' has no attribute {name!r}")

@@ -1,0 +1,43 @@
+"""What a plugin may offer: the hooks of pluggy's project "gpbt", found through the entry-point group of that name.
+
+Specifications only; who calls them is said in each. A plugin marks its implementations with `hookimpl`.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pluggy
+
+from gpbt_core.early_stopping import EarlyStoppingSpec
+from gpbt_core.reproduction import ReproductionSpec
+from gpbt_core.searcher import SearcherSpec
+
+__all__ = ["gpbt_early_stoppings", "gpbt_event", "gpbt_reproductions", "gpbt_searchers", "hookimpl", "hookspec"]
+
+hookspec = pluggy.HookspecMarker("gpbt")
+hookimpl = pluggy.HookimplMarker("gpbt")
+
+
+@hookspec
+def gpbt_searchers() -> Iterable[SearcherSpec]:  # type: ignore[empty-body]  # a specification has none
+    """Offers searchers; called once, when a plugin is first needed."""
+
+
+@hookspec
+def gpbt_reproductions() -> Iterable[ReproductionSpec]:  # type: ignore[empty-body]  # likewise
+    """Offers reproduction rules; called once, when a plugin is first needed."""
+
+
+@hookspec
+def gpbt_early_stoppings() -> Iterable[EarlyStoppingSpec]:  # type: ignore[empty-body]  # likewise
+    """Offers early-stopping rules; called once, when a plugin is first needed."""
+
+
+@hookspec
+def gpbt_event(event: Any, optimizer: Any) -> None:
+    """Watches a run; called by drivers, never by the core, after each event.
+
+    Args:
+        event: What just happened, one of `gpbt_core.state.Event`.
+        optimizer: The Optimizer after it; not to be changed.
+    """

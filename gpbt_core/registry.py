@@ -1,0 +1,240 @@
+"""Finds plugins and turns names into objects; the only place that touches importlib.
+
+pluggy's own loading drops the second of two equal entry-point names in silence and loses every result when one plugin
+raises, so the entry points are walked here: a plugin that does not load is named with its distribution and leaves the
+others working.
+"""
+
+import difflib
+import functools
+import warnings
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from typing import Any, Literal, TypeVar
+
+import attrs
+import pluggy
+
+from gpbt_core import hookspecs
+from gpbt_core.early_stopping import EarlyStoppingSpec, GenerationStopping, Improvement, Quantile, TrialStopping
+from gpbt_core.errors import ConfigError, PluginError
+from gpbt_core.reproduction import Genealogical, Independent, Reproduction, ReproductionSpec, Truncation
+from gpbt_core.searcher import Searcher, SearcherSpec
+
+__all__ = ["Broken", "Kind", "Offer", "Registry", "registry"]
+
+Kind = Literal["searcher", "reproduction", "early stopping"]
+Spec = SearcherSpec | ReproductionSpec | EarlyStoppingSpec
+T = TypeVar("T")
+
+_HOOKS: Mapping[str, tuple[Kind, type[Spec]]] = {
+    "gpbt_searchers": ("searcher", SearcherSpec),
+    "gpbt_reproductions": ("reproduction", ReproductionSpec),
+    "gpbt_early_stoppings": ("early stopping", EarlyStoppingSpec),
+}
+_BUILT_IN: tuple[tuple[Kind, Spec], ...] = (
+    (
+        "reproduction",
+        ReproductionSpec(name="genealogical", summary="the best beget litters (GPBT)", build=Genealogical),
+    ),
+    ("reproduction", ReproductionSpec(name="truncation", summary="the worst copy the best (PBT)", build=Truncation)),
+    ("reproduction", ReproductionSpec(name="independent", summary="lines keep their configs", build=Independent)),
+    ("early stopping", EarlyStoppingSpec(name="median", summary="trials worse than a quantile stop", build=Quantile)),
+    (
+        "early stopping",
+        EarlyStoppingSpec(name="improvement", summary="a generation ends once it gained enough", build=Improvement),
+    ),
+)
+
+
+@attrs.frozen(kw_only=True)
+class Offer:
+    """Something on offer under a name.
+
+    Attributes:
+        kind: What it is.
+        spec: The offer.
+        distribution: The installed distribution that it comes from, with its version; "registered by hand" without one.
+    """
+
+    kind: Kind
+    spec: Spec
+    distribution: str
+
+
+@attrs.frozen(kw_only=True)
+class Broken:
+    """A plugin that could not be loaded.
+
+    Attributes:
+        entry_point: Its name and value.
+        distribution: Where it comes from.
+        error: What went wrong, in words.
+    """
+
+    entry_point: str
+    distribution: str
+    error: str
+
+
+class Registry:
+    """The plugins of one process.
+
+    Most callers want the shared `registry()`; tests make their own.
+
+    Args:
+        entry_points: What to load; None: those of the installed distributions.
+    """
+
+    def __init__(self, entry_points: Iterable[metadata.EntryPoint] | None = None) -> None:
+        self._manager = pluggy.PluginManager("gpbt")
+        self._manager.add_hookspecs(hookspecs)
+        self._offers: dict[tuple[Kind, str], list[Offer]] = {}
+        self._broken: list[Broken] = []
+        for kind, spec in _BUILT_IN:
+            self._offers[kind, spec.name] = [Offer(kind=kind, spec=spec, distribution=_title("gpbt"))]
+        for entry_point in metadata.entry_points(group="gpbt") if entry_points is None else entry_points:
+            self._load(entry_point)
+
+    @property
+    def broken(self) -> tuple[Broken, ...]:
+        """The plugins that did not load."""
+        return tuple(self._broken)
+
+    def offers(self) -> tuple[Offer, ...]:
+        """Everything on offer, by kind and name."""
+        return tuple(offer for _, offers in sorted(self._offers.items(), key=lambda item: item[0]) for offer in offers)
+
+    def register(self, plugin: object) -> None:
+        """Adds a plugin by hand: an object or module with hook implementations.
+
+        Raises:
+            PluginError: It implements a hook that does not exist, or a hook of it raised or answered no specs.
+        """
+        self._add(plugin, None, "registered by hand")
+
+    def event(self, event: object, optimizer: object) -> None:
+        """Tells every watcher of an event; one that raises does not keep it from the others, and is warned of."""
+        for watcher in self._manager.hook.gpbt_event.get_hookimpls():
+            try:
+                wanted = {"event": event, "optimizer": optimizer}
+                watcher.function(*(wanted[name] for name in watcher.argnames))
+            except Exception as error:  # noqa: BLE001  # a watcher is a stranger's code and must not break the run
+                warnings.warn(
+                    f"gpbt_event: watcher {watcher.plugin_name} raised {error!r}; the run goes on", stacklevel=2
+                )
+
+    def searcher(self, name: str, options: Mapping[str, Any] | None = None) -> Searcher:
+        """Builds a searcher by name. A part behind a colon goes to the build function as `variant`.
+
+        Raises:
+            PluginError: No plugin or two offer the name, or building it failed.
+        """
+        head, colon, variant = name.partition(":")
+        built = self._build("searcher", head, {**(options or {}), **({"variant": variant} if colon else {})})
+        if not isinstance(built, Searcher):
+            raise PluginError(
+                f"searcher {name!r}: wanted an object with propose(query, rng) from its build, got {built!r}"
+            )
+        return built
+
+    def reproduction(self, name: str, options: Mapping[str, Any] | None = None) -> Reproduction:
+        """Builds a reproduction rule by name.
+
+        Raises:
+            PluginError: As `searcher`.
+        """
+        built: Reproduction = self._build("reproduction", name, options or {})
+        return built
+
+    def early_stopping(self, name: str, options: Mapping[str, Any] | None = None) -> TrialStopping | GenerationStopping:
+        """Builds an early-stopping rule by name.
+
+        Raises:
+            PluginError: As `searcher`.
+        """
+        built: TrialStopping | GenerationStopping = self._build("early stopping", name, options or {})
+        return built
+
+    def _build(self, kind: Kind, name: str, options: Mapping[str, Any]) -> Any:
+        offer = self._find(kind, name)
+        try:
+            return offer.spec.build(**options)
+        except (ConfigError, PluginError):
+            raise
+        except TypeError as error:
+            raise ConfigError(
+                f"{kind} {name!r}: wanted options that its build takes, got {dict(options)!r}: {error}"
+            ) from error
+        except Exception as error:
+            raise PluginError(f"{kind} {name!r} of {offer.distribution} could not be built: {error!r}") from error
+
+    def _find(self, kind: Kind, name: str) -> Offer:
+        found = self._offers.get((kind, name), [])
+        if len(found) > 1:
+            places = " and ".join(offer.distribution for offer in found)
+            raise PluginError(f"{kind} {name!r} is offered twice, by {places}: uninstall one of them")
+        if found:
+            return found[0]
+        names = sorted(known for k, known in self._offers if k == kind)
+        close = difflib.get_close_matches(name, names, n=1)
+        message = f"unknown {kind} {name!r}"
+        message += f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(names)}"
+        for broken in self._broken:
+            message += f" (plugin {broken.entry_point} of {broken.distribution} did not load: {broken.error})"
+        raise PluginError(message)
+
+    def _load(self, entry_point: metadata.EntryPoint) -> None:
+        distribution = entry_point.dist
+        title = f"{distribution.name} {distribution.version}" if distribution else "an unknown distribution"
+        try:
+            self._add(entry_point.load(), None, title)
+        except Exception as error:  # noqa: BLE001  # whatever a stranger's import raises
+            name = f"{entry_point.name} = {entry_point.value}"
+            self._broken.append(Broken(entry_point=name, distribution=title, error=f"{type(error).__name__}: {error}"))
+            warnings.warn(f"gpbt plugin {name} of {title} did not load and is left out: {error!r}", stacklevel=4)
+
+    def _add(self, plugin: object, name: str | None, distribution: str) -> None:
+        if self._manager.is_registered(plugin):
+            return
+        try:
+            self._manager.register(plugin, name)
+            self._manager.check_pending()
+            found = [offer for hook in _HOOKS for offer in self._offered(plugin, hook, distribution)]
+        except Exception as error:
+            if self._manager.is_registered(plugin):
+                self._manager.unregister(plugin)
+            if isinstance(error, PluginError):
+                raise
+            if isinstance(error, pluggy.PluginValidationError):
+                raise PluginError(
+                    f"a plugin ({distribution}) has a hook that does not exist, or not so: {error}"
+                ) from error
+            raise PluginError(f"a hook of plugin {plugin!r} ({distribution}) raised {error!r}") from error
+        for offer in found:
+            self._offers.setdefault((offer.kind, offer.spec.name), []).append(offer)
+
+    def _offered(self, plugin: object, hook: str, distribution: str) -> list[Offer]:
+        kind, wanted = _HOOKS[hook]
+        offers: list[Offer] = []
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            if implementation.plugin is not plugin:
+                continue
+            for spec in implementation.function():
+                if not isinstance(spec, wanted):
+                    raise PluginError(f"{hook} of {distribution}: wanted a {wanted.__name__}, got {spec!r}")
+                offers.append(Offer(kind=kind, spec=spec, distribution=distribution))
+        return offers
+
+
+def _title(name: str) -> str:
+    try:
+        return f"{name} {metadata.version(name)}"
+    except metadata.PackageNotFoundError:  # run from a source tree
+        return name
+
+
+@functools.cache
+def registry() -> Registry:
+    """The registry that all of a process share; made, with every plugin loaded, when first asked for."""
+    return Registry()

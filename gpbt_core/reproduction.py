@@ -1,0 +1,446 @@
+"""Reproduction: how long the segments are, who begets whom, and in which order.
+
+A rule plans one generation from the told records of the one before. It is pure: its only randomness is the generator
+that it is given, and what it must remember is in the records.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal, Protocol, runtime_checkable
+
+import attrs
+import numpy as np
+
+from gpbt_core.errors import ConfigError
+from gpbt_core.records import Record, Status
+from gpbt_core.space import Space
+
+__all__ = [
+    "Closing",
+    "Genealogical",
+    "Independent",
+    "Keep",
+    "Plan",
+    "Reproduction",
+    "ReproductionSpec",
+    "Slot",
+    "Truncation",
+    "founding",
+]
+
+
+@attrs.frozen
+class Slot:
+    """A place in a generation.
+
+    Attributes:
+        parent: The id of the trial whose weights to start from; None: from scratch.
+        repeat: Whether the child takes the parent's config as it is, without a search.
+    """
+
+    parent: int | None
+    repeat: bool = False
+
+
+@attrs.frozen
+class Plan:
+    """Who begets whom in one generation.
+
+    Attributes:
+        parents: The ids of the distinct parents, best first; empty in generation 0.
+        slots: The slots in the order in which they open. Slots that a refill opens behind them go to the parents in
+            turn.
+        litters: Of each parent its places among `slots`; made from the others.
+    """
+
+    parents: tuple[int, ...]
+    slots: tuple[Slot, ...]
+    litters: dict[int | None, tuple[int, ...]] = attrs.field(init=False, repr=False, eq=False)
+
+    @litters.default
+    def _places(self) -> dict[int | None, tuple[int, ...]]:
+        places: dict[int | None, list[int]] = {parent: [] for parent in self.parents}
+        for place, slot in enumerate(self.slots):
+            places.setdefault(slot.parent, []).append(place)
+        return {parent: tuple(found) for parent, found in places.items()}
+
+
+@attrs.frozen(kw_only=True)
+class Closing:
+    """What a rule may look at when it plans a generation.
+
+    Attributes:
+        space: The space of the run.
+        population: n, the number of models.
+        generation: The generation to plan, at least 1.
+        candidates: The completed trials that may become parents, by rising id; at least one.
+        members: All ended trials of the closing generation and late ones of earlier ones, by rising id.
+        parents: The parents of the closing generation, best first.
+        generations: How many generations the run has.
+        records: Every trial asked so far, by id, for rules that look further back.
+    """
+
+    space: Space
+    population: int
+    generation: int
+    candidates: tuple[Record, ...]
+    members: tuple[Record, ...]
+    parents: tuple[Record, ...]
+    generations: int = 1
+    records: Sequence[Record] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Keep:
+    """A promise about a selection that is still to come, so that checkpoints can be let go before it.
+
+    Attributes:
+        count: Only the `count` best candidates can become parents,
+        per_parent: and at most this many children of one parent (None: no limit).
+        survivors: Whether the parents themselves stand among the candidates.
+    """
+
+    count: int
+    per_parent: int | None = None
+    survivors: bool = False
+
+
+@runtime_checkable
+class Reproduction(Protocol):
+    """Decides who begets whom.
+
+    A rule is an attrs class whose fields are its options, and carries the name it is offered under.
+
+    Attributes:
+        name: What users write.
+    """
+
+    name: ClassVar[str]
+
+    @property
+    def refill(self) -> bool:
+        """Whether steps that stopped trials left over open further slots in the same generation."""
+
+    def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:
+        """The length in steps of each generation's segments; they sum to `steps`.
+
+        Args:
+            population: n, at least 1.
+            steps: T, the steps per model, at least 1.
+
+        Raises:
+            ConfigError: The options do not fit n or T.
+        """
+
+    def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:
+        """The next generation; called once, as the one before it closes, with at least one candidate."""
+
+    def keep(self, generation: int, population: int) -> Keep | None:
+        """What is certain about the parents of `generation` before its plan is made; None: nothing is."""
+
+
+@attrs.frozen(kw_only=True)
+class ReproductionSpec:
+    """An offer of a reproduction rule by a plugin.
+
+    Attributes:
+        name: What users write, lower case; equal to the rule's own `name`.
+        summary: One line for listings.
+        build: Makes the rule from the user's options.
+    """
+
+    name: str
+    summary: str
+    build: Callable[..., Reproduction]
+
+
+def founding(population: int) -> Plan:
+    """The plan of generation 0: everything from scratch."""
+    return Plan((), (Slot(None),) * population)
+
+
+def _tuple(values: int | Sequence[float]) -> int | tuple[float, ...]:
+    return values if isinstance(values, int) else tuple(values)
+
+
+def _optional_tuple(values: Sequence[float] | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(values)
+
+
+def _segments(who: str, lengths: int | tuple[float, ...], steps: int) -> tuple[int, ...]:
+    """Segment lengths from shares of `steps`, or equal ones; at least one step each, the last takes the remainder."""
+    if isinstance(lengths, int):
+        if lengths < 1:
+            raise ConfigError(f"{who}: wanted segments of at least 1 step, got {lengths}")
+        count = max(1, steps // lengths)
+        return (lengths,) * (count - 1) + (steps - lengths * (count - 1),)
+    if not lengths or not all(share > 0 and math.isfinite(share) for share in lengths):
+        raise ConfigError(
+            f"{who}: wanted segments as a whole number or as positive shares of the steps, got {lengths!r}"
+        )
+    found: list[int] = []
+    left = steps
+    for share in lengths[:-1]:
+        length = min(left, max(1, round(share / sum(lengths) * steps)))
+        if length == 0:
+            break
+        found.append(length)
+        left -= length
+    if left:
+        found.append(left)
+    return tuple(found)
+
+
+@attrs.frozen(kw_only=True)
+class Genealogical:
+    """The best of a generation each beget a litter, which inherits their weights (GPBT's rule).
+
+    Attributes:
+        segments: Shares of the steps per model, one per generation, each at least one step (the last takes the
+            remainder); or the length in steps of equal segments.
+        parents: Shares of n, one per generation from 1 on (the last one holds for all later ones), rounded and at
+            least 1; None: floor(sqrt(n / c)), the paper's.
+        c: Of the paper's formula, in [1/n, n]: small is many parents with small litters.
+        per_parent: At most this many children of one former parent are parents; None: no limit. Not for parents out of
+            generation 0, which have no former parent.
+        spread: Out of generation 0 a parent is taken only if its config is farther than this (Chebyshev, unit cube)
+            from those taken before; what is missing is filled up by rank. In [0, 1]; 0: by rank alone.
+        survivors: Whether parents compete with their children; a survivor's next litter has no repeat slot.
+        repeat: Whether the first slot of each litter repeats the parent's config.
+        noise: Ranks by loss + N(0, s^2), s = noise * (loss[p] - loss[1]); at least 0.
+        order: "round-robin" over the parents, best first, or all of one "litter" after the other, best first.
+        refill: Whether steps that stopped trials left over open further slots.
+
+    Raises:
+        ConfigError: An option is out of its range, or does not fit the population.
+
+    References:
+        Scardigli, Fournier, Vilucchio, Naccache: "Genealogical Population-Based Training for Hyperparameter
+        Optimization" (2021); number of parents: floor(sqrt(n / c)).
+
+    Examples:
+        >>> Genealogical().segment_lengths(25, 10), Genealogical(segments=1).segment_lengths(25, 4)
+        ((4, 2, 1, 1, 1, 1), (1, 1, 1, 1))
+        >>> [Genealogical().number_of_parents(g, 25) for g in range(1, 7)]
+        [10, 8, 7, 6, 4, 4]
+    """
+
+    name: ClassVar[str] = "genealogical"
+
+    segments: int | tuple[float, ...] = attrs.field(default=(0.4, 0.2, 0.1, 0.1, 0.1, 0.1), converter=_tuple)
+    parents: tuple[float, ...] | None = attrs.field(default=(0.4, 0.32, 0.28, 0.24, 0.16), converter=_optional_tuple)
+    c: float = 1.0
+    per_parent: int | None = 1
+    spread: float = 0.1
+    survivors: bool = False
+    repeat: bool = True
+    noise: float = 0.0
+    order: Literal["round-robin", "litter"] = "round-robin"
+    refill: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        if self.parents is not None and not (self.parents and all(0 < share <= 1 for share in self.parents)):
+            raise ConfigError(
+                f"genealogical: wanted parents as shares of n, each above 0 and at most 1, got {self.parents!r}"
+            )
+        if self.per_parent is not None and self.per_parent < 1:
+            raise ConfigError(
+                f"genealogical: wanted per_parent of at least 1, or None for no limit, got {self.per_parent!r}"
+            )
+        if not 0 <= self.spread <= 1:
+            raise ConfigError(f"genealogical: wanted a spread in [0, 1], got {self.spread!r}")
+        if not (self.noise >= 0 and math.isfinite(self.noise)):
+            raise ConfigError(f"genealogical: wanted a finite noise of at least 0, got {self.noise!r}")
+        if self.order not in ("round-robin", "litter"):
+            raise ConfigError(f'genealogical: wanted order "round-robin" or "litter", got {self.order!r}')
+
+    def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # likewise
+        """See `Reproduction.segment_lengths`."""
+        if self.parents is None and not 1 / population <= self.c <= population:
+            raise ConfigError(
+                f"genealogical: wanted c from 1/n = {1 / population:.4g} to n = {population}, so that "
+                f"floor(sqrt(n / c)) is from 1 to n, got {self.c!r}"
+            )
+        return _segments("genealogical", self.segments, steps)
+
+    def number_of_parents(self, generation: int, population: int) -> int:
+        """How many parents `generation` (from 1), for a population of n."""
+        if self.parents is None:
+            count = math.floor(math.sqrt(population / self.c) + 1e-9)  # n / c may lie a rounding below a square
+        else:
+            count = round(self.parents[min(generation, len(self.parents)) - 1] * population)
+        return min(population, max(1, count))
+
+    def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:
+        """See `Reproduction.plan`."""
+        parents = self._select(closing, rng)
+        survivors = {parent.trial.id for parent in closing.parents}
+        ids = [parent.trial.id for parent in parents]
+        first = [Slot(i, self.repeat and i not in survivors) for i in ids]
+        n, p = closing.population, len(ids)
+        if self.order == "round-robin":
+            others = [Slot(i) for i in ids]
+            slots = [first[k] if k < p else others[k % p] for k in range(n)]
+        else:
+            sizes = [n // p + (k < n % p) for k in range(p)]
+            slots = [slot for k, size in enumerate(sizes) for slot in [first[k], *[Slot(ids[k])] * (size - 1)][:size]]
+        return Plan(tuple(ids), tuple(slots))
+
+    def keep(self, generation: int, population: int) -> Keep | None:
+        """See `Reproduction.keep`."""
+        if self.noise or (self.spread and generation == 1):
+            return None
+        return Keep(
+            count=self.number_of_parents(generation, population),
+            per_parent=None if generation == 1 else self.per_parent,
+            survivors=self.survivors,
+        )
+
+    def values(self, closing: Closing, records: Sequence[Record]) -> Sequence[float]:  # noqa: ARG002  # for others
+        """What candidates are ranked by, lower first: their losses.
+
+        A rule that derives from this one may know better what they are worth; its `keep` then promises nothing.
+        """
+        losses: list[float] = []
+        for record in records:
+            assert record.loss is not None  # only completed trials are candidates
+            losses.append(record.loss)
+        return losses
+
+    def _select(self, closing: Closing, rng: "np.random.Generator") -> list[Record]:
+        candidates = {record.trial.id: record for record in closing.candidates}
+        if self.survivors:
+            candidates |= {record.trial.id: record for record in closing.parents}
+        count = self.number_of_parents(closing.generation, closing.population)
+        records = list(candidates.values())
+        ranked = self._ranked(records, self.values(closing, records), count, rng)
+        if closing.generation == 1:
+            return _apart(closing.space, ranked, count, self.spread) if self.spread else ranked[:count]
+        return _limited(ranked, count, self.per_parent, {record.trial.id for record in closing.parents})
+
+    def _ranked(
+        self, records: list[Record], losses: Sequence[float], count: int, rng: "np.random.Generator"
+    ) -> list[Record]:
+        if self.noise:
+            best = sorted(losses)
+            scale = self.noise * (best[min(count, len(best)) - 1] - best[0])
+            losses = (np.array(losses) + rng.normal(0.0, 1.0, len(losses)) * scale).tolist()
+        order = sorted(range(len(records)), key=lambda i: (losses[i], records[i].trial.id))
+        return [records[i] for i in order]
+
+
+def _limited(ranked: list[Record], count: int, per_parent: int | None, parents: set[int]) -> list[Record]:
+    """The `count` best, at most `per_parent` children of each former parent; parents that survive are not counted."""
+    taken: list[Record] = []
+    children: dict[int | None, int] = {}
+    for record in ranked:
+        if len(taken) == count:
+            break
+        if record.trial.id not in parents:
+            children[record.trial.parent] = children.get(record.trial.parent, 0) + 1
+            if per_parent is not None and children[record.trial.parent] > per_parent:
+                continue
+        taken.append(record)
+    return taken
+
+
+def _apart(space: Space, ranked: list[Record], count: int, spread: float) -> list[Record]:
+    """The best whose configs lie farther than `spread` from the better ones taken, filled up by rank."""
+    points = space.encode([record.trial.config for record in ranked])
+    taken: list[int] = []
+    for i, point in enumerate(points):
+        if len(taken) == count:
+            break
+        gaps = np.abs(points[taken] - point)
+        one_sided = np.isnan(points[taken]) != np.isnan(point)  # active in one of the two only: as far as can be
+        if not taken or np.where(one_sided, 1.0, np.nan_to_num(gaps)).max(axis=1).min() > spread:
+            taken.append(i)
+    chosen = set(taken)
+    taken += [i for i in range(len(ranked)) if i not in chosen][: count - len(taken)]
+    return [ranked[i] for i in sorted(taken)]
+
+
+@attrs.frozen(kw_only=True)
+class Truncation:
+    """Classic PBT: all go on under their own config, but the worst become copies of random best ones and search.
+
+    Attributes:
+        segments: As in `Genealogical`; 1: exploit and explore after each step.
+        quantile: The share of n that is replaced, and the share of n that replaces it; in [0, .5], rounded up. Failed
+            and stopped members rank last.
+
+    Raises:
+        ConfigError: An option is out of its range.
+
+    References:
+        Jaderberg et al., "Population Based Training of Neural Networks" (2017), truncation selection: the bottom 20 %
+        copy the top 20 %.
+    """
+
+    name: ClassVar[str] = "truncation"
+    refill: ClassVar[bool] = False
+
+    segments: int | tuple[float, ...] = attrs.field(default=1, converter=_tuple)
+    quantile: float = 0.2
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 <= self.quantile <= 0.5:
+            raise ConfigError(f"truncation: wanted a quantile in [0, .5], got {self.quantile!r}")
+
+    def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # noqa: ARG002  # likewise
+        """See `Reproduction.segment_lengths`."""
+        return _segments("truncation", self.segments, steps)
+
+    def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:
+        """See `Reproduction.plan`."""
+        ranked = sorted(closing.candidates, key=lambda record: (record.loss, record.trial.id))
+        replaced = self._replaced(len(closing.members))
+        going_on = {record.trial.id for record in ranked[: max(1, len(closing.members) - replaced)]}
+        donors = [record.trial.id for record in ranked[: max(1, replaced)]]
+        slots = []
+        for member in closing.members:
+            if member.trial.id in going_on:
+                slots.append(Slot(member.trial.id, repeat=True))
+            else:
+                slots.append(Slot(donors[int(rng.integers(len(donors)))]))
+        used = {slot.parent for slot in slots}
+        return Plan(tuple(record.trial.id for record in ranked if record.trial.id in used), tuple(slots))
+
+    def keep(self, generation: int, population: int) -> Keep | None:  # noqa: ARG002  # the protocol's signature
+        """See `Reproduction.keep`."""
+        return Keep(count=max(1, population - self._replaced(population)))
+
+    def _replaced(self, members: int) -> int:
+        return min(math.ceil(members * self.quantile), members // 2)
+
+
+@attrs.frozen(kw_only=True)
+class Independent:
+    """n lines that keep their founders' configs: plain hyperparameter optimization, for comparisons.
+
+    A line that fails or is stopped ends.
+
+    Attributes:
+        segments: As in `Genealogical`; 1.0 as the only share: one segment, no generations.
+
+    Raises:
+        ConfigError: The option is out of its range.
+    """
+
+    name: ClassVar[str] = "independent"
+    refill: ClassVar[bool] = False
+
+    segments: int | tuple[float, ...] = attrs.field(default=(1.0,), converter=_tuple)
+
+    def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # noqa: ARG002  # likewise
+        """See `Reproduction.segment_lengths`."""
+        return _segments("independent", self.segments, steps)
+
+    def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:  # noqa: ARG002  # the protocol's signature
+        """See `Reproduction.plan`."""
+        ids = [record.trial.id for record in closing.candidates if record.status is Status.COMPLETED]
+        return Plan(tuple(ids), tuple(Slot(i, repeat=True) for i in ids))
+
+    def keep(self, generation: int, population: int) -> Keep | None:  # noqa: ARG002  # likewise
+        """See `Reproduction.keep`."""
+        return None

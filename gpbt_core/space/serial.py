@@ -1,0 +1,98 @@
+"""Spaces to and from plain JSON-able data.
+
+The data says each thing in full, defaults too, so that a later default changes no stored space; what it says is checked
+by the same constructors that check a user's.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gpbt_core.errors import ConfigError
+from gpbt_core.space.conditions import Conditions, Wanted
+from gpbt_core.space.parameters import Categorical, Float, Int, Parameter
+
+__all__ = ["from_plain", "to_plain"]
+
+_FIELDS = {
+    "float": ("low", "high", "log", "step"),
+    "int": ("low", "high", "log", "step"),
+    "categorical": ("choices",),
+}
+
+
+def to_plain(parameters: Mapping[str, Parameter], conditions: Conditions) -> dict[str, Any]:
+    """The data of a space.
+
+    Args:
+        parameters: By flat name, in order.
+        conditions: Of each conditional parameter; flat names.
+    """
+    items = []
+    for name, parameter in parameters.items():
+        item: dict[str, Any] = {"name": name, **_facts(parameter)}
+        if name in conditions:
+            item["when"] = [[controller, list(values)] for controller, values in conditions[name]]
+        items.append(item)
+    return {"parameters": items}
+
+
+def _facts(parameter: Parameter) -> dict[str, Any]:
+    kind = type(parameter).__name__.lower()
+    facts = {field: getattr(parameter, field) for field in _FIELDS[kind]}
+    if isinstance(parameter, Categorical):
+        facts["choices"] = list(parameter.choices)
+    return {"type": kind, **facts}
+
+
+def from_plain(data: object) -> tuple[dict[str, Parameter], Wanted]:
+    """The parameters and conditions that `to_plain` told.
+
+    Args:
+        data: What it returned, possibly by way of JSON.
+
+    Raises:
+        ConfigError: It is something else, or says what no parameter can be.
+    """
+    if not isinstance(data, Mapping) or set(data) != {"parameters"} or not isinstance(data["parameters"], list):
+        raise _refusal("{'parameters': [...]} as Space.to_dict makes it", data)
+    parameters: dict[str, Parameter] = {}
+    conditions: dict[str, list[tuple[str, list[Any]]]] = {}
+    for item in data["parameters"]:
+        if not isinstance(item, Mapping) or not isinstance(item.get("name"), str):
+            raise _refusal("a dict with a name for each parameter", item)
+        name = item["name"]
+        if name in parameters:
+            raise _refusal("each name once", name)
+        parameters[name] = _parameter(item)
+        if "when" in item:
+            conditions[name] = _pairs(item["when"])
+    return parameters, conditions
+
+
+def _parameter(item: Mapping[str, Any]) -> Parameter:
+    kind = item.get("type")
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        raise _refusal(f"a type out of {list(_FIELDS)}", item)
+    if set(item) - {"when"} != {"name", "type", *_FIELDS[kind]}:
+        raise _refusal(f"name, type, {', '.join(_FIELDS[kind])}, and when if it is conditional, for a {kind}", item)
+    try:
+        if kind == "categorical":
+            return Categorical(item["choices"])
+        return (Int if kind == "int" else Float)(item["low"], item["high"], log=item["log"], step=item["step"])
+    except ConfigError as error:
+        raise ConfigError(f"Space.from_dict, parameter {item['name']!r}: {error}") from None
+
+
+def _pairs(when: object) -> list[tuple[str, list[Any]]]:
+    if not isinstance(when, list) or not when:
+        raise _refusal("'when' to be a list of [name, values]", when)
+    pairs: dict[str, list[Any]] = {}
+    for pair in when:
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], str) or pair[0] in pairs:
+            raise _refusal("'when' to be a list of [name, values], each name once", when)
+        pairs[pair[0]] = pair[1]
+    return list(pairs.items())
+
+
+def _refusal(wanted: str, came: object) -> ConfigError:
+    return ConfigError(f"Space.from_dict: wanted {wanted}, got {came!r}")

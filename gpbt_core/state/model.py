@@ -1,0 +1,136 @@
+"""The state itself: immutable records of where a run stands, and nothing that changes them."""
+
+import attrs
+
+from gpbt_core.persistent import Key, Ranking, Vector
+from gpbt_core.records import Record, Status
+from gpbt_core.reproduction import Keep, Plan
+from gpbt_core.state.settings import Settings
+
+__all__ = ["ENDED", "Generation", "Open", "State", "Tally", "View"]
+
+ENDED = (Status.COMPLETED, Status.STOPPED, Status.FAILED, Status.CANCELLED)
+"""Trials of these say no more; a tuple, as an enum's hash takes longer than four comparisons by identity."""
+
+
+@attrs.frozen(slots=False)  # made at every event, which takes twice as long with slots
+class View:
+    """What is decided for the next slot may use: the results of the generation's slots 0 .. end - 1.
+
+    Attributes:
+        end: How many slots are in it.
+        used: The steps that they trained.
+        best: The best loss of a completed one; inf where there is none.
+        reported: For each step below the segment's length the losses reported there; empty without trial stopping.
+    """
+
+    end: int
+    used: int
+    best: float
+    reported: tuple[Ranking, ...]
+
+
+@attrs.frozen
+class Generation:
+    """A closed generation.
+
+    Attributes:
+        first: The id of its first trial.
+        count: How many trials were asked.
+        plan: Who begot whom.
+        best: The best loss of a trial completed when it closed; inf where there was none.
+    """
+
+    first: int
+    count: int
+    plan: Plan
+    best: float
+
+
+@attrs.frozen(slots=False)  # made at every event, which takes twice as long with slots
+class Open:
+    """The generation whose slots are being asked.
+
+    Attributes:
+        index: The generation, from 0.
+        first: The id of its first trial.
+        steps: The length of its segments.
+        plan: Who begets whom.
+        keep: What is certain about the next parents before they are chosen; None: nothing.
+        asked: How many slots were asked.
+        ended: How many trials have ended.
+        prefix: How many leading slots have ended.
+        view: What is decided for slot `asked` may use.
+        ready: Whether slot `asked` may open now.
+        over: Whether no slot will open any more.
+        candidates: With `keep`, the (loss, id) of those that may still be among the next parents; else empty: all may.
+        litters: Of each parent, in the order of the plan, its children among the best `keep.per_parent`; empty if
+            unlimited.
+        latecomers: Ids of completed trials of earlier generations; they are candidates too.
+    """
+
+    index: int
+    first: int
+    steps: int
+    plan: Plan
+    keep: Keep | None
+    asked: int
+    ended: int
+    prefix: int
+    view: View
+    ready: bool
+    over: bool
+    candidates: Ranking
+    litters: Vector[tuple[Key, ...]]
+    latecomers: tuple[int, ...]
+
+
+@attrs.frozen(slots=False)  # likewise
+class Tally:
+    """Steps counted.
+
+    Attributes:
+        trained: Trained by ended trials.
+        saved: Not trained because a trial was stopped or a slot cancelled.
+        refilled: Trained by ended trials in slots that were opened with saved steps.
+    """
+
+    trained: int = 0
+    saved: int = 0
+    refilled: int = 0
+
+
+@attrs.frozen(slots=False)  # made at every event, which takes twice as long with slots
+class State:
+    """A run as it stands.
+
+    Attributes:
+        settings: What it was started with.
+        generations: How many there are to be.
+        records: Every trial asked, by id.
+        closed: The closed generations, in order.
+        open: The open one; if `finished`, the one that an extension would open.
+        best: The (loss, id) of the best completed trial; None where there is none.
+        queue: Ids of trials that were given back, in order.
+        late: Ids of trials of closed generations that have not ended; only with a quorum below 1.
+        released: Ids of ended trials whose checkpoints nothing needs any more, in the order of release.
+        extinct: Whether the run ended because nothing was left to be a parent.
+        tally: Steps counted.
+    """
+
+    settings: Settings
+    generations: int
+    records: Vector[Record]
+    closed: Vector[Generation]
+    open: Open
+    best: Key | None
+    queue: tuple[int, ...]
+    late: tuple[int, ...]
+    released: Vector[int]
+    extinct: bool
+    tally: Tally
+
+    @property
+    def finished(self) -> bool:
+        """Whether no trial will be asked any more, unless the run is extended."""
+        return self.extinct or (self.open.index >= self.generations and not self.queue)

@@ -1,0 +1,67 @@
+"""Who may still be a parent, and whose checkpoint nothing needs any more.
+
+A trial is released when the last reason to hold it falls away, and only then: events name those who may be leaving.
+"""
+
+from collections.abc import Iterable
+
+from gpbt_core.persistent import Key, Ranking, Vector
+from gpbt_core.records import Record, Status
+from gpbt_core.state.model import Open, State
+
+__all__ = ["candidates", "free", "with_candidate"]
+
+
+def with_candidate(o: Open, key: Key, parent: int | None) -> tuple[Ranking, Vector[tuple[Key, ...]], list[int]]:
+    """The candidates with one more, the litters, and the ids of those that can no longer be among the next parents."""
+    keep, candidates, litters, outranked = o.keep, o.candidates, o.litters, list[int]()
+    if keep is None:
+        return candidates, litters, outranked
+    if keep.per_parent is not None:
+        place = 0 if parent is None else o.plan.parents.index(parent)
+        litter = litters[place]
+        if len(litter) == keep.per_parent and key > litter[-1]:
+            return candidates, litters, [key[1]]
+        best = sorted((*litter, key))
+        litters = litters.replace(place, tuple(best[: keep.per_parent]))
+        if len(best) > keep.per_parent and best[-1] in candidates:
+            candidates = candidates.remove(best[-1])
+            outranked.append(best[-1][1])
+    if len(candidates) == keep.count:
+        worst = candidates[-1]
+        if key > worst:
+            return candidates, litters, [*outranked, key[1]]
+        candidates = candidates.remove(worst)
+        outranked.append(worst[1])
+    candidates = candidates.add(key)
+    return candidates, litters, outranked
+
+
+def free(
+    leavers: Iterable[int], records: Vector[Record], o: Open, best: Key | None, late: tuple[int, ...]
+) -> list[int]:
+    """Those of the ended trials `leavers` that nothing in a state of these parts holds any more."""
+    return [trial_id for trial_id in dict.fromkeys(leavers) if not _held(trial_id, records, o, best, late)]
+
+
+def _held(trial_id: int, records: Vector[Record], o: Open, best: Key | None, late: tuple[int, ...]) -> bool:
+    """Whether a checkpoint may still be needed: the best's, a candidate's, a parent's of what can be in training."""
+    record = records[trial_id]
+    if record.status is not Status.COMPLETED:
+        return False
+    assert record.loss is not None  # a completed trial is one with a loss
+    key = record.loss, trial_id
+    if best == key or trial_id in o.plan.litters:
+        return True
+    if key in o.candidates if o.keep else trial_id >= o.first or trial_id in o.latecomers:
+        return True
+    return bool(late) and any(records[i].trial.parent == trial_id for i in late)
+
+
+def candidates(state: State) -> list[Record]:
+    """The completed trials that may be among the next parents, by rising id; without the parents that survive."""
+    o, records = state.open, state.records
+    if o.keep is not None:
+        return [records[i] for i in sorted(i for _, i in o.candidates) if i >= o.first]
+    ids = (*o.latecomers, *range(o.first, o.first + o.asked))
+    return [records[i] for i in sorted(ids) if records[i].status is Status.COMPLETED]

@@ -1,0 +1,96 @@
+"""What a run is started with, checked when it is made; it never changes."""
+
+from typing import Any, Literal
+
+import attrs
+import numpy as np
+
+from gpbt_core.early_stopping import GenerationStopping, TrialStopping
+from gpbt_core.errors import ConfigError
+from gpbt_core.reproduction import Reproduction
+from gpbt_core.space import Space
+
+__all__ = ["Settings", "generator"]
+
+
+def _whole(name: str, low: int) -> Any:
+    def check(_: object, __: object, value: object) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            raise ConfigError(f"{name}: wanted a whole number of at least {low}, got {value!r}")
+
+    return check
+
+
+def _space(_: object, __: object, value: Any) -> None:
+    if not isinstance(value, Space):
+        raise ConfigError(
+            f"space: wanted a Space, got {value!r}; Space.from_optuna and its kin convert what others made"
+        )
+
+
+def _quorum(_: object, __: object, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise ConfigError(f"quorum: wanted a fraction above 0 and at most 1, got {value!r}")
+
+
+def _rule(name: str, protocol: type, *, optional: bool) -> Any:
+    def check(_: object, __: object, value: object) -> None:
+        if not (isinstance(value, protocol) or (optional and value is None)):
+            raise ConfigError(f"{name}: wanted a rule as {protocol.__name__} describes it, got {value!r}")
+
+    return check
+
+
+def _direction(_: object, __: object, value: str) -> None:
+    if value not in ("minimize", "maximize"):
+        raise ConfigError(f'direction: wanted "minimize" or "maximize", got {value!r}')
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """All that decides what a run does, but for its searchers.
+
+    Attributes:
+        space: The space of the configs.
+        population: n, the number of models, at least 1.
+        steps: T, the steps per model, at least 1; the budget of a run is n x T steps.
+        direction: Of the caller's scores; inside everything is a loss.
+        seed: At least 0.
+        max_concurrent: m, at least 1: slot k may be asked once slots 0 .. k-m of its generation are told.
+        quorum: In (0, 1]: the share of a generation's asked trials that must be told before the next one opens.
+        reproduction: Who begets whom.
+        trial_stopping: Which trials stop early; None: none.
+        generation_stopping: Which generations end early; None: none.
+
+    Raises:
+        ConfigError: An attribute is out of its range, or the reproduction rule does not fit n or T.
+    """
+
+    space: Space = attrs.field(validator=_space)
+    population: int = attrs.field(validator=_whole("population", 1))
+    steps: int = attrs.field(validator=_whole("steps", 1))
+    reproduction: Reproduction = attrs.field(validator=_rule("reproduction", Reproduction, optional=False))
+    direction: Literal["minimize", "maximize"] = attrs.field(default="minimize", validator=_direction)
+    seed: int = attrs.field(default=0, validator=_whole("seed", 0))
+    max_concurrent: int = attrs.field(default=4, validator=_whole("max_concurrent", 1))
+    quorum: float = attrs.field(default=1.0, validator=_quorum)
+    trial_stopping: TrialStopping | None = attrs.field(
+        default=None, validator=_rule("trial_stopping", TrialStopping, optional=True)
+    )
+    generation_stopping: GenerationStopping | None = attrs.field(
+        default=None, validator=_rule("generation_stopping", GenerationStopping, optional=True)
+    )
+    lengths: tuple[int, ...] = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        lengths = self.reproduction.segment_lengths(self.population, self.steps)
+        object.__setattr__(self, "lengths", lengths)  # a default would be made before the others are checked
+
+
+def generator(settings: Settings, kind: Literal["trial", "plan"], index: int) -> "np.random.Generator":
+    """The generator of a decision: a function of the seed and the trial's id, or the generation planned, alone."""
+    words = settings.seed, 0 if kind == "trial" else 1, index
+    if settings.seed >> 32:
+        return np.random.Generator(np.random.SFC64(words))
+    # The same as above, without numpy's taking numbers of any size apart, which takes most of its time.
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(np.array(words, dtype=np.uint32))))

@@ -1,0 +1,78 @@
+"""From told points to a posterior: which of them the kernel is fitted to, and which it is conditioned on.
+
+Pure: the same data give the same posterior, whatever was asked before.
+"""
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from gpbt_searchers.gp.assumptions import Assumptions
+from gpbt_searchers.gp.kernel import Array, Layout
+from gpbt_searchers.gp.model import Fit, Posterior, condition, fit
+from gpbt_searchers.gp.scores import half_rank, rank_normal
+
+__all__ = ["Data", "believe", "fitted_to"]
+
+_ROUND = 5  # the kernel is fitted on the longest prefix whose length is a multiple of this
+_BOUND = 300  # points that the model holds at most, but for those since the last fit: the cost stays flat
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Data:
+    """What is known, as arrays.
+
+    Attributes:
+        layout: What the columns of the points are.
+        assumptions: What is believed beforehand.
+        told: Told points, shape (n, columns), by rising id.
+        losses: Theirs, shape (n,); infinite where a trial failed.
+        pending: Points without a result, shape (p, columns), by rising id.
+    """
+
+    layout: Layout
+    assumptions: Assumptions
+    told: Array
+    losses: Array
+    pending: Array
+
+
+def fitted_to(data: Data) -> tuple[Fit, npt.NDArray[np.intp]]:
+    """The fit, and the indices of all points that the posterior is conditioned on, those of the fit first."""
+    known = data.losses.size - data.losses.size % _ROUND
+    kept = _kept(data.losses[:known])
+    fitted = fit(data.layout, data.assumptions, data.told[kept], _scores(data, known)[kept])
+    return fitted, np.concatenate([kept, np.arange(known, data.losses.size)])
+
+
+def believe(data: Data) -> Posterior:
+    """The posterior, in scores: higher is better."""
+    fitted, used = fitted_to(data)
+    further = data.told[used[fitted.x.shape[0] :]]
+    return condition(fitted, further, _scores(data, data.losses.size)[used], data.pending)
+
+
+def _scores(data: Data, count: int) -> Array:
+    losses = data.losses[:count]
+    return half_rank(losses) if data.assumptions.linear else rank_normal(losses)
+
+
+def _kept(losses: Array) -> npt.NDArray[np.intp]:
+    """All points, or beyond the bound a third of it best, a third latest, and a third spread over the rest.
+
+    Args:
+        losses: Shape (n,), by rising id.
+
+    Returns:
+        At most 300 indices, rising.
+    """
+    n, third = losses.size, _BOUND // 3
+    if n <= _BOUND:
+        return np.arange(n)
+    taken = np.zeros(n, dtype=np.bool_)
+    taken[-third:] = True
+    best = np.argsort(losses, kind="stable")
+    taken[best[~taken[best]][:third]] = True
+    rest = np.flatnonzero(~taken)
+    taken[rest[np.linspace(0, rest.size - 1, min(_BOUND - 2 * third, rest.size)).round().astype(np.intp)]] = True
+    return np.flatnonzero(taken)

@@ -1,0 +1,189 @@
+"""The searcher `gp`: expected improvement of a Gaussian process on the family history.
+
+The order of the moves and nothing else: what is learnt, and how it is maximised, are in the modules beside this one.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from gpbt_core.errors import ConfigError
+from gpbt_core.searcher import Query
+from gpbt_searchers.gp.acquisition import log_improvement, log_improvement_slopes
+from gpbt_searchers.gp.belief import Data, believe
+from gpbt_searchers.gp.candidates import additive_steps, crossovers, logit_steps
+from gpbt_searchers.gp.data import gather, siblings, stage
+from gpbt_searchers.gp.kernel import Array
+from gpbt_searchers.gp.model import Posterior
+from gpbt_searchers.gp.refine import climb
+from gpbt_searchers.threads import one_blas_thread
+
+__all__ = ["GaussianProcess"]
+
+_ENOUGH = 3  # told points below which there is no model
+_ENOUGH_PLAIN = 8  # likewise in a run of one generation
+_RECENT = 60  # history points that compete for incumbent
+_WIDE, _NEAR, _FINE = 0.6, 0.15, 0.03  # sizes of the steps around the parent and around the best candidate
+_SEARCHES = 2048  # draws for an untried config before one is tried again
+
+
+def _count(_: Any, attribute: "attrs.Attribute[int]", value: Any) -> None:
+    if type(value) is not int or value < 1:
+        raise ConfigError(f"gp: wanted {attribute.name} as a whole number of at least 1, got {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class GaussianProcess:
+    """Proposes the candidate of largest expected improvement under a GP of the family history.
+
+    The model, its cost and what was tried are described in docs/searchers/gp.md.
+
+    Attributes:
+        candidates: How many candidates of each wide kind to look at; a third as many then lie close around the best.
+
+    Raises:
+        ConfigError: `candidates` is not a whole number of at least 1.
+
+    Example:
+        >>> from gpbt_core.space import Float, Space
+        >>> space = Space(lr=Float(1e-5, 1, log=True))
+        >>> config = GaussianProcess().propose(Query(space=space), np.random.default_rng(0))
+        >>> space.validate(config) == config
+        True
+    """
+
+    candidates: int = attrs.field(default=150, validator=_count)
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
+        """Answers with a config of `query.space`.
+
+        With fewer than 3 told points (8 in a run of one generation): a step from the parent, or a uniform draw where
+        there is none.
+
+        Args:
+            query: Its history is all that is learnt from.
+            rng: The source of the candidates.
+        """
+        search = _Search(query=query, rng=rng, candidates=self.candidates)
+        data = gather(query.space, query.history, query.pending, query.generations)
+        enough = _ENOUGH if query.generations > 1 else _ENOUGH_PLAIN
+        if data.losses.size < enough:
+            return query.space.decode(search.blind())
+        with one_blas_thread():
+            return query.space.decode(search.best(data))
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _Search:
+    """One proposal: what stays the same on the way to it."""
+
+    query: Query
+    rng: np.random.Generator
+    candidates: int
+    choices: npt.NDArray[np.intp] = attrs.field()
+    taken: frozenset[bytes] = attrs.field()
+
+    @choices.default
+    def _choices(self) -> npt.NDArray[np.intp]:
+        return np.where(self.query.space.categorical, self.query.space.bins, 0)
+
+    @taken.default
+    def _taken(self) -> frozenset[bytes]:
+        return frozenset(_rows(siblings(self.query)))
+
+    def blind(self) -> Array:
+        """A point without a model, shape (d,)."""
+        parent = self.parent()
+        if parent is None:
+            drawn = self.rng.random((self.candidates, len(self.query.space)))
+        else:
+            drawn = logit_steps(self.rng, parent, self.candidates, _WIDE, self.choices)
+        first: Array = self.fresh(drawn)[0]
+        return first
+
+    def best(self, data: Data) -> Array:
+        """The best point that is found, shape (d,)."""
+        space, parent, belief = self.query.space, self.parent(), believe(data)
+        rivals = data.told[-_RECENT:, : len(space)]
+        if parent is not None:
+            rivals = np.concatenate([rivals, space.snap(parent[None, :])])
+        means = belief.mean(self.staged(belief, rivals))
+        incumbent = float(means.max())
+        wide = self.fresh(self.wide(parent, rivals[int(means.argmax())]))
+        values = self.values(belief, wide, incumbent)
+        near = self.fresh(self.near(self.filled(wide[int(values.argmax())])))
+        both = np.concatenate([wide, near])
+        top = both[int(np.concatenate([values, self.values(belief, near, incumbent)]).argmax())]
+        return top if self.query.generations > 1 else self.refined(belief, top, incumbent)
+
+    def parent(self) -> Array | None:
+        """The point that candidates are drawn around, shape (d,); None in a slot that starts from scratch."""
+        if self.query.parent is None:
+            return None
+        return self.filled(self.query.space.encode([self.query.parent.trial.config])[0])
+
+    def wide(self, parent: Array | None, leader: Array) -> Array:
+        """The first candidates; in a run of one generation the leader of the history takes the place of a parent."""
+        blocks = [] if parent is not None else [self.rng.random((self.candidates, len(self.query.space)))]
+        centre = parent
+        if centre is None and self.query.generations == 1:
+            centre = self.filled(leader)
+        if centre is not None:
+            blocks.append(crossovers(self.rng, centre, self.candidates))
+            blocks.append(logit_steps(self.rng, centre, self.candidates, _WIDE, self.choices))
+        return np.concatenate(blocks)
+
+    def near(self, centre: Array) -> Array:
+        """A closer look around the best of the first candidates: 30 and 20 for 150 of each kind."""
+        logit = logit_steps(self.rng, centre, -(-self.candidates // 5), _NEAR, self.choices)
+        return np.concatenate(
+            [logit, additive_steps(self.rng, centre, -(-2 * self.candidates // 15), _FINE, self.choices)]
+        )
+
+    def refined(self, belief: Posterior, top: Array, incumbent: float) -> Array:
+        """The top of the hill on which the best candidate stands, unless that was tried before."""
+        free = np.flatnonzero((self.query.space.bins == 0) & ~np.isnan(top))
+        place = np.searchsorted(belief.layout.numeric, free)
+        point = self.staged(belief, top[None, :])
+
+        def uphill(part: Array) -> tuple[float, Array]:
+            point[0, free] = part
+            value, gradient = log_improvement_slopes(*belief.predict_slopes(point), incumbent)
+            return float(value[0]), gradient[0, place]
+
+        higher = top.copy()
+        higher[free] = climb(uphill, top[free])
+        return top if higher.tobytes() in self.taken else higher
+
+    def values(self, belief: Posterior, u: Array, incumbent: float) -> Array:
+        """What candidates are worth."""
+        return log_improvement(*belief.predict(self.staged(belief, u)), incumbent)
+
+    def staged(self, belief: Posterior, u: Array) -> Array:
+        """Points of the model for points of the unit cube: with the stage of the query, where the model has stages."""
+        if not belief.layout.generation:
+            return u
+        return np.column_stack([u, np.full(u.shape[0], stage(self.query.generation, self.query.generations))])
+
+    def filled(self, u: Array) -> Array:
+        """A point with each inactive coordinate drawn anew: a neighbour may be the first to use it."""
+        return np.asarray(np.where(np.isnan(u), self.rng.random(u.size), u))
+
+    def fresh(self, drawn: Array) -> Array:
+        """Points on the lattice, without those that were tried on these weights before, where that can be avoided."""
+        u = self.query.space.snap(drawn)
+        new = self._untried(u)
+        if not new.shape[0]:
+            new = self._untried(self.query.space.snap(self.rng.random((_SEARCHES, u.shape[1]))))
+        return new if new.shape[0] else u
+
+    def _untried(self, u: Array) -> Array:
+        return u[[row not in self.taken for row in _rows(u)]]
+
+
+def _rows(u: Array) -> list[bytes]:
+    """Rows as bytes, to look them up in a set; NaN equals itself there."""
+    return [row.tobytes() for row in np.ascontiguousarray(u)]

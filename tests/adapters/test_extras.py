@@ -1,0 +1,33 @@
+"""Without its extra, an adapter says which one it is."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "missing", "extra"),
+    [
+        ("gpbt_adapters.pytorch", "TorchTrainable", "torch", "torch"),
+        ("gpbt_adapters.keras", "KerasTrainable", "keras", "tensorflow"),
+        ("gpbt_adapters.boosting", "XGBoostTrainable", "xgboost", "boosting"),
+        ("gpbt_adapters.boosting", "LightGBMTrainable", "lightgbm", "boosting"),
+        ("gpbt_adapters.optuna", "OptunaSearcher", "optuna", "optuna"),
+    ],
+)
+def test_a_missing_library_is_an_error_that_names_the_extra(module: str, name: str, missing: str, extra: str) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None\nfrom {module} import {name}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert f'pip install "gpbt[{extra}]"' in done.stderr.splitlines()[-1]
+
+
+def test_the_packages_and_what_all_adapters_share_need_no_extra() -> None:
+    libraries = ["torch", "keras", "tensorflow", "xgboost", "lightgbm", "pandas"]
+    modules = ["bindings", "boosting", "random_states", "sample_order", "schedules"]
+    program = f"import sys; sys.modules.update(dict.fromkeys({libraries}))\n" + "\n".join(
+        f"import gpbt_adapters.{module}" for module in modules
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,53 @@
+"""Plots in a notebook, by both backends, at all sizes."""
+
+import io
+from typing import Any
+
+import pytest
+
+from gpbt_adapters import plots
+from gpbt_adapters.summaries import run_html
+from gpbt_core import ConfigError
+from looked_at import EVIL, run_of
+
+ALL = ["genealogy", "scores", "schedule", "parallel", "stopping"]
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("trials", [0, 3, 60])
+def test_matplotlib_draws_every_view_at_every_size(name: str, trials: int) -> None:
+    pytest.importorskip("matplotlib")
+    figure = getattr(plots, f"plot_{name}")(run_of(trials, direction="maximize"), backend="matplotlib")
+    figure.savefig(io.BytesIO(), dpi=30)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("trials", [0, 60])
+def test_plotly_takes_every_figure(name: str, trials: int) -> None:
+    graph_objects = pytest.importorskip("plotly.graph_objects")
+    figure = getattr(plots, f"plot_{name}")(run_of(trials))
+    assert isinstance(figure, graph_objects.Figure)
+    assert bool(figure.data) or trials == 0
+
+
+@pytest.mark.parametrize("backend", ["plotly", "matplotlib"])
+def test_importance_is_drawn_by_both(backend: Any) -> None:
+    pytest.importorskip(backend)
+    assert plots.plot_importance(run_of(16, trial_stopping=None), backend=backend)
+    assert plots.plot_importance(run_of(3), backend=backend)
+
+
+def test_an_unknown_backend_is_refused() -> None:
+    with pytest.raises(ConfigError, match="wanted the backend"):
+        plots.plot_scores(run_of(3), backend="bokeh")  # type: ignore[arg-type]  # what is refused
+
+
+def test_a_notebook_shows_the_best_schedule_as_a_table() -> None:
+    optimizer = run_of(60)
+    shown = run_html(optimizer)
+    assert shown.count("<tr>") == 1 + len(optimizer.best.schedule.segments)
+    assert EVIL not in shown
+
+
+def test_a_notebook_shows_a_run_in_which_nothing_is_completed() -> None:
+    assert "no trial is completed yet" in run_html(run_of(0))

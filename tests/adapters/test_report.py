@@ -1,0 +1,95 @@
+"""The page of a run: all of it is there, nothing of it is read as HTML, and it stays small."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from gpbt_adapters.figures import FIGURES
+from gpbt_adapters.page import contents
+from gpbt_adapters.palette import STATUS
+from gpbt_core import Status
+from looked_at import EVIL, run_of
+
+pytest.importorskip("plotly")
+
+from gpbt_adapters.report import report, write_report  # after it is known that Plotly is there
+
+
+class _Elements(HTMLParser):
+    """Notes what a browser would make of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in {"src", "href"}]
+
+
+def test_a_page_loads_nothing_and_takes_nothing_of_a_run_for_html(tmp_path: Path) -> None:
+    path = tmp_path / "run.html"
+    write_report(run_of(40), path, title=f"a {EVIL}", importance=False)
+    page = _Elements()
+    text = path.read_text("utf-8")
+    page.feed(text)
+    assert page.addresses == []
+    assert page.tags.count("script") == 3
+    assert "img" not in page.tags
+    assert EVIL not in text
+    assert "default-src 'none'" in text
+
+
+def test_all_views_are_on_the_page() -> None:
+    optimizer = run_of(1000)
+    page = contents(optimizer, "run")
+    sections = {section["id"]: section for section in page["sections"]}
+    assert set(FIGURES) <= sections.keys()
+    assert {"best", "importance", "failures"} <= sections.keys()
+    assert len(sections["best"]["table"]["rows"]) == len(optimizer.best.schedule.segments)
+    assert EVIL in sections["failures"]["table"]["rows"][0][2]
+    for name in FIGURES:
+        assert sections[name]["figure"]["data"], name
+
+
+def test_fates_are_told_apart_by_shape_and_the_best_line_is_marked() -> None:
+    optimizer = run_of(1000, population=30)
+    traces = FIGURES["genealogy"](optimizer)["data"]
+    shapes = {trace["name"].split(" (")[0]: trace["marker"]["symbol"] for trace in traces if "marker" in trace}
+    assert {"completed", "stopped early", "failed", "the best line"} <= shapes.keys()
+    assert len(set(shapes.values())) == len(shapes)
+    assert STATUS[Status.FAILED] != STATUS[Status.STOPPED]
+
+
+@pytest.mark.parametrize("trials", [0, 1, 3, 200])
+def test_the_data_of_a_page_are_plain_json_at_any_size(trials: int) -> None:
+    json.dumps(contents(run_of(trials, population=max(4, trials // 5)), "run"), allow_nan=False)
+
+
+def test_texts_that_plotly_reads_are_escaped() -> None:
+    data = contents(run_of(40), "run")
+    for section in data["sections"]:
+        for trace in section.get("figure", {"data": []})["data"]:
+            if trace["type"] != "parcoords":  # whose ticks are plain text
+                assert not re.search(r"<(?!/?[bi]>|br>)", json.dumps(trace.get("text", "")))
+
+
+def test_a_page_of_ten_thousand_trials_is_drawn_by_the_graphics_card_and_stays_small() -> None:
+    optimizer = run_of(10_000, population=2000)
+    assert len(optimizer.records) >= 9_000
+    page = contents(optimizer, "run")
+    assert len(json.dumps(page)) < 6e6
+    (tree,) = (section["figure"] for section in page["sections"] if section["id"] == "genealogy")
+    assert {trace["type"] for trace in tree["data"]} == {"scattergl"}
+    assert len(tree["data"]) < 10
+
+
+def test_a_report_says_which_hyperparameters_mattered() -> None:
+    text = report(run_of(30, population=20, trial_stopping=None))
+    data = json.loads(re.search(r'id="run">(.*?)</script>', text, re.DOTALL)[1])  # type: ignore[index]  # it is there
+    (section,) = (one for one in data["sections"] if one["id"] == "importance")
+    assert section["figure"]["data"][0]["x"] == ["0"]

@@ -1,0 +1,266 @@
+"""The traps of scikit-learn's estimators, each shown to be there and to be avoided."""
+
+import threading
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    RandomForestRegressor,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.linear_model import ElasticNet, LogisticRegression, Perceptron, Ridge, SGDClassifier, SGDRegressor
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.svm import SVC
+
+from gpbt_adapters.sklearn_continuation import continuation, live_values, prepare, set_live, train
+from gpbt_core.errors import ConfigError
+
+X, Y = load_iris(return_X_y=True)
+XR, YR = load_diabetes(return_X_y=True)
+
+
+def _trained(estimator: Any, iterations: int = 2) -> Any:
+    prepare(estimator, 0)
+    train(estimator, continuation(estimator), X, Y, iterations=iterations, labels=np.unique(Y))
+    return estimator
+
+
+def _train(estimator: Any, iterations: int = 1) -> None:
+    train(estimator, continuation(estimator), X, Y, iterations=iterations, labels=np.unique(Y))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "way", "count"),
+    [
+        (SGDClassifier(), "passes", None),
+        (SGDRegressor(), "passes", None),
+        (Perceptron(), "passes", None),
+        (GaussianNB(), "passes", None),
+        (MLPClassifier(), "passes", None),
+        (OneVsRestClassifier(SGDClassifier()), "passes", None),
+        (MLPRegressor(solver="lbfgs"), "iterations", "max_iter"),
+        (LogisticRegression(), "iterations", "max_iter"),
+        (ElasticNet(), "iterations", "max_iter"),
+        (GradientBoostingClassifier(), "members", "n_estimators"),
+        (HistGradientBoostingClassifier(), "members", "max_iter"),
+        (RandomForestRegressor(), "members", "n_estimators"),
+        (ExtraTreesClassifier(), "members", "n_estimators"),
+        (BaggingClassifier(), "members", "n_estimators"),
+    ],
+    ids=lambda value: type(value).__name__ if hasattr(value, "get_params") else None,
+)
+def test_the_way_of_going_on_is_found_by_looking_at_the_estimator(estimator: Any, way: str, count: str | None) -> None:
+    found = continuation(estimator)
+    assert (found.way, found.count) == (way, count)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        KNeighborsClassifier(),
+        SVC(),
+        Ridge(),
+        KMeans(),
+        AdaBoostClassifier(),
+        GaussianProcessClassifier(),  # warm_start of its kernel alone, and no count of training iterations
+        OneVsRestClassifier(SVC()),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_an_estimator_that_cannot_be_trained_on_is_refused(estimator: Any) -> None:
+    with pytest.raises(ConfigError, match=f"{type(estimator).__name__} cannot be trained on"):
+        continuation(estimator)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (LogisticRegression(solver="liblinear"), "solver='liblinear' starts each fit anew"),
+        (MLPClassifier(early_stopping=True), "wanted early_stopping off, got True"),
+        (SGDClassifier(early_stopping=True), "wanted early_stopping off, got True"),
+        (HistGradientBoostingClassifier(early_stopping=True), "wanted early_stopping off, got True"),
+        (GradientBoostingClassifier(n_iter_no_change=5), "wanted n_iter_no_change off, got 5"),
+    ],
+    ids=lambda value: type(value).__name__ if hasattr(value, "get_params") else "",
+)
+def test_a_setting_that_stands_in_the_way_is_refused(estimator: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        continuation(estimator)
+
+
+def test_an_automatic_early_stopping_is_switched_off() -> None:
+    estimator = HistGradientBoostingClassifier()
+    assert estimator.early_stopping == "auto"  # on from 10,000 samples
+    prepare(estimator, 0)
+    assert estimator.early_stopping is False
+
+
+def test_each_pass_draws_another_order() -> None:
+    # With a number as random state, each partial_fit would shuffle in the same way.
+    states = []
+    estimator = _trained(SGDClassifier(random_state=0), 1)
+    for _ in range(2):
+        states.append(estimator.random_state.get_state()[2])
+        _train(estimator)
+    assert states[0] != states[1]
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_a_perceptrons_new_learning_rate_reaches_its_optimizer(solver: str) -> None:
+    estimator = _trained(MLPClassifier((3,), solver=solver, learning_rate_init=1e-3))
+    estimator.set_params(learning_rate_init=0.5)
+    assert estimator._optimizer.learning_rate_init == 1e-3  # the trap: set_params does not get there
+    assert live_values(estimator, {"learning_rate_init": 0}) == {"learning_rate_init": 1e-3}
+    before = [layer.copy() for layer in estimator.coefs_]
+    set_live(estimator, {"learning_rate_init": 1e-12})
+    assert live_values(estimator, {"learning_rate_init": 0}) == {"learning_rate_init": 1e-12}
+    if solver == "sgd":
+        set_live(estimator, {"momentum": 0.0})
+    _train(estimator)
+    assert all(np.allclose(one, other, atol=1e-9) for one, other in zip(before, estimator.coefs_, strict=True))
+
+
+def test_a_perceptrons_other_fields_reach_its_optimizer() -> None:
+    adam = _trained(MLPClassifier((3,)))
+    set_live(adam, {"beta_1": 0.5, "beta_2": 0.6, "epsilon": 0.1})
+    assert (adam._optimizer.beta_1, adam._optimizer.beta_2, adam._optimizer.epsilon) == (0.5, 0.6, 0.1)
+    sgd = _trained(MLPClassifier((3,), solver="sgd"))
+    set_live(sgd, {"momentum": 0.5, "nesterovs_momentum": False, "learning_rate": "invscaling", "power_t": 0.3})
+    optimizer = sgd._optimizer
+    assert (optimizer.momentum, optimizer.nesterov, optimizer.lr_schedule, optimizer.power_t) == (
+        0.5,
+        False,
+        "invscaling",
+        0.3,
+    )
+    assert optimizer.learning_rate == 0.001 / (sgd.t_ + 1) ** 0.3
+
+
+def test_a_perceptrons_optimizer_keeps_its_momentum_and_its_adapted_rate() -> None:
+    # tol and n_iter_no_change make "adaptive" divide its rate after two passes.
+    estimator = MLPClassifier((3,), solver="sgd", learning_rate="adaptive", tol=10.0, n_iter_no_change=1)
+    _trained(estimator, 4)
+    adapted, velocities = estimator._optimizer.learning_rate, estimator._optimizer.velocities
+    assert adapted < 0.001
+    set_live(estimator, {"learning_rate_init": 0.001, "alpha": 0.1})
+    assert estimator._optimizer.learning_rate == adapted
+    assert estimator._optimizer.velocities is velocities
+    set_live(estimator, {"learning_rate_init": 0.002})
+    assert estimator._optimizer.learning_rate == 0.002
+
+
+def test_a_perceptrons_other_solver_gets_its_own_optimizer() -> None:
+    estimator = _trained(MLPClassifier((3,), solver="adam"))
+    set_live(estimator, {"solver": "sgd", "momentum": 0.5})
+    _train(estimator)
+    assert type(estimator._optimizer).__name__ == "SGDOptimizer"
+    assert live_values(estimator, {"momentum": 0, "solver": 0}) == {"momentum": 0.5, "solver": "sgd"}
+
+
+def test_a_new_learning_rate_of_gradient_boosting_leaves_the_older_trees_alone() -> None:
+    estimator = GradientBoostingRegressor(learning_rate=0.5)
+    prepare(estimator, 0)
+    how = continuation(estimator)
+    train(estimator, how, XR, YR, iterations=5)
+    before = estimator.predict(XR)
+    estimator.set_params(learning_rate=0.1)
+    assert not np.allclose(estimator.predict(XR), before)  # the trap: every tree is scaled with the rate of the day
+    estimator.set_params(learning_rate=0.5)
+    set_live(estimator, {"learning_rate": 0.1})
+    np.testing.assert_allclose(estimator.predict(XR), before, rtol=1e-12)
+    train(estimator, how, XR, YR, iterations=1)
+    assert len(estimator.estimators_) == 6
+    step = np.abs(estimator.predict(XR) - before).max()
+    assert 0 < step <= 0.1 * np.abs(YR - before).max() * 1.01  # the new tree is shrunk by the new rate
+
+
+def test_a_learning_rate_of_zero_cannot_be_scaled_and_is_refused() -> None:
+    estimator = _trained(GradientBoostingClassifier())
+    with pytest.raises(ConfigError, match=r"wanted a learning_rate above 0 all along, got 0.0 after 0.1"):
+        set_live(estimator, {"learning_rate": 0.0})
+
+
+def test_gradient_boosting_may_start_and_end_subsampling() -> None:
+    estimator = _trained(GradientBoostingClassifier(subsample=1.0))
+    for subsample in (0.5, 1.0, 0.7):
+        set_live(estimator, {"subsample": subsample})
+        _train(estimator)
+    assert len(estimator.estimators_) == 5
+
+
+@pytest.mark.parametrize("estimator", [RandomForestRegressor(), BaggingClassifier(), ExtraTreesClassifier()])
+def test_new_members_are_grown_under_the_settings_of_the_day(estimator: Any) -> None:
+    name = "max_depth" if hasattr(estimator, "max_depth") else "max_samples"
+    prepare(estimator, 0)
+    how = continuation(estimator)
+    for value in (1, 3):
+        set_live(estimator, {name: value})
+        train(estimator, how, X, Y, iterations=2)
+    assert len(estimator.estimators_) == 4
+    if name == "max_depth":
+        assert [tree.max_depth for tree in estimator.estimators_] == [1, 1, 3, 3]
+        assert len({tree.random_state for tree in estimator.estimators_}) == 4
+
+
+def test_the_estimators_of_each_class_get_the_new_values() -> None:
+    estimator = _trained(OneVsRestClassifier(SGDClassifier(alpha=1e-4)))
+    estimator.set_params(estimator__alpha=0.5)
+    assert {part.alpha for part in estimator.estimators_} == {1e-4}  # the trap: they are clones from the first pass
+    assert live_values(estimator, {"estimator__alpha": 0}) != {"estimator__alpha": 0.5}
+    set_live(estimator, {"estimator__alpha": 0.25})
+    assert {part.alpha for part in estimator.estimators_} == {0.25}
+    assert live_values(estimator, {"estimator__alpha": 0}) == {"estimator__alpha": 0.25}
+
+
+def test_iterations_start_from_the_solution_so_far() -> None:
+    estimator = _trained(LogisticRegression(), 3)
+    losses = []
+    for _ in range(4):
+        losses.append(-estimator.predict_log_proba(X)[np.arange(len(Y)), Y].sum())
+        _train(estimator, 3)
+    assert losses == sorted(losses, reverse=True)
+    assert estimator.n_iter_ <= 3
+
+
+def test_a_solver_cut_short_on_purpose_does_not_warn_and_later_ones_do() -> None:
+    _trained(LogisticRegression(), 1)  # a warning would be an error here
+    with pytest.warns(ConvergenceWarning):
+        LogisticRegression(max_iter=1).fit(X, Y)
+
+
+def test_threads_that_overlap_leave_the_warning_filters_as_they_were() -> None:
+    before = list(warnings.filters)
+    threads = [threading.Thread(target=_trained, args=(LogisticRegression(), 1)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert warnings.filters == before
+
+
+def test_an_estimator_that_ends_by_itself_is_an_error() -> None:
+    class Lazy(RandomForestRegressor):  # type: ignore[misc]  # scikit-learn ships no types
+        def fit(self, *arguments: Any, **named: Any) -> Any:
+            if hasattr(self, "estimators_"):
+                return self
+            return super().fit(*arguments, **named)
+
+    estimator = Lazy()
+    prepare(estimator, 0)
+    train(estimator, continuation(estimator), X, Y, iterations=2)
+    with pytest.raises(RuntimeError, match="wanted 4 n_estimators after this step, got 2"):
+        train(estimator, continuation(estimator), X, Y, iterations=2)

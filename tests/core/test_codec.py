@@ -1,0 +1,185 @@
+"""States, events and schedules come back from plain data as they went; data that cannot be are refused by name."""
+
+import copy
+import json
+import math
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpbt_core import ConfigError, Float, Genealogical, Improvement, Optimizer, Quantile, Space, Truncation, codec
+from gpbt_core.presets import resolve_rule
+from gpbt_core.records import Trial
+from gpbt_core.space import Config
+from gpbt_core.state import Asked, Cancelled, Event, Extended, Reported, Requeued, Settings, State, Told
+from runs import SPACE, Curious, World, run_sequentially, setups
+
+TRIAL = Trial(id=3, parent=1, generation=1, depth=1, config=Config({"x": 0.1 + 0.2}), steps=2, start_step=4)
+EVENTS: list[Event] = [
+    Asked(trial=TRIAL),
+    Asked(trial=attrs.evolve(TRIAL, parent=None, config=Config({"a.b": None, "c": "ü", "d": True, "e": 2**53}))),
+    Reported(trial_id=3, step=1, loss=-1e-308),
+    Reported(trial_id=3, step=2, loss=math.inf),
+    Told(trial_id=3, loss=5e-324),
+    Told(trial_id=3, loss=None, reason="it's lost"),
+    Cancelled(trial_id=3, reason=""),
+    Requeued(trial_id=3),
+    Extended(generations=2),
+]
+
+
+def through_json(data: Any) -> Any:
+    """The data as a file would hold it: without NaN or infinity, which are no JSON."""
+    return json.loads(json.dumps(data, allow_nan=False))
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_an_event_comes_back_as_it_went(event: Event) -> None:
+    again = codec.decode_event(through_json(codec.encode_event(event)))
+    assert again == event
+    assert type(again) is type(event)
+
+
+def test_every_kind_of_event_is_among_those_tested() -> None:
+    assert {type(event) for event in EVENTS} == set(Event.__args__)
+
+
+def test_a_decoded_trial_s_config_cannot_be_changed() -> None:
+    again = codec.decode_event(through_json(codec.encode_event(EVENTS[0])))
+    assert isinstance(again, Asked)
+    with pytest.raises(TypeError):
+        again.trial.config["x"] = 1  # type: ignore[index]  # the mistake under test
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"type": "born"},
+        {"type": "told", "id": 3},
+        {"type": "asked", "id": 3},
+        {**codec.encode_event(EVENTS[0]), "config": 3},
+        {**codec.encode_event(EVENTS[0]), "config": "abc"},
+        {**codec.encode_event(EVENTS[2]), "loss": "0.5"},
+        {**codec.encode_event(EVENTS[2]), "step": 1.5},
+        {**codec.encode_event(EVENTS[2]), "step": "1"},
+        {**codec.encode_event(EVENTS[4]), "loss": "0.5"},
+        {**codec.encode_event(EVENTS[4]), "loss": [0.5]},
+        {**codec.encode_event(EVENTS[8]), "generations": "2"},
+        3,
+        "told",
+        None,
+        [],
+    ],
+)
+def test_data_of_no_event_are_refused(data: Any) -> None:
+    with pytest.raises(ConfigError, match="decode_event: wanted the data of an event, got "):
+        codec.decode_event(data)
+
+
+# -------------------------------------------------------------------------------------------------------------- states
+
+
+@settings(max_examples=60)
+@given(setups(quorum=None), st.integers(0, 40), st.integers(0, 9))
+def test_a_state_comes_back_as_it_went(setup: dict[str, Any], asked: int, seed: int) -> None:
+    optimizer = Optimizer(SPACE, searcher=Curious(), **setup)
+    run_sequentially(optimizer, World(trouble=seed / 20), until=asked)
+    running = optimizer.ask(2)
+    for trial in running[:1]:
+        optimizer.report(trial.id, 1, math.nan)
+        optimizer.requeue(trial.id)
+    for trial in running[1:]:
+        optimizer.report(trial.id, 1, math.inf)
+    data = codec.encode_state(optimizer.state)
+    again = codec.decode_state(through_json(data), resolve_rule)
+    assert again == optimizer.state
+    assert codec.encode_state(again) == data
+    assert isinstance(again.settings.space, Space)
+
+
+def some_state() -> State:
+    """A state with a bit of everything."""
+    optimizer = Optimizer(
+        SPACE, population=5, steps=9, searcher=Curious(), founders=None, generation_stopping=Improvement()
+    )
+    run_sequentially(optimizer, World(), until=17)
+    optimizer.ask()
+    return optimizer.state
+
+
+@pytest.mark.parametrize("version", [None, 0, codec.VERSION + 1, "1"])
+def test_a_state_of_another_version_is_refused(version: Any) -> None:
+    data = {**codec.encode_state(some_state()), "version": version}
+    with pytest.raises(ConfigError, match=f"wanted state data of version 1, got version {version!r}; use"):
+        codec.decode_state(data, resolve_rule)
+
+
+@pytest.mark.parametrize("data", [None, 3, [], "state", {}])
+def test_what_is_no_state_is_refused(data: Any) -> None:
+    with pytest.raises(ConfigError, match="wanted state data of version 1, got version None"):
+        codec.decode_state(data, resolve_rule)
+
+
+def _places(data: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths to all that is in nested data; of a list, to its first item."""
+    if isinstance(data, dict):
+        return [place for key, value in data.items() for place in [(*at, key), *_places(value, (*at, key))]]
+    return [(*at, 0), *_places(data[0], (*at, 0))] if isinstance(data, list) and data else []
+
+
+PLACES = [
+    place
+    for place in _places(codec.encode_state(some_state()))
+    if place[:2] != ("settings", "space") and "config" not in place[:-1] and "options" not in place[:-1]
+]
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place[-1] != 0], ids=str)
+def test_a_state_in_which_something_is_missing_is_refused(place: tuple[Any, ...]) -> None:
+    data = copy.deepcopy(codec.encode_state(some_state()))
+    at: Any = data
+    for key in place[:-1]:
+        at = at[key]
+    del at[place[-1]]
+    with pytest.raises(ConfigError, match=r"decode_\w+: "):
+        codec.decode_state(data, resolve_rule)
+
+
+def test_a_rule_that_is_unknown_or_has_no_name_is_refused() -> None:
+    class Nameless(Genealogical):
+        name = None  # type: ignore[assignment]  # the mistake under test
+
+    own = Settings(space=SPACE, population=3, steps=3, reproduction=Nameless())  # type: ignore[arg-type]  # as above
+    with pytest.raises(ConfigError, match="codec: wanted a rule that is an attrs class with a name"):
+        codec.encode_settings(own)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"reproduction": Genealogical(segments=2, parents=None, c=2.0, per_parent=None, noise=0.25, order="litter")},
+        {"reproduction": Truncation(segments=(0.5, 0.5), quantile=0.25), "trial_stopping": Quantile(min_trials=7)},
+        {"reproduction": Truncation(), "generation_stopping": Improvement(factor=0.5), "quorum": 0.5, "seed": 2**70},
+        {"reproduction": Genealogical(), "direction": "maximize", "max_concurrent": 9},
+    ],
+)
+def test_settings_come_back_as_they_went(given: dict[str, Any]) -> None:
+    made = Settings(space=Space(x=Float(1e-5, 1, log=True)), population=7, steps=9, **given)
+    again = codec.decode_settings(through_json(codec.encode_settings(made)), resolve_rule)
+    assert again == made
+    assert again.lengths == made.lengths
+
+
+def test_a_schedule_comes_back_as_it_went() -> None:
+    optimizer = Optimizer(SPACE, population=5, steps=9, searcher=Curious(), founders=None)
+    run_sequentially(optimizer, World(trouble=0))
+    schedule = optimizer.best.schedule
+    assert codec.decode_schedule(through_json(codec.encode_schedule(schedule))) == schedule
+    wrong: list[Any] = [3, [3], [{"config": {}}], [{"config": 3, "start_step": 0, "steps": 1}], None]
+    for damaged in wrong:
+        with pytest.raises(ConfigError, match="decode_schedule: wanted the data of a schedule, got "):
+            codec.decode_schedule(damaged)

@@ -1,0 +1,591 @@
+"""The loop as a caller sees it: what is asked, told and answered, and what each mistake says."""
+
+import copy
+import math
+import pickle
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpbt_core import (
+    Categorical,
+    ConfigError,
+    ExtinctError,
+    Float,
+    Genealogical,
+    Independent,
+    Optimizer,
+    PluginError,
+    ProtocolError,
+    Quantile,
+    SearcherError,
+    Space,
+    Status,
+    Verdict,
+)
+from gpbt_core.searcher import Query
+from gpbt_core.state import Asked, Extended, Reported, Told
+from runs import SPACE, World, run_sequentially
+
+LINE = Space(x=Float(0, 1), y=Float(0, 1))
+
+
+class Uniform:
+    """The simplest searcher."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
+        return query.space.sample(rng)
+
+
+def make(**changes: Any) -> Optimizer:
+    """A small run of a searcher without any plugin: 6 models, 4 steps each, in generations of 2 steps."""
+    setup: dict[str, Any] = {"population": 6, "steps": 4, "searcher": Uniform(), "founders": None}
+    setup |= {"reproduction": Genealogical(segments=2, spread=0.0), "trial_stopping": None}
+    return Optimizer(LINE, **(setup | changes))
+
+
+def stopping() -> tuple[Optimizer, int]:
+    """A run whose fifth trial was told to stop at its first step."""
+    optimizer = make(trial_stopping=Quantile(), max_concurrent=1)
+    for score in (0.1, 0.2, 0.3):
+        (trial,) = optimizer.ask()
+        optimizer.report(trial.id, 1, score)
+        optimizer.tell(trial.id, score)
+    (trial,) = optimizer.ask()
+    assert optimizer.report(trial.id, 1, 0.25) is Verdict.STOP
+    return optimizer, trial.id
+
+
+# ---------------------------------------------------------------------------------------------------------- settings
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"population": 0}, r"population: wanted a whole number of at least 1, got 0"),
+        ({"population": 2.0}, r"population: wanted a whole number of at least 1, got 2\.0"),
+        ({"population": True}, r"population: wanted .*, got True"),
+        ({"steps": 0}, r"steps: wanted a whole number of at least 1, got 0"),
+        ({"steps": "10"}, r"steps: wanted .*, got '10'"),
+        ({"seed": -1}, r"seed: wanted a whole number of at least 0, got -1"),
+        ({"seed": None}, r"seed: wanted .*, got None"),
+        ({"max_concurrent": 0}, r"max_concurrent: wanted a whole number of at least 1, got 0"),
+        ({"quorum": 0}, r"quorum: wanted a fraction above 0 and at most 1, got 0"),
+        ({"quorum": 1.5}, r"quorum: wanted .*, got 1\.5"),
+        ({"quorum": math.nan}, r"quorum: wanted .*, got nan"),
+        ({"quorum": True}, r"quorum: wanted .*, got True"),
+        ({"direction": "up"}, r'direction: wanted "minimize" or "maximize", got \'up\''),
+        ({"direction": None}, r"direction: wanted .*, got None"),
+        ({"preset": "gptb"}, r"preset: wanted one of .*, got 'gptb'; did you mean 'gpbt'\?"),
+        ({"preset": None}, r"preset: wanted one of .*, got None"),
+        ({"preset": ["gpbt"]}, r"preset: wanted one of .*, got \['gpbt'\]"),
+        ({"history": "cousins"}, r'history: wanted "family", "all" or "none", got \'cousins\''),
+        ({"history": ""}, r"history: wanted .*, got ''"),
+        ({"number_of_founders": -1}, r"number_of_founders: wanted a whole number of at least 0, got -1"),
+        ({"number_of_founders": 1.5}, r"number_of_founders: wanted .*, got 1\.5"),
+        ({"searcher": 3}, r"searcher: wanted a name, .*, got 3"),
+        ({"searcher": ("random",)}, r"searcher: wanted a name, .*, got \('random',\)"),
+        ({"reproduction": 3}, r"reproduction: wanted a name, .*, got 3"),
+        ({"reproduction": Quantile()}, r"reproduction: wanted a rule as Reproduction describes it, got Quantile"),
+        ({"trial_stopping": 0.5}, r"early stopping: wanted a name, .*, got 0\.5"),
+        ({"trial_stopping": "improvement"}, r"trial_stopping: wanted a rule as TrialStopping .*, got Improvement"),
+        ({"generation_stopping": "median"}, r"generation_stopping: wanted a rule as GenerationStopping .* Quantile"),
+        ({"trial_stopping": ("median", {"quantile": 2})}, r"median: wanted a quantile above 0 and at most 1, got 2"),
+        ({"trial_stopping": ("median", {"share": 2})}, r"early stopping 'median': wanted options .*'share'"),
+        ({"reproduction": ("genealogical", {"parents": None, "c": 7})}, r"wanted c from 1/n = 0\.1667 to n = 6.*got 7"),
+        ({"reproduction": ("genealogical", {"parents": None, "c": 0.1})}, r"wanted c from 1/n = .*got 0\.1"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_was_wanted(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make(**wrong)
+
+
+def test_the_space_must_be_one() -> None:
+    with pytest.raises(ConfigError, match=r"space: wanted a Space, got {'x': "):
+        Optimizer({"x": Float(0, 1)}, steps=3)  # type: ignore[arg-type]  # the mistake under test
+
+
+@pytest.mark.parametrize("part", ["searcher", "founders", "reproduction", "trial_stopping", "generation_stopping"])
+def test_an_unknown_name_is_an_error_at_the_start(part: str) -> None:
+    with pytest.raises(PluginError, match=r"unknown .* 'no-such-thing'; known are"):
+        make(**{part: "no-such-thing"})
+
+
+def test_what_the_preset_says_holds_unless_it_is_changed() -> None:
+    own = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Uniform(), founders=None)
+    assert own.settings.trial_stopping == Quantile()
+    assert own.settings.reproduction == Genealogical()
+    changed = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Uniform(), founders=None, trial_stopping=None)
+    assert changed.settings.trial_stopping is None
+    named = Optimizer(SPACE, steps=10, searcher=Uniform(), founders=None, reproduction=("genealogical", {"noise": 0.5}))
+    assert named.settings.reproduction == Genealogical(noise=0.5)
+
+
+def test_founders_are_asked_for_the_first_slots_of_generation_0_alone() -> None:
+    class Ends:
+        def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:  # noqa: ARG002 - a searcher's
+            return {"x": 1.0, "y": 1.0}
+
+    optimizer = make(founders=Ends(), number_of_founders=2)
+    run_sequentially(optimizer, World(trouble=0))
+    founded = [r.trial.id for r in optimizer.records if r.trial.config["x"] == 1.0 and r.trial.generation == 0]
+    assert founded == [0, 1]
+    assert all(r.trial.config["x"] != 1.0 or r.trial.parent in founded for r in list(optimizer.records)[2:])
+
+
+# ---------------------------------------------------------------------------------------------------------- the loop
+
+
+@pytest.mark.parametrize("count", [0, -1, True, 1.0, "2", None])
+def test_a_count_is_a_whole_number_of_at_least_1(count: Any) -> None:
+    optimizer = make()
+    with pytest.raises(ConfigError, match="ask: wanted a count of at least 1, got"):
+        optimizer.ask(count)
+    assert not optimizer.records
+
+
+@pytest.mark.parametrize("score", ["1", b"1", None, True, np.True_, [1.0], np.array([1.0]), 1j, object(), 10**400])
+@pytest.mark.parametrize("call", ["tell", "report"])
+def test_a_score_that_is_no_number_changes_nothing(call: str, score: Any) -> None:
+    optimizer = make()
+    (trial,) = optimizer.ask()
+    if call == "tell" and score is None:
+        return  # the last reported one
+    state = optimizer.state
+    with pytest.raises(ConfigError, match=f"{call}: wanted the score of trial 0 as a number, got "):
+        optimizer.tell(trial.id, score) if call == "tell" else optimizer.report(trial.id, 1, score)
+    assert optimizer.state is state
+
+
+@pytest.mark.parametrize(
+    "score", [2, 2.0, np.float32(2), np.float64(2), np.int64(2), np.array(2.0), Fraction(2), Decimal(2)]
+)
+def test_a_score_may_be_of_any_type_that_is_a_number(score: Any) -> None:
+    optimizer = make()
+    (trial,) = optimizer.ask()
+    optimizer.report(trial.id, 1, score)
+    optimizer.tell(trial.id, score)
+    record = optimizer.records[0]
+    assert (record.loss, type(record.loss)) == (2.0, float)
+    assert [(type(step), type(loss)) for step, loss in record.reports] == [(int, float)]
+
+
+def test_a_step_may_be_of_numpy_s_type_but_not_a_fraction() -> None:
+    optimizer = make()
+    (trial,) = optimizer.ask()
+    optimizer.report(trial.id, np.int64(1), 0.5)  # type: ignore[arg-type]  # converted
+    assert type(optimizer.records[0].reports[0][0]) is int
+    for step in (1.5, "2", True, None):
+        with pytest.raises(ConfigError, match="report: wanted a step as a whole number, got"):
+            optimizer.report(trial.id, step, 0.5)  # type: ignore[arg-type]  # the mistake under test
+
+
+@pytest.mark.parametrize("trial_id", [-1, 1, 99, True, 0.0, "0", None])
+def test_an_unknown_trial_is_named_by_every_call(trial_id: Any) -> None:
+    optimizer = make()
+    optimizer.ask()
+    state = optimizer.state
+    calls: dict[str, Callable[[], object]] = {
+        "tell": lambda: optimizer.tell(trial_id, 0.5),
+        "report": lambda: optimizer.report(trial_id, 1, 0.5),
+        "cancel": lambda: optimizer.cancel(trial_id),
+        "requeue": lambda: optimizer.requeue(trial_id),
+    }
+    for name, call in calls.items():
+        with pytest.raises(ProtocolError, match=rf"{name}: trial .* is unknown; 1 trials were asked so far"):
+            call()
+    with pytest.raises(ProtocolError, match="is unknown"):
+        optimizer.tell(trial_id)
+    with pytest.raises(ProtocolError, match="is unknown"):
+        optimizer.fail(trial_id, "why")
+    assert optimizer.state is state
+
+
+ENDS: dict[str, Callable[[Optimizer, int], None]] = {
+    "was told already: it is completed": lambda o, i: o.tell(i, 0.5),
+    "was told already: it is failed": lambda o, i: o.fail(i, "why"),
+    r"was cancelled \(a mistake\)": lambda o, i: o.cancel(i, "a mistake"),
+}
+
+
+@pytest.mark.parametrize("message", ENDS)
+def test_a_trial_that_has_ended_says_no_more(message: str) -> None:
+    optimizer = make()
+    (trial,) = optimizer.ask()
+    optimizer.report(trial.id, 1, 0.7)
+    ENDS[message](optimizer, trial.id)
+    state, events = optimizer.state, optimizer.events
+    calls: list[Callable[[], object]] = [
+        lambda: optimizer.tell(0, 0.1),
+        lambda: optimizer.tell(0),
+        lambda: optimizer.report(0, 2, 0.1),
+        lambda: optimizer.fail(0, "why"),
+        lambda: optimizer.cancel(0),
+        lambda: optimizer.requeue(0),
+    ]
+    for call in calls:
+        with pytest.raises(ProtocolError, match=message):
+            call()
+    assert optimizer.state is state
+    assert optimizer.events is events
+
+
+def test_a_trial_that_is_to_stop_reports_no_more_and_is_told_with_its_last_score() -> None:
+    optimizer, trial_id = stopping()
+    state = optimizer.state
+    with pytest.raises(ProtocolError, match="report: trial 3 was told to stop at step 1; tell its score"):
+        optimizer.report(trial_id, 2, 0.1)
+    assert optimizer.state is state
+    optimizer.tell(trial_id)
+    record = optimizer.records[trial_id]
+    assert (record.status, record.loss, record.steps) == (Status.STOPPED, 0.25, 1)
+    assert trial_id in optimizer.released()
+
+
+@pytest.mark.parametrize("step", [0, -1, 1, 3])
+def test_steps_rise_within_the_segment(step: int) -> None:
+    optimizer = make()
+    (trial,) = optimizer.ask()
+    optimizer.report(trial.id, 1, 0.5)
+    state = optimizer.state
+    with pytest.raises(ProtocolError, match=rf"trial 0, from 2 to 2, rising with each report, got {step}$"):
+        optimizer.report(trial.id, step, 0.5)
+    assert optimizer.state is state
+
+
+def test_a_score_left_out_must_have_been_reported() -> None:
+    optimizer = make()
+    (trial,) = optimizer.ask()
+    with pytest.raises(ProtocolError, match="tell: trial 0 reported no score; give its score"):
+        optimizer.tell(trial.id)
+    optimizer.report(trial.id, 1, 0.5)
+    optimizer.report(trial.id, 2, math.nan)
+    optimizer.tell(trial.id)
+    assert optimizer.records[0].status is Status.FAILED
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_a_score_that_is_not_finite_is_a_failure(score: float, direction: str) -> None:
+    optimizer = make(direction=direction)
+    (trial,) = optimizer.ask()
+    optimizer.report(trial.id, 1, score)
+    optimizer.tell(trial.id, score)
+    record = optimizer.records[0]
+    assert (record.status, record.loss, record.reports) == (Status.FAILED, None, ((1, math.inf),))
+    assert record.reason == f"its score is {score}"
+
+
+def test_a_trial_given_back_is_asked_again_first_and_as_it_was() -> None:
+    optimizer = make()
+    first, second = optimizer.ask(2)
+    optimizer.report(first.id, 1, 0.5)
+    optimizer.requeue(second.id)
+    optimizer.requeue(first.id)
+    with pytest.raises(ProtocolError, match="requeue: trial 0 was given back already; ask hands it out again"):
+        optimizer.requeue(first.id)
+    with pytest.raises(ProtocolError, match="report: trial 0 was given back by requeue"):
+        optimizer.report(first.id, 2, 0.5)
+    third = optimizer.ask(3)
+    assert third[:2] == (second, first)
+    assert third[2].id == 2
+    optimizer.report(first.id, 1, 0.5)  # what it had reported is forgotten
+    assert optimizer.records[0].reports == ((1, 0.5),)
+
+
+def test_a_trial_given_back_may_still_be_told_and_is_not_asked_again() -> None:
+    optimizer = make()
+    (trial,) = optimizer.ask()
+    optimizer.requeue(trial.id)
+    optimizer.tell(trial.id, 0.5)
+    assert [t.id for t in optimizer.ask(9)] == [1, 2, 3, 4]
+
+
+def test_a_config_and_a_state_cannot_be_changed() -> None:
+    optimizer = make()
+    (trial,) = optimizer.ask()
+    with pytest.raises(TypeError):
+        trial.config["x"] = 0.5  # type: ignore[index]  # the mistake under test
+    with pytest.raises(AttributeError):
+        trial.steps = 3  # type: ignore[misc]  # the mistake under test
+    with pytest.raises(AttributeError):
+        optimizer.state.extinct = True  # type: ignore[misc]  # the mistake under test
+
+
+def test_a_state_is_a_value_that_later_events_leave_alone() -> None:
+    optimizer = make()
+    seen = []
+    while not optimizer.finished:
+        (trial,) = optimizer.ask()
+        optimizer.tell(trial.id, trial.config["x"])
+        seen.append((optimizer.state, copy.deepcopy(optimizer.state)))
+    for state, as_it_was in seen:
+        assert state == as_it_was
+
+
+def test_scores_are_in_the_direction_of_the_run_and_losses_always_lower_is_better() -> None:
+    up, down = make(direction="maximize"), make(direction="minimize")
+    for optimizer, sign in ((up, 1.0), (down, -1.0)):
+        while not optimizer.finished:
+            for trial in optimizer.ask(2):
+                optimizer.tell(trial.id, sign * trial.config["x"])
+    assert [r.trial for r in up.records] == [r.trial for r in down.records]
+    assert [r.loss for r in up.records] == [r.loss for r in down.records]
+    assert up.best.score == -down.best.score == max(r.trial.config["x"] for r in up.records)
+
+
+def test_the_best_of_equal_ones_is_the_earliest_and_has_its_schedule() -> None:
+    optimizer = make()
+    with pytest.raises(ProtocolError, match="best: no trial is completed yet"):
+        _ = optimizer.best
+    while not optimizer.finished:
+        for trial in optimizer.ask(4)[::-1]:
+            optimizer.tell(trial.id, 1.0 if trial.generation == 0 else 0.5)
+    best = optimizer.best
+    assert (best.trial.id, best.score) == (6, 0.5)
+    assert best.trial.parent is not None
+    assert best.schedule.steps == 4
+    assert best.schedule.at(0) == optimizer.records[best.trial.parent].trial.config
+    assert best.schedule.at(3) == best.trial.config
+
+
+def test_a_run_without_a_parent_is_extinct_and_says_so_when_its_best_is_asked() -> None:
+    optimizer = make(population=3)
+    for trial in optimizer.ask(3):
+        optimizer.fail(trial.id, f"reason {trial.id % 2}")
+    assert optimizer.finished
+    assert optimizer.extinct
+    assert optimizer.ask(4) == ()
+    with pytest.raises(ExtinctError, match=r"no trial of this run was completed; .* reason 0; reason 1$"):
+        _ = optimizer.best
+    with pytest.raises(ProtocolError, match="extend: the run is extinct"):
+        optimizer.extend(1)
+    assert set(optimizer.released()) == {0, 1, 2}
+
+
+def test_the_parents_stay_where_no_child_is_completed() -> None:
+    optimizer = make(steps=6)
+    for generation in range(3):
+        for _ in range(6):
+            (trial,) = optimizer.ask()
+            assert trial.generation == generation
+            if generation == 1:
+                optimizer.fail(trial.id, "bad luck")
+            else:
+                optimizer.tell(trial.id, trial.config["x"])
+    first, third = optimizer.state.closed[1].plan, optimizer.state.closed[2].plan
+    assert first.parents == third.parents
+    assert not any(slot.repeat for slot in third.slots)  # they have repeated already
+    assert {optimizer.records[i].trial.depth for i in range(12, 18)} == {1}
+
+
+def test_a_run_can_be_extended_after_its_end_and_during_it() -> None:
+    optimizer = make()
+    assert (optimizer.generations, optimizer.budget) == (2, 24)
+    run_sequentially(optimizer, World(trouble=0))
+    assert optimizer.finished
+    assert optimizer.ask() == ()
+    optimizer.extend(2)
+    assert (optimizer.generations, optimizer.budget, optimizer.generation) == (4, 48, 2)
+    assert not optimizer.finished
+    run_sequentially(optimizer, World(trouble=0), until=20)
+    optimizer.extend(1)
+    run_sequentially(optimizer, World(trouble=0))
+    assert len(optimizer.records) == 30
+    assert {r.trial.steps for r in optimizer.records} == {2}
+    assert optimizer.tally.trained == optimizer.budget == 60
+
+
+@pytest.mark.parametrize("generations", [0, -1, True, 1.5, "1"])
+def test_an_extension_is_by_at_least_one_generation(generations: Any) -> None:
+    optimizer = make()
+    state = optimizer.state
+    with pytest.raises(ConfigError, match="extend: wanted at least 1 generation, got"):
+        optimizer.extend(generations)
+    assert optimizer.state is state
+
+
+def test_each_checkpoint_is_released_once_and_none_too_early() -> None:
+    optimizer = make(population=8, steps=12)
+    live: set[int] = set()
+    while not optimizer.finished:
+        for trial in optimizer.ask(3):
+            assert trial.parent is None or trial.parent in live
+            optimizer.tell(trial.id, trial.config["x"])
+            live.add(trial.id)
+        released = set(optimizer.released())
+        assert released <= live
+        live -= released
+        assert optimizer.released() == ()
+    assert optimizer.best.trial.id in live
+
+
+# --------------------------------------------------------------------------------------------------------- searchers
+
+
+class Strange:
+    """Answers rightly up to a trial, then otherwise."""
+
+    def __init__(self, answer: Callable[[Query], Any], since: int = 2) -> None:
+        self.answer, self.since = answer, since
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        return query.space.sample(rng) if query.slot < self.since else self.answer(query)
+
+
+def _raise(query: Query) -> Any:
+    raise ZeroDivisionError(f"slot {query.slot}")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (_raise, "raised ZeroDivisionError: slot 2"),
+        (lambda _: {"x": 2.0, "y": 0.5}, "proposed what is not a config of the space: .*x.*2.0"),
+        (lambda _: {"x": 0.5}, "proposed what is not a config of the space: .*y"),
+        (lambda _: {"x": 0.5, "y": 0.5, "z": 0.5}, "proposed what is not a config of the space: .*z"),
+        (lambda _: {"x": math.nan, "y": 0.5}, "proposed what is not a config of the space: .*nan"),
+        (lambda _: {"x": "0.5", "y": 0.5}, "proposed what is not a config of the space: .*'0.5'"),
+        (lambda _: None, "proposed what is not a config of the space: .*None"),
+    ],
+)
+def test_a_searcher_that_fails_is_named_and_nothing_is_asked(answer: Callable[[Query], Any], message: str) -> None:
+    optimizer = make(searcher=Strange(answer))
+    state, events = optimizer.state, optimizer.events
+    with pytest.raises(SearcherError, match=r"test_optimizer\.Strange, asked for slot 2 of generation 0, " + message):
+        optimizer.ask(4)
+    assert optimizer.state is state
+    assert optimizer.events is events
+    assert [trial.id for trial in optimizer.ask(2)] == [0, 1]
+
+
+def test_a_searcher_s_numpy_scalars_do_not_leak_into_a_config() -> None:
+    space = Space(x=Float(0, 1), kind=Categorical(["a", True]))
+    proposed = {"x": np.float64(0.5), "kind": np.str_("a")}
+    optimizer = Optimizer(space, steps=2, searcher=Strange(lambda _: proposed, since=0), founders=None)
+    (trial,) = optimizer.ask()
+    assert {name: type(value) for name, value in trial.config.items()} == {"x": float, "kind": str}
+
+
+# ------------------------------------------------------------------------------------------------------------ resume
+
+
+def test_a_state_goes_on_in_its_own_space_alone() -> None:
+    optimizer = make()
+    optimizer.ask()
+    resumed = Optimizer.from_state(optimizer.state, space=LINE, searcher=Uniform(), founders=None)
+    assert resumed.state is optimizer.state
+    assert not resumed.events
+    other = Space(x=Float(0, 1), y=Float(0, 2))
+    with pytest.raises(ConfigError, match=r"from_state: wanted the space that the state was made with, .*, got "):
+        Optimizer.from_state(optimizer.state, space=other, searcher=Uniform(), founders=None)
+
+
+def test_a_run_of_named_searchers_goes_through_a_dict() -> None:
+    optimizer = Optimizer(SPACE, population=4, steps=4, searcher=("perturb", {}), founders="random", seed=3)
+    run_sequentially(optimizer, World(), until=5)
+    again = Optimizer.from_dict(optimizer.to_dict(), space=SPACE)
+    assert again.state == optimizer.state
+    assert again.to_dict() == optimizer.to_dict()
+    with pytest.raises(ConfigError, match="from_state: wanted the space that the state was made with"):
+        Optimizer.from_dict(optimizer.to_dict(), space=LINE)
+
+
+def test_a_searcher_without_a_name_cannot_be_written_down() -> None:
+    with pytest.raises(ConfigError, match=r"to_dict: wanted a searcher with a name, got the object <.*Uniform"):
+        make().to_dict()
+    with pytest.raises(ConfigError, match=r"to_dict: wanted a founders with a name, got the object <.*Uniform"):
+        make(searcher="random", founders=Uniform()).to_dict()
+
+
+@pytest.mark.parametrize("data", [{}, {"state": 3}, 3, {"state": {"version": 1}, "search": None}])
+def test_data_that_to_dict_did_not_give_is_refused(data: Any) -> None:
+    with pytest.raises(ConfigError, match="wanted"):
+        Optimizer.from_dict(data)
+
+
+def test_damaged_searchers_in_a_dict_are_refused() -> None:
+    optimizer = Optimizer(SPACE, population=4, steps=4, preset="random")
+    for search in ({"searcher": "random"}, {"searcher": {"name": "random"}}, {"what": 1}, {"searcher": {"options": 1}}):
+        with pytest.raises(ConfigError, match="from_dict: wanted what to_dict gave"):
+            Optimizer.from_dict(optimizer.to_dict() | {"search": search})
+
+
+def test_a_replay_refuses_events_of_another_run() -> None:
+    optimizer = make()
+    (trial,) = optimizer.ask()
+    optimizer.tell(trial.id, 0.5)
+    with pytest.raises(ConfigError, match="'y'"):
+        Optimizer.from_events(Space(x=Float(0, 1)), optimizer.events, steps=4, preset="random", population=6)
+    with pytest.raises(ProtocolError, match=r"ask: wanted Order.* next, whatever its config, got Trial"):
+        make(steps=3, reproduction=Independent()).replay(optimizer.events)
+    with pytest.raises(ProtocolError, match="tell: trial 0 is unknown"):
+        make().replay(list(optimizer.events)[1:])
+    with pytest.raises(ProtocolError, match="ask: wanted Order"):
+        make().replay([optimizer.events[0], optimizer.events[0]])
+
+
+def test_an_event_s_numbers_are_checked_where_it_happens() -> None:
+    optimizer = make()
+    optimizer.ask()
+    state = optimizer.state
+    wrong: list[tuple[Any, str]] = [
+        (Told(trial_id=0, loss=math.nan), "tell: wanted a finite loss of trial 0, or None and a reason, got nan"),
+        (Told(trial_id=0, loss=math.inf), "tell: wanted a finite loss"),
+        (Reported(trial_id=0, step=1, loss=math.nan), "report: wanted a loss of trial 0, inf where there is none"),
+        (Reported(trial_id=0, step=1, loss=-math.inf), "report: wanted a loss of trial 0"),
+        (Extended(generations=0), "extend: wanted at least 1 generation, got 0"),
+    ]
+    for event, message in wrong:
+        with pytest.raises(ConfigError, match=message):
+            optimizer.replay([event])
+    assert optimizer.state is state
+
+
+def test_a_trial_handed_out_again_must_be_the_one_that_was_given_back() -> None:
+    optimizer = make()
+    (trial,) = optimizer.ask()
+    optimizer.requeue(trial.id)
+    other = Asked(trial=type(trial)(id=0, parent=None, generation=0, depth=0, config={}, steps=2, start_step=0))
+    with pytest.raises(ConfigError, match="x"):
+        optimizer.replay([other])
+    moved = {"x": 0.125, "y": 0.25}
+    with pytest.raises(ProtocolError, match="again, which was given back, got Trial"):
+        optimizer.replay([Asked(trial=type(trial)(**{**_fields(trial), "config": moved}))])
+
+
+def _fields(trial: Any) -> dict[str, Any]:
+    return {name: getattr(trial, name) for name in ("id", "parent", "generation", "depth", "steps", "start_step")}
+
+
+def test_an_optimizer_pickles() -> None:
+    optimizer = make()
+    run_sequentially(optimizer, World(), until=8)
+    again = pickle.loads(pickle.dumps(optimizer))  # noqa: S301 - written on this line
+    assert again.state == optimizer.state
+    assert again.ask(2) == optimizer.ask(2)
+
+
+def test_a_seed_may_be_of_any_size() -> None:
+    first = [make(seed=seed).ask()[0].config for seed in (0, 1, 2**31, 2**32 - 1, 2**32, 2**70)]
+    assert len({tuple(config.values()) for config in first}) == 6
+    expected = LINE.sample(np.random.Generator(np.random.SFC64((2**32 - 1, 0, 0))))
+    assert first[3] == expected  # what a seed gives does not hang on how its generator is made
+
+
+@pytest.mark.parametrize("survivors", [False, True])
+def test_a_child_that_can_no_longer_be_a_parent_is_released_at_once(survivors: bool) -> None:
+    rule = Genealogical(segments=1, parents=(0.5,), survivors=survivors, spread=0.0, per_parent=None)
+    optimizer = make(population=2, steps=3, reproduction=rule, max_concurrent=1)
+    for score in (0.1, 0.5):
+        (trial,) = optimizer.ask()
+        optimizer.tell(trial.id, score)
+    assert optimizer.released() == (1,)  # one parent is to be, and 0 is better
+    (trial,) = optimizer.ask()
+    optimizer.tell(trial.id, 0.2)
+    assert optimizer.released() == ((trial.id,) if survivors else ())  # 0 competes with its children, or does not

@@ -1,0 +1,131 @@
+"""Each preset is a run that comes to its end, does what its name says, and can be written down."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gpbt_core import PRESETS, ConfigError, Genealogical, Independent, Optimizer, Quantile, Truncation
+from gpbt_core.presets import SearcherChoice, preset, resolve_rule, searcher_choice
+from runs import SPACE, Curious, World, run_interleaved, run_sequentially
+
+
+def make(name: str, **changes: Any) -> Optimizer:
+    """A small run of a preset."""
+    setup: dict[str, Any] = {"population": 5, "steps": 4, "preset": name, "seed": 1}
+    return Optimizer(SPACE, **(setup | changes))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_runs_to_its_end_within_its_budget_and_through_a_dict(name: str) -> None:
+    optimizer = make(name)
+    run_sequentially(optimizer, World(trouble=0.0), until=7)
+    again = Optimizer.from_dict(json.loads(json.dumps(optimizer.to_dict(), allow_nan=False)))
+    for one in (optimizer, again):
+        run_sequentially(one, World(trouble=0.0))
+        assert one.finished
+        assert max(r.trial.start_step + r.trial.steps for r in one.records) == 4
+        assert one.best.schedule.steps == one.best.trial.start_step + one.best.trial.steps
+        assert one.tally.trained <= one.budget + 1
+    assert again.state == optimizer.state
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_named_as_it_is_found_and_says_what_it_is(name: str) -> None:
+    assert preset(name) is PRESETS[name]
+    assert PRESETS[name].name == name
+    assert PRESETS[name].summary
+
+
+def test_presets_cannot_be_changed() -> None:
+    with pytest.raises(TypeError):
+        PRESETS["mine"] = PRESETS["gpbt"]  # type: ignore[index]  # the mistake under test
+
+
+def test_an_unknown_preset_gets_a_suggestion() -> None:
+    with pytest.raises(ConfigError, match=r"wanted one of gpbt, paper, .*, got 'papper'; did you mean 'paper'\?$"):
+        preset("papper")
+
+
+def test_the_default_is_what_the_experiments_found_best() -> None:
+    chosen = PRESETS["gpbt"]
+    rule = chosen.reproduction
+    assert isinstance(rule, Genealogical)
+    assert rule.segment_lengths(25, 100) == (40, 20, 10, 10, 10, 10)
+    assert [rule.number_of_parents(g, 25) for g in range(1, 6)] == [10, 8, 7, 6, 4]
+    assert (rule.per_parent, rule.spread, rule.survivors, rule.repeat, rule.order) == (
+        1,
+        0.1,
+        False,
+        True,
+        "round-robin",
+    )
+    assert (rule.noise, rule.refill) == (0.0, True)
+    assert chosen.trial_stopping == Quantile(quantile=0.5, min_trials=3)
+    assert chosen.generation_stopping is None
+    assert (chosen.searcher.name, chosen.founders and chosen.founders.name, chosen.history) == ("gp", "sobol", "family")
+    assert [chosen.number_of_founders(n) for n in (3, 12, 15, 25, 100)] == [4, 4, 5, 8, 33]
+
+
+def test_the_paper_s_set_up_is_a_preset() -> None:
+    chosen = PRESETS["paper"]
+    assert isinstance(chosen.reproduction, Genealogical)
+    assert chosen.reproduction.number_of_parents(1, 25) == 5
+    assert chosen.reproduction.segment_lengths(25, 7) == (1,) * 7
+    assert (chosen.reproduction.repeat, chosen.reproduction.order) == (True, "litter")
+    assert chosen.searcher.name == "tpe"
+    assert (chosen.founders, chosen.trial_stopping, chosen.generation_stopping) == (None, None, None)
+
+
+def test_pbt_searches_in_copies_alone_and_learns_from_nothing() -> None:
+    optimizer = make("pbt", population=6, searcher=Curious())
+    assert isinstance(optimizer.settings.reproduction, Truncation)
+    run_sequentially(optimizer, World(trouble=0.0))
+    searched = [
+        r.trial.id
+        for r in optimizer.records
+        if r.trial.parent is not None and r.trial.config != optimizer.records[r.trial.parent].trial.config
+    ]
+    assert len(optimizer.records) == 24
+    assert 0 < len(searched) <= 3 * 2  # the bottom fifth of six, rounded up, in each of three generations
+
+
+@pytest.mark.parametrize("name", ["random", "tpe", "gp"])
+def test_plain_searches_train_each_config_to_the_end(name: str) -> None:
+    optimizer = make(name)
+    assert isinstance(optimizer.settings.reproduction, Independent)
+    run_sequentially(optimizer, World(trouble=0.0))
+    assert [(r.trial.parent, r.trial.steps) for r in optimizer.records] == [(None, 4)] * 5
+    assert len({str(r.trial.config) for r in optimizer.records}) == 5
+
+
+@pytest.mark.parametrize("name", ["paper", "pbt", "pb2", "random"])
+def test_a_preset_does_not_depend_on_its_workers(name: str) -> None:
+    alone, crowd = make(name), make(name)
+    run_sequentially(alone, World())
+    turns = iter([7, 3, 11, 2, 5, 13, 1, 17] * 10_000)
+    run_interleaved(crowd, World(), lambda n: next(turns) % n, workers=5)
+    assert crowd.records == alone.records
+
+
+def test_a_searcher_may_be_chosen_by_name_by_name_and_options_or_as_an_object() -> None:
+    own = Curious()
+    assert searcher_choice("tpe") == SearcherChoice(name="tpe")
+    assert searcher_choice(("tpe", {"a": 1})) == SearcherChoice(name="tpe", options={"a": 1})
+    assert searcher_choice(own).build() is own
+    assert searcher_choice(SearcherChoice(name="tpe")) == SearcherChoice(name="tpe")
+    for wrong in (None, 3, ("tpe",), ("tpe", 3), {"name": "tpe"}):
+        with pytest.raises(ConfigError, match="searcher: wanted a name, "):
+            searcher_choice(wrong)  # type: ignore[arg-type]  # the mistake under test
+
+
+def test_a_caller_s_options_are_copied() -> None:
+    options: dict[str, Any] = {}
+    choice = searcher_choice(("tpe", options))
+    options["a"] = 1
+    assert choice.options == {}
+
+
+def test_a_rule_is_resolved_by_its_kind_and_name() -> None:
+    assert resolve_rule("reproduction", "truncation", {"quantile": 0.25}) == Truncation(quantile=0.25)
+    assert resolve_rule("early stopping", "median", {}) == Quantile()

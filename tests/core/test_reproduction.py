@@ -1,0 +1,346 @@
+"""Who begets whom: lengths of segments, numbers of parents, litters, and what is promised before a selection."""
+
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpbt_core import Categorical, ConfigError, Float, Genealogical, Independent, Optimizer, Space, Status, Truncation
+from gpbt_core.records import Record, Trial
+from gpbt_core.reproduction import Closing, Plan, Reproduction, Slot
+from runs import Curious, World, reproductions, run_sequentially
+
+LINE = Space(x=Float(0, 1))
+
+
+def record(
+    i: int, loss: float | None = None, *, parent: int | None = None, generation: int = 1, x: float = 0.5
+) -> Record:
+    """A trial that was completed with a loss, or failed without one."""
+    trial = Trial(id=i, parent=parent, generation=generation, depth=0, config={"x": x}, steps=1, start_step=0)
+    return Record(trial=trial, status=Status.FAILED if loss is None else Status.COMPLETED, loss=loss, steps=1)
+
+
+def closing(
+    candidates: list[Record], *, members: list[Record] | None = None, parents: list[Record] | None = None,
+    generation: int = 2, population: int = 5, space: Space = LINE,
+) -> Closing:  # fmt: skip
+    """What a rule looks at."""
+    return Closing(
+        space=space,
+        population=population,
+        generation=generation,
+        candidates=tuple(candidates),
+        members=tuple(candidates if members is None else members),
+        parents=tuple(parents or []),
+    )
+
+
+def plan(rule: Reproduction, of: Closing, seed: int = 0) -> Plan:
+    """The plan of a rule."""
+    return rule.plan(of, np.random.default_rng(seed))
+
+
+# ----------------------------------------------------------------------------------------------------------- segments
+
+
+@pytest.mark.parametrize(
+    ("segments", "steps", "lengths"),
+    [
+        (1, 4, (1, 1, 1, 1)),
+        (3, 10, (3, 3, 4)),
+        (3, 2, (2,)),
+        (20, 10, (10,)),
+        ((0.4, 0.2, 0.1, 0.1, 0.1, 0.1), 10, (4, 2, 1, 1, 1, 1)),
+        ((0.4, 0.2, 0.1, 0.1, 0.1, 0.1), 100, (40, 20, 10, 10, 10, 10)),
+        ((0.4, 0.2, 0.1, 0.1, 0.1, 0.1), 25, (10, 5, 2, 2, 2, 4)),
+        ((0.4, 0.2, 0.1, 0.1, 0.1, 0.1), 3, (1, 1, 1)),
+        ((0.4, 0.2, 0.1, 0.1, 0.1, 0.1), 1, (1,)),
+        ((4, 2, 1, 1, 1, 1), 10, (4, 2, 1, 1, 1, 1)),
+        ((1.0,), 7, (7,)),
+    ],
+)
+@pytest.mark.parametrize("rule", [Genealogical, Truncation, Independent])
+def test_segments_are_shares_of_the_steps_or_of_one_length(
+    rule: Any, segments: Any, steps: int, lengths: tuple[int, ...]
+) -> None:
+    assert rule(segments=segments).segment_lengths(5, steps) == lengths
+
+
+@given(reproductions(), st.integers(1, 50), st.integers(1, 200))
+def test_segments_have_at_least_a_step_and_sum_to_all(rule: Reproduction, population: int, steps: int) -> None:
+    lengths = rule.segment_lengths(population, steps)
+    assert sum(lengths) == steps
+    assert min(lengths) >= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"segments": 0}, "wanted segments of at least 1 step, got 0"),
+        ({"segments": ()}, r"wanted segments as a whole number or as positive shares of the steps, got \(\)"),
+        ({"segments": (0.5, 0.0)}, r"wanted segments .* got \(0\.5, 0\.0\)"),
+        ({"segments": (0.5, math.inf)}, r"wanted segments .* got \(0\.5, inf\)"),
+    ],
+)
+@pytest.mark.parametrize("rule", [Genealogical, Truncation, Independent])
+def test_segments_that_cannot_be_are_refused(rule: Any, options: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=rule.name + ": " + message):
+        Optimizer(LINE, steps=3, searcher=Curious(), founders=None, reproduction=rule(**options))
+
+
+@pytest.mark.parametrize(
+    ("rule", "options", "message"),
+    [
+        (Genealogical, {"parents": ()}, "wanted parents as shares of n"),
+        (Genealogical, {"parents": (0.5, 0.0)}, "wanted parents as shares of n"),
+        (Genealogical, {"parents": (1.1,)}, "wanted parents as shares of n"),
+        (Genealogical, {"per_parent": 0}, "wanted per_parent of at least 1, or None for no limit, got 0"),
+        (Genealogical, {"spread": -0.1}, r"wanted a spread in \[0, 1\], got -0\.1"),
+        (Genealogical, {"spread": math.nan}, "wanted a spread"),
+        (Genealogical, {"noise": -1}, "wanted a finite noise of at least 0, got -1"),
+        (Genealogical, {"noise": math.inf}, "wanted a finite noise"),
+        (Genealogical, {"order": "random"}, 'wanted order "round-robin" or "litter", got \'random\''),
+        (Truncation, {"quantile": 0.6}, r"wanted a quantile in \[0, .5\], got 0\.6"),
+        (Truncation, {"quantile": -0.1}, "wanted a quantile"),
+        (Truncation, {"quantile": math.nan}, "wanted a quantile"),
+    ],
+)
+def test_options_out_of_range_are_refused(rule: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"{rule.name}: {message}"):
+        rule(**options)
+
+
+# ------------------------------------------------------------------------------------------------- number of parents
+
+
+def test_the_default_numbers_of_parents_are_shares_of_the_population() -> None:
+    rule = Genealogical()
+    assert [rule.number_of_parents(g, 25) for g in range(1, 8)] == [10, 8, 7, 6, 4, 4, 4]
+    assert [rule.number_of_parents(g, 1) for g in range(1, 6)] == [1] * 5
+
+
+@pytest.mark.parametrize(("n", "c", "p"), [(25, 1, 5), (24, 1, 4), (25, 25, 1), (5, 0.2, 5), (16, 4, 2), (90, 0.9, 10)])
+def test_the_paper_s_number_of_parents_is_the_root_of_n_over_c(n: int, c: float, p: int) -> None:
+    rule = Genealogical(parents=None, c=c)
+    assert rule.segment_lengths(n, 100)
+    assert rule.number_of_parents(1, n) == p
+
+
+# ------------------------------------------------------------------------------------------------------------ litters
+
+
+def _litter(order: Any, population: int, losses: list[float], repeat: bool = True) -> list[tuple[int | None, bool]]:
+    rule = Genealogical(parents=(1.0,), order=order, per_parent=None, repeat=repeat)
+    of = closing([record(i, loss) for i, loss in enumerate(losses)], population=population, parents=[])
+    return [(slot.parent, slot.repeat) for slot in plan(rule, of).slots]
+
+
+def test_slots_go_round_the_parents_best_first_and_the_first_of_a_litter_repeats() -> None:
+    assert _litter("round-robin", 5, [0.3, 0.1]) == [(1, True), (0, True), (1, False), (0, False), (1, False)]
+    assert _litter("round-robin", 3, [0.3, 0.1], repeat=False) == [(1, False), (0, False), (1, False)]
+
+
+def test_slots_go_litter_by_litter_and_the_best_have_one_more() -> None:
+    assert _litter("litter", 5, [0.3, 0.1]) == [(1, True), (1, False), (1, False), (0, True), (0, False)]
+    assert _litter("litter", 4, [0.3, 0.1, 0.2]) == [(1, True), (1, False), (2, True), (0, True)]
+
+
+def test_each_parent_has_a_slot_even_where_all_are_parents() -> None:
+    for order in ("round-robin", "litter"):
+        assert _litter(order, 3, [0.3, 0.1, 0.2]) == [(1, True), (2, True), (0, True)]
+
+
+def test_equal_losses_rank_by_id() -> None:
+    rule = Genealogical(parents=(0.4,), per_parent=None)
+    assert plan(rule, closing([record(i, 1.0) for i in range(5)])).parents == (0, 1)
+
+
+def test_of_one_litter_at_most_so_many_become_parents() -> None:
+    candidates = [record(10 + i, i / 10, parent=i // 3) for i in range(6)]
+    parents = [record(0, 0.9, generation=0), record(1, 0.8, generation=0)]
+
+    def chosen(per_parent: int | None) -> tuple[int, ...]:
+        rule = Genealogical(parents=(0.8,), per_parent=per_parent)
+        return plan(rule, closing(candidates, parents=parents)).parents
+
+    assert chosen(1) == (10, 13)
+    assert chosen(2) == (10, 11, 13, 14)
+    assert chosen(None) == (10, 11, 12, 13)
+
+
+def test_survivors_compete_with_their_children_and_repeat_no_more() -> None:
+    parents = [record(0, 0.15, generation=0), record(1, 0.9, generation=0)]
+    candidates = [record(10, 0.1, parent=0), record(11, 0.2, parent=0), record(12, 0.3, parent=1)]
+    of = closing(candidates, parents=parents)
+    rule = Genealogical(parents=(0.6,), per_parent=1, survivors=True)
+    assert plan(rule, of).parents == (10, 0, 12)
+    assert plan(rule, of).slots == (Slot(10, True), Slot(0), Slot(12, True), Slot(10), Slot(0))
+    assert plan(Genealogical(parents=(0.6,), per_parent=1), of).parents == (10, 12)
+
+
+def test_parents_out_of_generation_0_are_apart_and_then_filled_up_by_rank() -> None:
+    places = [0.5, 0.55, 0.59, 0.61, 0.1]
+    founders = [record(i, i / 10, generation=0, x=x) for i, x in enumerate(places)]
+
+    def chosen(share: float, spread: float, generation: int = 1) -> tuple[int, ...]:
+        rule = Genealogical(parents=(share,), spread=spread, per_parent=None)
+        return plan(rule, closing(founders, generation=generation)).parents
+
+    assert chosen(0.4, 0.1) == (0, 3)
+    assert chosen(0.6, 0.1) == (0, 3, 4)
+    assert chosen(0.8, 0.1) == (0, 1, 3, 4)  # filled up by rank, best first
+    assert chosen(0.6, 0.0) == (0, 1, 2)
+    assert chosen(0.6, 0.1, generation=2) == (0, 1, 2)  # only out of generation 0
+
+
+def test_configs_are_as_far_apart_as_their_farthest_parameter() -> None:
+    space = Space(x=Float(0, 1), kind=Categorical(["a", "b"]))
+
+    def founder(i: int, x: float, kind: str) -> Record:
+        trial = Trial(id=i, parent=None, generation=0, depth=0, config={"x": x, "kind": kind}, steps=1, start_step=0)
+        return Record(trial=trial, status=Status.COMPLETED, loss=float(i), steps=1)
+
+    founders = [founder(0, 0.5, "a"), founder(1, 0.5, "a"), founder(2, 0.5, "b")]
+    of = closing(founders, generation=1, space=space)
+    assert plan(Genealogical(parents=(0.4,)), of).parents == (0, 2)
+
+
+def test_noise_on_the_ranking_is_in_units_of_what_the_selection_spans() -> None:
+    losses = [0.0, 1.0, 1.1, 1000.0]
+    of = closing([record(i, loss) for i, loss in enumerate(losses)], population=4)
+    rule = Genealogical(parents=(0.5,), noise=0.5, per_parent=None)
+    drawn = Counter(plan(rule, of, seed).parents for seed in range(300))
+    assert len(drawn) > 2
+    assert all(3 not in parents for parents in drawn)  # 1000 is far beyond loss[p] - loss[1] = 1
+    # the best stays first where its own noise and those of 1 and 2 leave it there
+    rng = np.random.default_rng(5)
+    noisy = np.array(losses) + rng.normal(0, 1, 4) * 0.5 * (losses[1] - losses[0])
+    assert plan(rule, of, 5).parents == tuple(np.argsort(noisy)[:2])
+
+
+def test_without_noise_the_generator_is_not_asked() -> None:
+    of = closing([record(i, i / 5) for i in range(5)])
+    assert len({plan(Genealogical(), of, seed) for seed in range(5)}) == 1
+
+
+# ------------------------------------------------------------------------------------------------- truncation and lines
+
+
+def test_truncation_replaces_the_worst_by_copies_of_the_best() -> None:
+    losses = [0.5, 0.1, None, 0.3, 0.9, 0.2, 0.4, 0.6, 0.7, 0.8]
+    members = [record(i, loss) for i, loss in enumerate(losses)]
+    of = closing([m for m in members if m.loss is not None], members=members, population=10)
+    seen = set()
+    for seed in range(40):
+        found = plan(Truncation(quantile=0.2), of, seed)
+        assert len(found.slots) == 10
+        for member, slot in zip(members, found.slots, strict=True):
+            if member.trial.id in (2, 4):  # the failed one ranks last
+                assert slot.parent in (1, 5)
+                assert not slot.repeat
+                seen.add(slot.parent)
+            else:
+                assert slot == Slot(member.trial.id, repeat=True)
+        assert found.parents[:3] == (1, 5, 3)
+    assert seen == {1, 5}
+
+
+def test_truncation_replaces_every_failed_member() -> None:
+    members = [record(0), record(1, 0.2), record(2), record(3, 0.1), record(4)]
+    of = closing([members[1], members[3]], members=members)
+    found = plan(Truncation(quantile=0.2), of)
+    assert [slot.repeat for slot in found.slots] == [False, True, False, True, False]
+    assert {found.slots[i].parent for i in (0, 2, 4)} == {3}  # one donor: the top fifth of five
+
+
+def test_a_quantile_of_0_replaces_the_failed_alone() -> None:
+    members = [record(0, 0.3), record(1), record(2, 0.1)]
+    found = plan(Truncation(quantile=0), closing([members[0], members[2]], members=members))
+    assert found.slots == (Slot(0, True), Slot(2), Slot(2, True))
+
+
+def test_a_lone_member_goes_on() -> None:
+    assert plan(Truncation(), closing([record(0, 0.3)], population=1)).slots == (Slot(0, True),)
+
+
+def test_independent_lines_keep_their_configs_and_end_where_they_fail() -> None:
+    members = [record(0, 0.3), record(1), record(2, 0.1)]
+    found = plan(Independent(), closing([members[0], members[2]], members=members))
+    assert found.slots == (Slot(0, True), Slot(2, True))
+    optimizer = Optimizer(LINE, population=4, steps=6, searcher=Curious(), founders=None, trial_stopping=None,
+                          reproduction=Independent(segments=2))  # fmt: skip
+    while not optimizer.finished:
+        (trial,) = optimizer.ask()
+        optimizer.tell(trial.id, math.nan if trial.id in (1, 5) else 0.5)
+    assert [r.trial.parent for r in optimizer.records] == [None] * 4 + [0, 2, 3, 4, 6]
+    for r in optimizer.records:
+        assert r.trial.config == optimizer.lineage(r.trial.id)[0].trial.config
+
+
+# ---------------------------------------------------------------------------------------------------------------- keep
+
+
+@settings(max_examples=100)
+@given(reproductions(), st.integers(1, 9), st.integers(0, 9), st.data())
+def test_what_keep_promises_holds_for_the_plan(
+    rule: Reproduction, population: int, seed: int, data: st.DataObject
+) -> None:
+    generation = data.draw(st.integers(1, 3))
+    keep = rule.keep(generation, population)
+    if keep is None:
+        return
+    rng = np.random.default_rng(seed)
+    parents = [] if generation == 1 else [record(i, float(rng.normal()), generation=0) for i in range(3)]
+    count = int(rng.integers(1, population + 1))
+    members = [
+        record(10 + i, float(rng.normal()), parent=int(rng.integers(3)) if parents else None, x=rng.random())
+        for i in range(count)
+    ]
+    found = plan(rule, closing(members, generation=generation, population=population, parents=parents))
+    standing = members + (parents if keep.survivors else [])
+    best = sorted(standing, key=lambda r: (r.loss, r.trial.id))
+    taken: Counter[int | None] = Counter()
+    allowed = []
+    for r in best:
+        is_child = r in members
+        taken[r.trial.parent] += is_child
+        if not (is_child and keep.per_parent is not None and taken[r.trial.parent] > keep.per_parent):
+            allowed.append(r.trial.id)
+    assert {slot.parent for slot in found.slots} <= set(found.parents) <= set(allowed[: keep.count])
+
+
+def test_nothing_is_promised_where_the_rule_leaves_it_open() -> None:
+    assert Genealogical(noise=0.1).keep(3, 9) is None
+    assert Genealogical(spread=0.1).keep(1, 9) is None
+    assert Genealogical(spread=0.1).keep(2, 9) is not None
+    assert Genealogical(spread=0.0).keep(1, 9) is not None
+
+
+# ---------------------------------------------------------------------------------------------------------- whole runs
+
+
+def test_the_default_run_has_the_generations_that_it_says() -> None:
+    optimizer = Optimizer(
+        LINE, population=25, steps=10, searcher=Curious(), founders=None, trial_stopping=None, max_concurrent=7
+    )
+    run_sequentially(optimizer, World(trouble=0))
+    counts = Counter((r.trial.generation, r.trial.steps) for r in optimizer.records)
+    assert counts == {(0, 4): 25, (1, 2): 25, (2, 1): 25, (3, 1): 25, (4, 1): 25, (5, 1): 25}
+    assert optimizer.tally.trained == optimizer.budget == 250
+    parents = [len(generation.plan.parents) for generation in optimizer.state.closed]
+    assert parents[:2] == [0, 10]
+    assert all(found <= most for found, most in zip(parents[2:], [8, 7, 6, 4], strict=True))
+
+
+def test_the_paper_s_run_has_a_generation_a_step_and_the_root_of_n_parents() -> None:
+    optimizer = Optimizer(LINE, population=10, steps=4, preset="paper", searcher=Curious())
+    run_sequentially(optimizer, World(trouble=0))
+    assert [len(g.plan.parents) for g in optimizer.state.closed] == [0, 3, 3, 3]
+    litters = [[len(g.plan.litters[p]) for p in g.plan.parents] for g in list(optimizer.state.closed)[1:]]
+    assert litters == [[4, 3, 3]] * 3
+    assert {r.trial.steps for r in optimizer.records} == {1}

@@ -1,0 +1,359 @@
+"""The conformance kits pass what is sound and catch each way not to be."""
+
+import itertools
+import math
+import random
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from gpbt_core import (
+    ConfigError,
+    Float,
+    Genealogical,
+    Improvement,
+    Independent,
+    Int,
+    Quantile,
+    Space,
+    Truncation,
+)
+from gpbt_core.reproduction import Closing, Keep, Plan, Slot
+from gpbt_core.searcher import Query
+from gpbt_core.testing import check_early_stopping, check_reproduction, check_searcher, example_queries, example_spaces
+from runs import Curious, reproductions
+
+LINE = Space(x=Float(0, 1))
+
+
+class Uniform:
+    """The simplest searcher."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        return query.space.sample(rng)
+
+
+class Following:
+    """Answers near the best config told."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        told = [record for record in query.history if record.loss is not None]
+        if not told or rng.random() < 0.2:
+            return query.space.sample(rng)
+        return min(told, key=lambda record: record.loss or 0.0).trial.config
+
+
+# ----------------------------------------------------------------------------------------------------------- searchers
+
+
+@pytest.mark.parametrize("searcher", [Uniform(), Curious(), Following()])
+def test_a_sound_searcher_passes(searcher: Any) -> None:
+    check_searcher(searcher)
+
+
+def test_a_searcher_that_follows_the_losses_learns() -> None:
+    check_searcher(Following(), learns=True)
+    with pytest.raises(AssertionError, match="wanted proposals to follow the losses"):
+        check_searcher(Uniform(), learns=True)
+
+
+class Remembers:
+    """Answers otherwise each time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:  # noqa: ARG002 - a searcher's signature
+        self.count += 1
+        return query.space.decode([(self.count % 97) / 97] * len(query.space))
+
+
+class Global:
+    """Draws from numpy's global generator."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        np.random.rand()  # noqa: NPY002 - the mistake under test
+        return query.space.sample(rng)
+
+
+class Pythons:
+    """Draws from Python's global generator."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:  # noqa: ARG002 - a searcher's signature
+        return query.space.decode([random.random() for _ in query.space.names])  # noqa: S311 - the mistake under test
+
+
+class Outside:
+    """Answers beside the space."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        config = dict(query.space.sample(rng))
+        return {name: value * 3 + 5 if isinstance(value, float) else value for name, value in config.items()}
+
+
+class Leaves:
+    """Leaves a parameter out."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        return dict(list(query.space.sample(rng).items())[1:])
+
+
+class Numpys:
+    """Lets a numpy scalar out."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        config = query.space.sample(rng)
+        return {name: np.float64(v) if isinstance(v, float) else v for name, v in config.items()}
+
+
+class Changes:
+    """Changes what it was asked with."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        for record in query.history:
+            object.__setattr__(record, "loss", 0.0)
+        return query.space.sample(rng)
+
+
+class FailsOnFailures:
+    """Cannot take a history of failures alone."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        if query.history:
+            min(record.loss for record in query.history if record.loss is not None)
+        return query.space.sample(rng)
+
+
+class Picky:
+    """Refuses every space."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:  # noqa: ARG002 - a searcher's signature
+        raise ConfigError("picky: wanted another space")
+
+
+class Moody:
+    """Refuses a space that it has answered in."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        if query.history:
+            raise ConfigError("moody: wanted no history")
+        return query.space.sample(rng)
+
+
+@pytest.mark.parametrize(
+    ("searcher", "error", "message"),
+    [
+        (Remembers(), AssertionError, "wanted the same answer to the same query and generator"),
+        (Global(), AssertionError, "wanted randomness from the given generator alone, but numpy's global one was used"),
+        (Pythons(), AssertionError, "wanted the same answer to the same query and generator"),
+        (Outside(), AssertionError, "wanted a config of Space"),
+        (Leaves(), AssertionError, "wanted a config of Space"),
+        (Numpys(), AssertionError, "wanted x as a plain float, got <class 'numpy.float64'>"),
+        (Changes(), AssertionError, "wanted the query to be left as it was, but it was changed"),
+        (FailsOnFailures(), ValueError, "empty"),
+        (Picky(), AssertionError, "to accept at least one of the spaces"),
+        (Moody(), ConfigError, "moody: wanted no history"),
+        (3, AssertionError, r"wanted an object with propose\(query, rng\), got 3"),
+    ],
+)
+def test_a_searcher_that_is_none_is_caught(searcher: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        check_searcher(searcher)
+
+
+def test_a_searcher_may_be_checked_in_spaces_of_one_s_own() -> None:
+    check_searcher(Numpys(), spaces=[Space(one=Int(0, 5))])  # where it has nothing to spoil
+    with pytest.raises(AssertionError, match="at least one"):
+        check_searcher(Uniform(), spaces=[])
+
+
+def test_examples_have_every_kind_of_parameter_and_of_history() -> None:
+    spaces = example_spaces()
+    assert {type(p).__name__ for space in spaces for p in space.parameters.values()} == {"Float", "Int", "Categorical"}
+    assert any(space.conditions for space in spaces)
+    assert max(map(len, spaces)) == 30
+    queries = dict(example_queries(LINE))
+    lengths = {len(query.history) for query in queries.values()}
+    assert {0, 1, 2, 40} <= lengths
+    assert any(query.parent is None for query in queries.values())
+    assert any(query.parent is not None for query in queries.values())
+    assert any(query.pending for query in queries.values())
+
+
+# -------------------------------------------------------------------------------------------------------------- rules
+
+
+@settings(max_examples=25)
+@given(reproductions())
+def test_every_rule_of_the_core_passes(rule: Any) -> None:
+    check_reproduction(rule)
+
+
+@pytest.mark.parametrize("rule", [Genealogical(), Truncation(), Independent(segments=3)])
+@pytest.mark.parametrize(("population", "steps"), [(1, 1), (2, 5), (25, 10)])
+def test_every_default_rule_passes_at_all_sizes(rule: Any, population: int, steps: int) -> None:
+    check_reproduction(rule, population=population, steps=steps)
+
+
+@attrs.frozen
+class Lines:
+    """A sound rule to spoil."""
+
+    name: ClassVar[str] = "lines"
+    refill: ClassVar[bool] = False
+
+    def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # noqa: ARG002 - a rule's signature
+        return (1,) * steps
+
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:  # noqa: ARG002 - as above
+        ids = [record.trial.id for record in closing.candidates]
+        return Plan(tuple(ids), tuple(Slot(i) for i in ids))
+
+    def keep(self, generation: int, population: int) -> Keep | None:  # noqa: ARG002 - as above
+        return None
+
+
+class TooLong(Lines):
+    def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:
+        return (*super().segment_lengths(population, steps), 1)
+
+
+class Empty(Lines):
+    def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:
+        return (*super().segment_lengths(population, steps), 0)
+
+
+class BegetsOfTheFailed(Lines):
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:  # noqa: ARG002 - a rule's signature
+        ids = [record.trial.id for record in closing.members]
+        return Plan(tuple(ids), tuple(Slot(i) for i in ids))
+
+
+class BreaksItsPromise(Lines):
+    def keep(self, generation: int, population: int) -> Keep | None:  # noqa: ARG002 - a rule's signature
+        return Keep(count=1)
+
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:  # noqa: ARG002 - as above
+        ids = [record.trial.id for record in closing.members if record.loss is not None] or [
+            closing.parents[0].trial.id
+        ]
+        return Plan(tuple(ids), tuple(Slot(i) for i in ids))
+
+
+class Unknown(Lines):
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:  # noqa: ARG002 - a rule's signature
+        return Plan((999,), (Slot(999),) * closing.population)
+
+
+class Forgets(Lines):
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:
+        return Plan((), super().plan(closing, rng).slots)
+
+
+class Doubles(Lines):
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:
+        found = super().plan(closing, rng)
+        return Plan(found.parents * 2, found.slots)
+
+
+_counts = itertools.count()
+
+
+class Random(Lines):
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:
+        found = super().plan(closing, rng)
+        return Plan(found.parents, found.slots[: 1 + next(_counts) % len(found.slots)])
+
+
+class Plain:
+    """Has what a rule must have, but is no attrs class."""
+
+    name = "plain"
+    refill = False
+    segment_lengths = Lines.segment_lengths
+    plan = Lines.plan
+    keep = Lines.keep
+
+
+@pytest.mark.parametrize(
+    ("rule", "error", "message"),
+    [
+        (TooLong(), AssertionError, "wanted segments of at least 1 step that sum to 12, got"),
+        (Empty(), AssertionError, "wanted segments of at least 1 step that sum to 12, got"),
+        (BegetsOfTheFailed(), AssertionError, r"trial \d+ begins at trial \d+, which was released before"),
+        (BreaksItsPromise(), AssertionError, r"trial \d+ begins at trial \d+, which was released before"),
+        (Unknown(), AssertionError, "wanted runs without an error, got IndexError"),
+        (Forgets(), AssertionError, "wanted distinct parents, among them those of all slots"),
+        (Doubles(), AssertionError, "wanted distinct parents, among them those of all slots"),
+        (Random(), AssertionError, "wanted the same run from the same seed 0, got two different ones"),
+        (Plain(), ConfigError, "wanted a rule that is an attrs class with a name"),
+        (Quantile(), AssertionError, "check_reproduction: wanted a name, refill, segment_lengths, plan and keep"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_reproduction_rule_that_is_none_is_caught(rule: Any, error: type[Exception], message: str) -> None:
+    check_reproduction(Lines())
+    with pytest.raises(error, match=message):
+        check_reproduction(rule)
+
+
+class Whole:
+    name = "whole"
+
+    def limit(self, ranking: Any) -> Any:
+        return len(ranking)
+
+
+class NotANumber:
+    name = "nan"
+
+    def limit(self, ranking: Any) -> float:
+        return math.nan if len(ranking) > 5 else math.inf
+
+
+class Drifts:
+    name = "drifts"
+
+    def limit(self, ranking: Any) -> float:  # noqa: ARG002 - a rule's signature
+        return float(next(_counts))
+
+
+class Perhaps:
+    name = "perhaps"
+
+    def enough(self, best: float, before: Any) -> Any:  # noqa: ARG002 - a rule's signature
+        return None
+
+
+class Toggles:
+    name = "toggles"
+
+    def enough(self, best: float, before: Any) -> bool:  # noqa: ARG002 - a rule's signature
+        return next(_counts) % 2 == 0
+
+
+@pytest.mark.parametrize(
+    "rule", [Quantile(), Quantile(quantile=1.0, min_trials=1), Improvement(), Improvement(factor=0)]
+)
+def test_every_stopping_rule_of_the_core_passes(rule: Any) -> None:
+    check_early_stopping(rule)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (Whole(), "wanted the same limit twice, a float that is not NaN"),
+        (NotANumber(), "wanted the same limit twice, a float that is not NaN"),
+        (Drifts(), "wanted the same limit twice"),
+        (Perhaps(), "wanted the same yes or no twice"),
+        (Toggles(), "wanted the same yes or no twice"),
+        (Truncation(), "check_early_stopping: wanted a name and limit or enough, got Truncation"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_stopping_rule_that_is_none_is_caught(rule: Any, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_early_stopping(rule)

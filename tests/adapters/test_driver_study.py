@@ -33,7 +33,8 @@ from toy_trainables import Slow
 folder = sys.argv[1]
 with open_study(f"{folder}/study.db", "one", durability="process", lease=2.0) as study:
     print("opened", flush=True)
-    run(study, Slow, store=CheckpointStore(f"{folder}/store", resume=True), progress=False)
+    says = lambda event, optimizer: print(type(event).__name__, flush=True)
+    run(study, Slow, store=CheckpointStore(f"{folder}/store", resume=True), progress=False, callbacks=[says])
 """
 
 
@@ -66,22 +67,21 @@ def _check(folder: Path) -> None:
 
 def test_a_run_killed_again_and_again_comes_to_what_an_undisturbed_one_comes_to(tmp_path: Path) -> None:
     _begin(tmp_path)
-    moments = random.Random(0)  # noqa: S311 - no secret
+    events = random.Random(0)  # noqa: S311 - no secret
     kills = 0
     while True:
         process = _start(tmp_path)
         assert process.stdout is not None
         assert process.stdout.readline() == "opened\n"
-        try:
-            process.wait(timeout=moments.uniform(0.05, 0.4) * (1 + kills))  # so that it ends on a slow machine too
-        except subprocess.TimeoutExpired:
+        if all(process.stdout.readline() for _ in range(events.randint(1, 40))):
+            time.sleep(events.uniform(0, 0.02))  # not always just behind an event
             process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
+        process.wait()
         process.stdout.close()
         if process.returncode == 0:
             break
         assert process.returncode == -signal.SIGKILL
+        kills += 1
     assert kills >= 2
     _check(tmp_path)
 

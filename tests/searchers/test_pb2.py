@@ -1,5 +1,6 @@
 """The searcher `pb2`: its rows, its bandit, its time-varying process, and what it proposes."""
 
+import math
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -133,8 +134,8 @@ def test_the_bandit_forgets() -> None:
 def test_the_bandit_without_rounds_is_fair_and_explores_by_the_rule_of_few_plays() -> None:
     assert probabilities(4, [], 10).tolist() == [0.25] * 4
     one_play = [(np.array([0]), np.array([1.0]))]
-    gamma = np.sqrt(4 * np.log(4) / ((np.e - 1) * 10))
-    weights = np.array([np.exp(gamma), 1, 1, 1]) / (np.exp(gamma) + 3) + np.e / 40
+    gamma = np.sqrt(4 * np.log(4) / ((math.e - 1) * 10))
+    weights = np.array([np.exp(gamma), 1, 1, 1]) / (np.exp(gamma) + 3) + math.e / 40
     expected = (1 - gamma) * weights / weights.sum() + gamma / 4
     np.testing.assert_allclose(probabilities(4, one_play, 10), expected)
 

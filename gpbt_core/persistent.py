@@ -28,39 +28,41 @@ class Vector(Sequence[T], Generic[T]):
         ([1, 2], [9, 2, 3])
     """
 
-    __slots__ = ("_root", "_shift", "_size", "_tail")
+    __slots__ = ("_root", "_shift", "_size", "_start", "_tail")
 
     _size: int
+    _start: int  # the index of the tail's first item
     _shift: int  # bits of the index that lie below the root's own; the root holds nodes of full tails
     _root: tuple[Any, ...]
     _tail: tuple[T, ...]
 
     def __init__(self, items: Iterable[T] = ()) -> None:
-        self._size, self._shift, self._root, self._tail = 0, _BITS, (), ()
+        self._size, self._start, self._shift, self._root, self._tail = 0, 0, _BITS, (), ()
         self._grow(items)
 
     def _grow(self, items: Iterable[T]) -> None:
-        block = list(self._tail)
-        full = self._size - len(block)
+        block, full = list(self._tail), self._start
         for item in items:
             if len(block) == _WIDTH:
                 self._shift, self._root = self._pushed(full, tuple(block))
                 full, block = full + _WIDTH, []
             block.append(item)
-        self._size, self._tail = full + len(block), tuple(block)
+        self._size, self._start, self._tail = full + len(block), full, tuple(block)
 
-    @classmethod
-    def _make(cls, size: int, shift: int, root: tuple[Any, ...], tail: tuple[T, ...]) -> "Vector[T]":
-        made = cls.__new__(cls)
-        made._size, made._shift, made._root, made._tail = size, shift, root, tail  # noqa: SLF001  # its own class's
+    @staticmethod
+    def _make(size: int, start: int, shift: int, root: tuple[Any, ...], tail: tuple[T, ...]) -> "Vector[T]":
+        made: Vector[T] = object.__new__(Vector)
+        made._size, made._start, made._shift = size, start, shift  # its own class's
+        made._root, made._tail = root, tail  # as above
         return made
 
     def append(self, item: T) -> "Vector[T]":
         """A vector with `item` behind the others."""
-        if len(self._tail) < _WIDTH:
-            return self._make(self._size + 1, self._shift, self._root, (*self._tail, item))
-        shift, root = self._pushed(self._size - _WIDTH, self._tail)
-        return self._make(self._size + 1, shift, root, (item,))
+        size, start = self._size, self._start
+        if size - start < _WIDTH:
+            return self._make(size + 1, start, self._shift, self._root, (*self._tail, item))
+        shift, root = self._pushed(start, self._tail)
+        return self._make(size + 1, size, shift, root, (item,))
 
     def extend(self, items: Sequence[T]) -> "Vector[T]":
         """A vector with `items` behind the others."""
@@ -68,7 +70,7 @@ class Vector(Sequence[T], Generic[T]):
             return self
         if len(items) == 1:
             return self.append(items[0])
-        made = self._make(self._size, self._shift, self._root, self._tail)
+        made = self._make(self._size, self._start, self._shift, self._root, self._tail)
         made._grow(items)  # noqa: SLF001  # its own class's
         return made
 
@@ -78,13 +80,13 @@ class Vector(Sequence[T], Generic[T]):
         Raises:
             IndexError: There is no such index.
         """
-        start = self._size - len(self._tail)
-        if start <= index < self._size:
+        size, start, tail = self._size, self._start, self._tail
+        if start <= index < size:
             at = index - start
-            return self._make(self._size, self._shift, self._root, (*self._tail[:at], item, *self._tail[at + 1 :]))
+            return self._make(size, start, self._shift, self._root, (*tail[:at], item, *tail[at + 1 :]))
         if not 0 <= index < start:
-            raise IndexError(f"Vector.replace: wanted an index from 0 to {self._size - 1}, got {index}")
-        return self._make(self._size, self._shift, _replaced(self._root, self._shift, index, item), self._tail)
+            raise IndexError(f"Vector.replace: wanted an index from 0 to {size - 1}, got {index}")
+        return self._make(size, start, self._shift, _replaced(self._root, self._shift, index, item), tail)
 
     def _pushed(self, at: int, block: tuple[T, ...]) -> tuple[int, tuple[Any, ...]]:
         """The shift and root of a trie of `at` items with a full block behind them."""
@@ -102,14 +104,13 @@ class Vector(Sequence[T], Generic[T]):
     def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
         if isinstance(index, slice):
             return tuple(self[i] for i in range(*index.indices(self._size)))
-        size, tail = self._size, self._tail
-        if not 0 <= index < size:
-            if not -size <= index < 0:
-                raise IndexError(f"Vector: wanted an index from {-size} to {size - 1}, got {index}")
-            index += size
-        place = index - size + len(tail)
-        if place >= 0:
-            return tail[place]
+        start = self._start
+        if start <= index < self._size:
+            return self._tail[index - start]
+        if not 0 <= index < start:
+            if not -self._size <= index < 0:
+                raise IndexError(f"Vector: wanted an index from {-self._size} to {self._size - 1}, got {index}")
+            return self[index + self._size]
         node, shift = self._root, self._shift
         while shift:
             node = node[index >> shift & _MASK]

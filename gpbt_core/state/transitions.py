@@ -133,7 +133,8 @@ def _ended(
     records = state.records.replace(trial_id, ended)
     o = state.open
     in_open = trial_id >= o.first
-    best, candidates, litters, leavers = state.best, o.candidates, o.litters, [trial_id]
+    best, candidates, litters = state.best, o.candidates, o.litters
+    leavers = [] if o.keep is not None and status is Status.COMPLETED else [trial_id]  # a candidate stays
     if status is Status.COMPLETED:
         assert loss is not None  # a completed trial is one with a loss
         key = (loss, trial_id)
@@ -143,10 +144,11 @@ def _ended(
         candidates, litters, outranked = with_candidate(o, key, trial.parent)
         leavers += outranked
     refilling = state.settings.reproduction.refill and trial_id >= _first_refill(state, trial.generation)
+    tally = state.tally
     tally = Tally(
-        state.tally.trained + steps,
-        state.tally.saved + (trial.steps - steps if status is Status.STOPPED else 0),
-        state.tally.refilled + (steps if refilling else 0),
+        tally.trained + steps,
+        tally.saved + (trial.steps - steps if status is Status.STOPPED else 0),
+        tally.refilled + (steps if refilling else 0),
     )
     prefix = o.prefix
     if in_open and trial_id == o.first + prefix:
@@ -167,7 +169,9 @@ def _ended(
     late = state.late if in_open else tuple(i for i in state.late if i != trial_id)
     if not in_open and trial.parent is not None:
         leavers.append(trial.parent)
-    released = state.released.extend(free(leavers, records, opened, best, late))
+    released = state.released
+    if leavers:
+        released = released.extend(free(leavers, records, opened, best, late))
     s = state
     return settle(
         State(s.settings, s.generations, records, s.closed, opened, best, queue, late, released, s.extinct, tally)

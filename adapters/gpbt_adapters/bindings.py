@@ -169,4 +169,4 @@ def verify(parts: P_contra, bindings: Mapping[str, Binding[P_contra]], config: M
     Raises:
         HyperparameterNotAppliedError: A live value is another than the config's, or a hyperparameter has no binding.
     """
-    verify_applied(_Reader(parts, bindings, frozenset(config)), config)
+    verify_applied(_Reader(parts, bindings, frozenset(config)), config, who=type(parts).__name__)

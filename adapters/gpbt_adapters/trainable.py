@@ -109,7 +109,7 @@ class ReportsApplied(Protocol):
         """Reads the live hyperparameters back."""
 
 
-def verify_applied(trainable: ReportsApplied, config: Mapping[str, Any]) -> None:
+def verify_applied(trainable: ReportsApplied, config: Mapping[str, Any], *, who: str | None = None) -> None:
     """Compares the live hyperparameters of a trainable with the config that it was given.
 
     Floats count as equal within a relative 1e-6 (a framework may keep 32 bits of 64), everything else if `==` says so.
@@ -117,6 +117,7 @@ def verify_applied(trainable: ReportsApplied, config: Mapping[str, Any]) -> None
     Args:
         trainable: After `setup` or `apply`; or anything else that reads live values back.
         config: What was set.
+        who: Whom an error names; None: the class of `trainable`.
 
     Raises:
         HyperparameterNotAppliedError: A value was not reported, or is another one.
@@ -128,7 +129,7 @@ def verify_applied(trainable: ReportsApplied, config: Mapping[str, Any]) -> None
         ...
     HyperparameterNotAppliedError: SimpleNamespace: wanted lr=0.2, but the live value is 0.1; ...
     """
-    who = type(trainable).__name__
+    who = who or type(trainable).__name__
     live = trainable.applied()
     for name, wanted in config.items():
         if name not in live:

@@ -1,46 +1,36 @@
 """The README: its code runs as it stands, its commands are the ones that are used, its map is the repository's."""
 
 import re
-import sys
-import types
-from pathlib import Path
 
 import click
 import pytest
 
 from gpbt_adapters.cli import cli
+from page_blocks import ROOT, blocks_of, run_page
 
-ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGE = ROOT / "README.md"
+TEXT = PAGE.read_text(encoding="utf-8")
 
 
-def _blocks(language: str) -> list[tuple[int, str]]:
-    """The line at which each block of a language starts (from 1), and its code."""
-    found = [match for match in BLOCK.finditer(TEXT) if match[1] == language]
-    return [(TEXT.count("\n", 0, match.start(2)) + 1, match[2]) for match in found]
+def _blocks(language: str) -> list[str]:
+    return [block.content for block in blocks_of(PAGE) if block.language == language]
 
 
 def _commands() -> list[str]:
-    return [line for _, block in _blocks("sh") for line in block.splitlines()]
+    return [line for block in _blocks("sh") for line in block.splitlines()]
 
 
 def test_every_block_of_python_runs_in_the_order_of_the_page(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    blocks = _blocks("python")
-    assert len(blocks) >= 3
-    page = types.ModuleType("page")
-    monkeypatch.setitem(sys.modules, "page", page)  # what the page defines can be pickled, as in a script
-    for line, code in blocks:
-        padded = "\n" * (line - 1) + code  # so that a traceback names the line of the page
-        exec(compile(padded, str(ROOT / "README.md"), "exec"), vars(page))  # noqa: S102 - the page is our own
+    assert len(_blocks("python")) >= 3
+    page = run_page(PAGE, monkeypatch)
     assert "eta0" in capsys.readouterr().out
     assert page.result.best.score < 1
 
 
 def test_the_first_loop_has_at_most_twenty_lines_and_the_searcher_fifteen() -> None:
-    loop, searcher = (code.strip().splitlines() for _, code in _blocks("python")[:2])
+    loop, searcher = (code.strip().splitlines() for code in _blocks("python")[:2])
     assert len([line for line in loop if line]) <= 20
     start = next(number for number, line in enumerate(searcher) if line.startswith("class"))
     end = next(number for number, line in enumerate(searcher) if number > start and line and not line.startswith(" "))

@@ -1,0 +1,72 @@
+"""The documentation: its code runs page by page, its commands exist, and what is built asks no other host for a thing."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from gpbt_adapters.cli import cli
+from page_blocks import ROOT, blocks_of, run_page
+
+DOCS = ROOT / "docs"
+PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
+WITH_CODE = [name for name in PAGES if any(block.language in ("python", "sh") for block in blocks_of(DOCS / name))]
+
+NEEDS = {
+    "faq.md": ["sqlalchemy"],
+    "guides/from-optuna.md": ["optuna"],
+    "guides/parallel.md": ["sqlalchemy"],
+    "guides/resuming.md": ["sqlalchemy"],
+    "guides/seeing.md": ["matplotlib", "plotly", "sqlalchemy"],
+    "guides/spaces.md": ["ConfigSpace", "optuna"],
+    "importance.md": ["optuna"],
+    "searchers/cmaes.md": ["cmaes"],
+    "searchers/index.md": ["optuna"],
+    "searchers/optuna.md": ["optuna", "torch"],
+    "tutorial/keras.md": ["keras"],
+    "tutorial/pytorch.md": ["torch"],
+}
+"""The optional libraries of a page; without them it is left out."""
+
+
+@pytest.mark.parametrize("name", WITH_CODE)
+def test_every_block_of_python_and_every_command_runs_in_the_order_of_the_page(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for library in NEEDS.get(name, []):
+        if importlib.util.find_spec(library) is None:
+            pytest.skip(f"needs {library}")
+    monkeypatch.chdir(tmp_path)
+    run_page(DOCS / name, monkeypatch)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_of_gpbt_that_a_page_names_exists(name: str) -> None:
+    context = click.Context(cli)
+    for command in re.findall(r"`gpbt (\w+)", (DOCS / name).read_text(encoding="utf-8")):
+        assert cli.get_command(context, command) is not None
+
+
+def test_the_reference_covers_every_public_module_of_the_core() -> None:
+    described = {
+        module
+        for name in PAGES
+        for module in re.findall(r"^::: ([\w.]+)", (DOCS / name).read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    for module in described:
+        assert importlib.util.find_spec(module) is not None, module
+    for path in (ROOT / "gpbt_core").iterdir():
+        module = f"gpbt_core.{path.stem}"
+        if not path.stem.startswith("_") and path.suffix in ("", ".py") and path.stem not in ("persistent", "py"):
+            assert any(one == module or one.startswith(module + ".") for one in described), module
+
+
+def test_the_site_is_built_without_fonts_and_addresses_of_other_hosts() -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    settings = yaml.safe_load(text)
+    assert settings["theme"]["font"] is False
+    assert "repo_url" not in settings
+    assert "://" not in text

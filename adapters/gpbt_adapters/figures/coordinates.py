@@ -1,0 +1,76 @@
+"""Completed trials in parallel coordinates as a figure."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gpbt_adapters.figures.parts import Figure, base_layout, colour_scale, cut, escaped, minimizes, short
+from gpbt_adapters.palette import sensible_range
+from gpbt_adapters.views import Axis, Run, Trials, axes, state_of, trials
+from gpbt_core.records import Status
+
+__all__ = ["parallel"]
+
+
+def parallel(run: Run) -> Figure:
+    """Parallel coordinates of all trials with a score; drag along an axis to choose."""
+    return _parallel(trials(run), axes(state_of(run).settings.space), minimize=minimizes(run))
+
+
+def _parallel(table: Trials, found: tuple[Axis, ...], *, minimize: bool) -> Figure:
+    ids = table.having(Status.COMPLETED)
+    ids = ids[np.argsort(-table.loss[ids], kind="stable")]  # the best are drawn last, over the others
+    configs = [table.configs[i] for i in ids.tolist()]
+    dimensions = [
+        {"label": "generation", "values": table.generation[ids].tolist(), "tickformat": "d", "range": None},
+        *(_dimension(axis, configs) for axis in found),
+    ]
+    last = int(table.generation.max()) if len(table) else 0
+    dimensions[0]["range"] = [0, max(1, last)]
+    dimensions[0]["tickvals"] = sorted({round(i) for i in np.linspace(0, max(1, last), min(last + 1, 10) + 1)})
+    bounds = sensible_range(table.score[ids], minimize=minimize)
+    shown = np.clip(table.score[ids], *bounds) if bounds else table.score[ids]
+    # An axis on which the tenth that is worst ends where the others do: outliers would leave no room to choose in.
+    dimensions.append({"label": "score", "values": short(shown), "range": list(bounds or (0, 1)), "tickformat": ".4~g"})
+    line = {"color": short(shown), "colorscale": colour_scale(minimize=minimize)}
+    if bounds is not None:
+        line |= {"cmin": bounds[0], "cmax": bounds[1]}
+    layout = base_layout(height=420)
+    layout["margin"] |= {"l": 60, "r": 60, "t": 60, "b": 30}
+    trace = {
+        "type": "parcoords",
+        "dimensions": dimensions,
+        "line": line,
+        "labelangle": -20 if len(dimensions) > 8 else 0,
+        "labelfont": {"size": 12},
+        "tickfont": {"size": 11},
+        "rangefont": {"size": 1, "color": "rgba(0,0,0,0)"},
+    }
+    return {"data": [trace] if ids.size else [], "layout": layout}
+
+
+def _dimension(axis: Axis, configs: list[Mapping[str, Any]]) -> Figure:
+    values = np.array([axis.at(config) for config in configs], dtype=np.float64)
+    low, high = axis.low, axis.high
+    made: Figure = {"label": escaped(axis.name, 18)}  # ticks, unlike labels, are shown as they are
+    if axis.scale == "log":
+        values, low, high = np.log10(values), math.log10(low), math.log10(high)
+        decades = range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)
+        ticks = [float(d) for d in decades] if len(decades) > 1 else [low, high]
+        made |= {"tickvals": ticks, "ticktext": [f"{10**tick:.3g}" for tick in ticks]}
+    elif axis.scale == "category":
+        made |= {"tickvals": list(range(len(axis.labels))), "ticktext": [cut(one, 14) for one in axis.labels]}
+    else:
+        ticks = np.linspace(low, high, 5).tolist() if low < high else [low]
+        ticks = sorted({float(round(tick)) for tick in ticks}) if axis.whole else ticks
+        made |= {"tickvals": ticks, "ticktext": [f"{tick:.3g}" for tick in ticks]}
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    if np.isnan(values).any():  # a place of its own, below the others, for where the parameter is not active
+        below = low - 0.12 * (high - low)
+        values = np.where(np.isnan(values), below, values)
+        low = below
+        made["tickvals"], made["ticktext"] = [below, *made["tickvals"]], ["inactive", *made["ticktext"]]
+    return {**made, "values": short(values), "range": [low, high]}

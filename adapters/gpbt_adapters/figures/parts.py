@@ -1,0 +1,192 @@
+"""What figures have in common: layouts, axes, texts, colours."""
+
+import html
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gpbt_adapters.palette import GRID, INK, PALE, SCALE, number
+from gpbt_adapters.views import (
+    Run,
+    Trials,
+    state_of,
+)
+
+__all__ = [
+    "COLOURS",
+    "FONT",
+    "MANY",
+    "Figure",
+    "base_layout",
+    "colour_scale",
+    "cut",
+    "domain_of",
+    "escaped",
+    "generations_axis",
+    "hover_texts",
+    "kind_of",
+    "legend_above",
+    "line_trace",
+    "minimizes",
+    "padded",
+    "panel_title",
+    "plain_axis",
+    "short",
+]
+
+Figure = dict[str, Any]
+
+
+MANY = 3000
+"""Points from which on WebGL is faster than SVG by so much that its blurred lines are worth it."""
+
+
+FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif", "color": INK, "size": 13}
+
+
+COLOURS = [[i / (len(SCALE) - 1), colour] for i, colour in enumerate(SCALE)]
+
+
+def base_layout(**more: Any) -> Figure:
+    """The layout that all figures share, and what this one has besides."""
+    return {
+        "font": FONT,
+        "paper_bgcolor": "#ffffff",
+        "plot_bgcolor": "#ffffff",
+        "margin": {"l": 60, "r": 20, "t": 40, "b": 50},
+        "hoverlabel": {"bgcolor": "#ffffff", "bordercolor": PALE, "align": "left", "font": {"color": INK, "size": 12}},
+        "uirevision": "kept",  # a new generation leaves zoom and choices as they are
+        **more,
+    }
+
+
+def plain_axis() -> Figure:
+    """An axis with ticks outside and pale lines."""
+    return {
+        "gridcolor": GRID,
+        "zeroline": False,
+        "linecolor": PALE,
+        "tickcolor": PALE,
+        "ticks": "outside",
+        "tickfont": {"size": 11},
+    }
+
+
+def generations_axis(count: int) -> Figure:
+    """An axis with room for so many generations."""
+    pad = 0.5 if count < 30 else 0.02 * count
+    axis = {
+        **plain_axis(),
+        "title": {"text": "generation", "standoff": 8, "font": {"size": 12}},
+        "range": [-pad, count - 1 + pad],
+    }
+    axis |= {"showgrid": False, "dtick": 1} if count <= 25 else {"showgrid": False, "tickformat": "d"}
+    return axis
+
+
+def legend_above() -> Figure:
+    """A legend in a line above the plot, its entries in the order of the traces."""
+    return {
+        "orientation": "h",
+        "x": 0,
+        "y": 1,
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "font": {"size": 12},
+        "traceorder": "normal",
+    }
+
+
+def panel_title(text: str, x: float, y: float) -> Figure:
+    """The title of one of several panels; x and y are shares of the plot."""
+    return {
+        "text": f"<b>{text}</b>",
+        "x": x,
+        "y": y,
+        "xref": "paper",
+        "yref": "paper",
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "showarrow": False,
+        "font": {"size": 12},
+    }
+
+
+def line_trace(kind: str, x: Any, y: Any, *, colour: str, width: float) -> Figure:
+    """Lines that say nothing when the pointer is on them."""
+    return {
+        "type": kind,
+        "mode": "lines",
+        "x": short(x),
+        "y": short(y),
+        "line": {"color": colour, "width": width},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+def hover_texts(table: Trials) -> list[str]:
+    """What is said of each trial when the pointer is on it."""
+    texts = []
+    parents, starts, ends = (
+        table.parent.tolist(),
+        table.start_step.tolist(),
+        (table.start_step + table.trained).tolist(),
+    )
+    for i, status in enumerate(table.status):
+        said = [f"<b>trial {i}</b> · {status.value}", f"score {number(float(table.score[i]))}"]
+        said.append(f"steps {starts[i]}-{ends[i]}" + (f" · child of {parents[i]}" if parents[i] >= 0 else ""))
+        said += [f"{escaped(name, 30)} = {escaped(number(value), 40)}" for name, value in table.configs[i].items()][:20]
+        reason = table.reasons[i]
+        if reason:
+            said.append(f"<i>{escaped(reason, 120)}</i>")
+        texts.append("<br>".join(said))
+    return texts
+
+
+def escaped(text: str, most: int = 60) -> str:
+    """Text that Plotly shows as it is, cut off behind so many characters."""
+    return html.escape(cut(text, most), quote=False)  # Plotly knows no entities for quotes
+
+
+def cut(text: str, most: int) -> str:
+    """Text on one line, of at most so many characters."""
+    short = text if len(text) <= most else text[: most - 1] + "…"
+    return " ".join(short.split())
+
+
+def colour_scale(*, minimize: bool) -> list[list[Any]]:
+    """The colours of scores from the lowest to the highest."""
+    if minimize:
+        return COLOURS
+    return [[share, colour] for (share, _), (_, colour) in zip(COLOURS, reversed(COLOURS), strict=True)]
+
+
+def short(values: npt.ArrayLike) -> list[float | None]:
+    """Six digits are enough to draw with, and half as long; None for what is not finite."""
+    return [float(f"{v:.6g}") if math.isfinite(v) else None for v in np.asarray(values, dtype=np.float64).tolist()]
+
+
+def padded(low: float, high: float) -> list[float]:
+    """A range with some room on both sides."""
+    pad = 0.06 * (high - low) or abs(low) * 0.05 or 0.5
+    return [low - pad, high + pad]
+
+
+def domain_of(place: int, count: int, gap: float) -> tuple[float, float]:
+    """Where one of `count` panels begins and ends; all three are shares of the plot."""
+    width = (1 - gap * (count - 1)) / count
+    start = place * (width + gap)
+    return start, min(1.0, start + width)
+
+
+def kind_of(points: int) -> str:
+    """The trace that draws so many points."""
+    return "scattergl" if points >= MANY else "scatter"
+
+
+def minimizes(run: Run) -> bool:
+    """Whether low scores are good."""
+    return state_of(run).settings.direction == "minimize"

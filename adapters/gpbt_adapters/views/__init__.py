@@ -1,0 +1,38 @@
+"""What there is to see in a run, as plain data: a tree, scores, schedules, savings, failures.
+
+Nothing here draws, and nothing here decides: each view is a function of the state alone, made in one pass over the
+trials, and says the same to every plot, report and screen that shows it. Scores are in the direction of the run.
+"""
+
+from gpbt_adapters.views.columns import PENDING, Run, Trials, state_of, trials
+from gpbt_adapters.views.failing import Failure, failures
+from gpbt_adapters.views.genealogy import Tree, tree
+from gpbt_adapters.views.importance import shares
+from gpbt_adapters.views.lines import Axis, Line, Schedules, axes, schedules
+from gpbt_adapters.views.results import Scores, scores
+from gpbt_adapters.views.stopping import Savings, savings
+from gpbt_adapters.views.summary import Overview, overview
+
+__all__ = [
+    "PENDING",
+    "Axis",
+    "Failure",
+    "Line",
+    "Overview",
+    "Run",
+    "Savings",
+    "Schedules",
+    "Scores",
+    "Tree",
+    "Trials",
+    "axes",
+    "failures",
+    "overview",
+    "savings",
+    "schedules",
+    "scores",
+    "shares",
+    "state_of",
+    "tree",
+    "trials",
+]

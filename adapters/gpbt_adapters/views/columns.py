@@ -1,0 +1,119 @@
+"""All trials of a run, column by column: what the other views are made from."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from gpbt_core.optimizer import Optimizer
+from gpbt_core.records import Status
+from gpbt_core.state import State
+
+__all__ = ["PENDING", "Floats", "Ints", "Run", "Trials", "by_generation", "ints", "sign_of", "state_of", "trials"]
+
+Run = Optimizer | State
+
+
+Floats = npt.NDArray[np.float64]
+
+
+Ints = npt.NDArray[np.int64]
+
+
+PENDING = frozenset({Status.RUNNING, Status.STOPPING, Status.QUEUED})
+"""Trials of these are in training, or wait for it."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Trials:
+    """All trials of a run, column by column; each array has shape (trials,) and is indexed by a trial's id.
+
+    Attributes:
+        generation: The generation, from 0.
+        parent: The parent's id; -1: none.
+        place: The place among the slots of its generation, from 0.
+        start_step: The steps behind it on its line.
+        ordered: The steps of its segment.
+        trained: The steps trained of them so far.
+        score: What was told, in the direction of the run; NaN where nothing was.
+        loss: The same, lower is better.
+        status: Where it stands.
+        configs: Its config.
+        reasons: Why it failed or was cancelled; None otherwise.
+    """
+
+    generation: Ints
+    parent: Ints
+    place: Ints
+    start_step: Ints
+    ordered: Ints
+    trained: Ints
+    score: Floats
+    loss: Floats
+    status: tuple[Status, ...]
+    configs: tuple[Mapping[str, Any], ...]
+    reasons: tuple[str | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.status)
+
+    def having(self, *statuses: Status) -> Ints:
+        """The ids of the trials of some statuses, rising."""
+        return np.array([i for i, status in enumerate(self.status) if status in statuses], dtype=np.int64)
+
+
+def state_of(run: Run) -> State:
+    """The state of a run."""
+    return run.state if isinstance(run, Optimizer) else run
+
+
+def trials(run: Run) -> Trials:
+    """All trials of a run as columns.
+
+    Examples:
+        >>> from gpbt_core import Float, Optimizer, Space
+        >>> optimizer = Optimizer(Space(rate=Float(0, 1)), population=4, steps=2, preset="random", direction="maximize")
+        >>> for trial in optimizer.ask(2):
+        ...     optimizer.tell(trial.id, 0.5 + trial.id)
+        >>> trials(optimizer).score
+        array([0.5, 1.5])
+    """
+    state = state_of(run)
+    records = list(state.records)
+    firsts = [closed.first for closed in state.closed] + [state.open.first]
+    sign = sign_of(state)
+    generation = ints(r.trial.generation for r in records)
+    loss = np.array([math.nan if r.loss is None else r.loss for r in records], dtype=np.float64)
+    return Trials(
+        generation=generation,
+        parent=ints(-1 if r.trial.parent is None else r.trial.parent for r in records),
+        place=np.arange(len(records), dtype=np.int64) - ints(firsts)[generation],
+        start_step=ints(r.trial.start_step for r in records),
+        ordered=ints(r.trial.steps for r in records),
+        trained=ints(r.steps for r in records),
+        score=sign * loss + 0.0,  # no -0
+        loss=loss,
+        status=tuple(r.status for r in records),
+        configs=tuple(r.trial.config for r in records),
+        reasons=tuple(r.reason for r in records),
+    )
+
+
+def by_generation(table: Trials) -> Sequence[Ints]:
+    """The ids of each generation; a trial's id rises with its generation."""
+    if not len(table):
+        return []
+    return np.split(np.arange(len(table), dtype=np.int64), np.flatnonzero(np.diff(table.generation)) + 1)
+
+
+def sign_of(state: State) -> float:
+    """1 where scores are losses, -1 where they are negated losses."""
+    return 1.0 if state.settings.direction == "minimize" else -1.0
+
+
+def ints(values: Iterable[int]) -> Ints:
+    """Whole numbers as an array."""
+    return np.array(list(values), dtype=np.int64)

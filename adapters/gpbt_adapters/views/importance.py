@@ -1,0 +1,35 @@
+"""Which hyperparameters mattered when."""
+
+from collections.abc import Mapping
+
+from gpbt_adapters.views.columns import Run, state_of
+from gpbt_core.records import Status
+
+__all__ = ["shares"]
+
+
+def shares(run: Run, generation: int) -> Mapping[str, float] | None:
+    """Which hyperparameters mattered in a closed generation: see `gpbt_adapters.importance.forest_shares`.
+
+    Takes seconds, and says the same each time: worth keeping.
+
+    Args:
+        run: The run.
+        generation: From 0.
+
+    Returns:
+        A share for each parameter, which sum to 1; None where the generation is not closed, or has less than 10 told
+        trials.
+    """
+    state = state_of(run)
+    if not 0 <= generation < len(state.closed):
+        return None
+    from gpbt_adapters.importance import forest_shares  # and with it scikit-learn
+
+    closed = state.closed[generation]
+    told = {Status.COMPLETED, Status.STOPPED, Status.FAILED}
+    records = [r for r in state.records[closed.first : closed.first + closed.count] if r.status in told]
+    if len(records) < 10:
+        return None
+    inherited = {r.trial.id: r.loss for r in state.records if r.loss is not None}
+    return forest_shares(state.settings.space, records, generations=state.generations, inherited=inherited)

@@ -1,0 +1,55 @@
+"""The scores of a run, generation by generation."""
+
+import math
+
+import attrs
+import numpy as np
+
+from gpbt_adapters.views.columns import (
+    Floats,
+    Run,
+    Trials,
+    by_generation,
+    sign_of,
+    state_of,
+    trials,
+)
+from gpbt_core.records import Status
+
+__all__ = ["Scores", "scores"]
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Scores:
+    """Scores generation by generation; NaN for one without a completed trial.
+
+    Attributes:
+        trials: The trials.
+        best: Shape (generations,): the best completed trial's.
+        median: Shape (generations,): the median of the completed trials'.
+        so_far: Shape (generations,): the best of this generation and all before it.
+    """
+
+    trials: Trials
+    best: Floats
+    median: Floats
+    so_far: Floats
+
+
+def scores(run: Run) -> Scores:
+    """The scores of a run, generation by generation."""
+    state, table = state_of(run), trials(run)
+    completed = table.having(Status.COMPLETED)
+    best, median = [], []
+    for ids in by_generation(table):
+        losses = table.loss[np.intersect1d(ids, completed, assume_unique=True)]
+        best.append(float(losses.min()) if losses.size else math.nan)
+        median.append(float(np.median(losses)) if losses.size else math.nan)
+    lowest = np.array(best, dtype=np.float64)
+    sign = sign_of(state)
+    return Scores(
+        trials=table,
+        best=sign * lowest + 0.0,
+        median=sign * np.array(median, dtype=np.float64) + 0.0,
+        so_far=sign * np.fmin.accumulate(lowest) + 0.0,
+    )

@@ -1,0 +1,75 @@
+"""A run in a few figures."""
+
+import math
+from collections.abc import Mapping
+
+import attrs
+
+from gpbt_adapters.views.columns import (
+    PENDING,
+    Run,
+    sign_of,
+    state_of,
+)
+from gpbt_core.records import Status
+
+__all__ = ["Overview", "overview"]
+
+
+@attrs.frozen(kw_only=True)
+class Overview:
+    """A run in a few figures.
+
+    Attributes:
+        direction: "minimize" or "maximize".
+        seed: The run's.
+        generation: Which one is open, from 0; `generations` after the end.
+        generations: How many there are to be.
+        finished: Whether nothing more will be asked.
+        extinct: Whether it ended because nothing was left to be a parent.
+        counts: How many trials there are of each status, those of which there are any.
+        best: The best trial's id; None while none is completed.
+        score: Its score; NaN while there is none.
+        steps: The steps trained by trials that have ended.
+        budget: The steps that the run may train.
+    """
+
+    direction: str
+    seed: int
+    generation: int
+    generations: int
+    finished: bool
+    extinct: bool
+    counts: Mapping[Status, int]
+    best: int | None
+    score: float
+    steps: int
+    budget: int
+
+    @property
+    def pending(self) -> int:
+        """How many trials are in training, or wait for it."""
+        return sum(count for status, count in self.counts.items() if status in PENDING)
+
+
+def overview(run: Run) -> Overview:
+    """A run in a few figures."""
+    state = state_of(run)
+    settings = state.settings
+    counts = dict.fromkeys(Status, 0)
+    for record in state.records:
+        counts[record.status] += 1
+    lengths = settings.lengths
+    return Overview(
+        direction=settings.direction,
+        seed=settings.seed,
+        generation=state.open.index,
+        generations=state.generations,
+        finished=state.finished,
+        extinct=state.extinct,
+        counts={status: count for status, count in counts.items() if count},
+        best=None if state.best is None else state.best[1],
+        score=math.nan if state.best is None else sign_of(state) * state.best[0] + 0.0,
+        steps=state.tally.trained,
+        budget=settings.population * (sum(lengths) + lengths[-1] * (state.generations - len(lengths))),
+    )

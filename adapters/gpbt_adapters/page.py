@@ -68,8 +68,8 @@ def contents(run: Run, title: str, importance: Mapping[int, Mapping[str, float]]
                 "genealogy",
                 "Genealogy",
                 "Each trial by generation, with a line to the parent whose weights it started from; siblings stand "
-                "together, the best on top; lines that go on are darker. The darker a trial, the better. Scroll "
-                "to zoom, drag to move, point at a trial.",
+                "together, the best on top; lines that go on are darker. The darker a trial, the better. Ctrl and "
+                "scroll to zoom, drag to move, point at a trial.",
                 run,
             ),
             _drawn(
@@ -168,10 +168,10 @@ def _failed(run: Run) -> dict[str, Any]:
         ]
         for one in found[:SHOWN]
     ]
-    about = "Trials that failed or were cancelled, by reason."
+    about = "Trials that failed or were cancelled, by reason; reasons that differ in numbers alone count as one."
     if len(found) > SHOWN:
         about += f" The {SHOWN} most frequent of {len(found):,} reasons."
-    columns = ["trials", "", "reason", "which", "generations", "config of the first"]
+    columns = ["trials", "status", "reason", "which", "generations", "config of the first"]
     return _listed("failures", "Failures", about, columns, rows, empty="Nothing failed.")
 
 

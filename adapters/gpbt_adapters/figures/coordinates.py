@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gpbt_adapters.figures.parts import Figure, base_layout, colour_scale, cut, escaped, minimizes, short
-from gpbt_adapters.palette import sensible_range
+from gpbt_adapters.figures.parts import Figure, base_layout, colour_scale, cut, minimizes, named, nice_ticks, short
+from gpbt_adapters.palette import number, sensible_range
 from gpbt_adapters.views import Axis, Run, Trials, axes, state_of, trials
 from gpbt_core.records import Status
 
@@ -37,7 +37,7 @@ def _parallel(table: Trials, found: tuple[Axis, ...], *, minimize: bool) -> Figu
     line = {"color": short(shown), "colorscale": colour_scale(minimize=minimize)}
     if bounds is not None:
         line |= {"cmin": bounds[0], "cmax": bounds[1]}
-    layout = base_layout(height=420)
+    layout = base_layout(120 + 90 * len(dimensions), height=420)
     layout["margin"] |= {"l": 60, "r": 60, "t": 60, "b": 30}
     trace = {
         "type": "parcoords",
@@ -54,18 +54,19 @@ def _parallel(table: Trials, found: tuple[Axis, ...], *, minimize: bool) -> Figu
 def _dimension(axis: Axis, configs: list[Mapping[str, Any]]) -> Figure:
     values = np.array([axis.at(config) for config in configs], dtype=np.float64)
     low, high = axis.low, axis.high
-    made: Figure = {"label": escaped(axis.name, 18)}  # ticks, unlike labels, are shown as they are
+    made: Figure = {"label": named(axis.name, 18)}  # ticks, unlike labels, are shown as they are
     if axis.scale == "log":
         values, low, high = np.log10(values), math.log10(low), math.log10(high)
-        decades = range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)
-        ticks = [float(d) for d in decades] if len(decades) > 1 else [low, high]
-        made |= {"tickvals": ticks, "ticktext": [f"{10**tick:.3g}" for tick in ticks]}
+        between = range(math.floor(low) + 1, math.ceil(high))
+        inside = [float(d) for d in between]
+        ticks = _with_ends(low, inside, high)
+        made |= {"tickvals": ticks, "ticktext": [number(10**tick) for tick in ticks]}
     elif axis.scale == "category":
         made |= {"tickvals": list(range(len(axis.labels))), "ticktext": [cut(one, 14) for one in axis.labels]}
     else:
-        ticks = np.linspace(low, high, 5).tolist() if low < high else [low]
-        ticks = sorted({float(round(tick)) for tick in ticks}) if axis.whole else ticks
-        made |= {"tickvals": ticks, "ticktext": [f"{tick:.3g}" for tick in ticks]}
+        inside = nice_ticks(low, high, whole=axis.whole) if low < high else []
+        ticks = _with_ends(low, inside, high)
+        made |= {"tickvals": ticks, "ticktext": [number(tick) for tick in ticks]}
     if low == high:
         low, high = low - 0.5, high + 0.5
     if np.isnan(values).any():  # a place of its own, below the others, for where the parameter is not active
@@ -74,3 +75,9 @@ def _dimension(axis: Axis, configs: list[Mapping[str, Any]]) -> Figure:
         low = below
         made["tickvals"], made["ticktext"] = [below, *made["tickvals"]], ["inactive", *made["ticktext"]]
     return {**made, "values": short(values), "range": [low, high]}
+
+
+def _with_ends(low: float, inside: list[float], high: float) -> list[float]:
+    """Ticks at both ends, as an axis is drawn from its first to its last, and those between that leave them room."""
+    room = 0.06 * (high - low)
+    return sorted({low, *(tick for tick in inside if min(tick - low, high - tick) > room), high})

@@ -8,11 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gpbt_adapters.palette import GRID, INK, PALE, SCALE, number
-from gpbt_adapters.views import (
-    Run,
-    Trials,
-    state_of,
-)
+from gpbt_adapters.views import Run, Trials, state_of
 
 __all__ = [
     "COLOURS",
@@ -30,6 +26,8 @@ __all__ = [
     "legend_above",
     "line_trace",
     "minimizes",
+    "named",
+    "nice_ticks",
     "padded",
     "panel_title",
     "plain_axis",
@@ -49,9 +47,15 @@ FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', 
 COLOURS = [[i / (len(SCALE) - 1), colour] for i, colour in enumerate(SCALE)]
 
 
-def base_layout(**more: Any) -> Figure:
-    """The layout that all figures share, and what this one has besides."""
+def base_layout(least_width: int, **more: Any) -> Figure:
+    """The layout that all figures share, and what this one has besides.
+
+    Args:
+        least_width: Pixels below which a page does not squeeze the figure, but lets it be moved sideways.
+        more: Attributes of Plotly's layout.
+    """
     return {
+        "meta": {"leastWidth": least_width},
         "font": FONT,
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
@@ -155,6 +159,25 @@ def cut(text: str, most: int) -> str:
     """Text on one line, of at most so many characters."""
     short = text if len(text) <= most else text[: most - 1] + "…"
     return " ".join(short.split())
+
+
+def named(text: str, most: int) -> str:
+    """The name of a parameter, of at most so many characters: of nested names it is the end that tells them apart."""
+    return escaped(text if len(text) <= most else f"…{text[1 - most :]}", most)
+
+
+def nice_ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
+    """Some five round values from low to high, evenly spaced; low < high.
+
+    >>> nice_ticks(0.5, 0.9999), nice_ticks(1, 30, whole=True), nice_ticks(1, 3, whole=True)
+    ([0.5, 0.6, 0.7, 0.8, 0.9], [10.0, 20.0, 30.0], [1.0, 2.0, 3.0])
+    """
+    rough = (high - low) / 5
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    step = max(step, 1.0) if whole else step
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
 
 
 def colour_scale(*, minimize: bool) -> list[list[Any]]:

@@ -33,6 +33,7 @@ def _stopping(view: Savings, planned: int) -> Figure:
         for name, values, marker in bars
     ]
     layout = base_layout(
+        520,
         height=320,
         barmode="stack",
         xaxis=generations_axis(planned),

@@ -10,11 +10,12 @@ from gpbt_adapters.figures.parts import (
     domain_of,
     escaped,
     legend_above,
+    named,
     padded,
     panel_title,
     plain_axis,
 )
-from gpbt_adapters.palette import BEST, CALM, number
+from gpbt_adapters.palette import BEST, CALM, MUTED, number
 from gpbt_adapters.views import Axis, Line, Run, Schedules, schedules
 
 __all__ = ["schedule"]
@@ -29,7 +30,9 @@ def _schedule(view: Schedules) -> Figure:
     columns = min(3, max(1, len(view.axes)))
     rows = math.ceil(len(view.axes) / columns)
     plot = 200 * rows
-    layout = base_layout(height=plot + 130, legend={**legend_above(), "y": 1 + 26 / plot}, hovermode="closest")
+    layout = base_layout(
+        80 + 250 * columns, height=plot + 130, legend={**legend_above(), "y": 1 + 26 / plot}, hovermode="closest"
+    )
     layout["margin"] |= {"t": 80, "l": 80}
     data: list[Figure] = []
     titles = []
@@ -47,7 +50,9 @@ def _schedule(view: Schedules) -> Figure:
             "title": {"text": "step", "standoff": 4, "font": {"size": 12}} if row == rows - 1 else {},
         }
         layout[f"yaxis{suffix}"] = {**_value_axis(axis), "domain": [bottom, top], "anchor": f"x{suffix}"}
-        titles.append(panel_title(escaped(axis.name), left, top))
+        titles.append(panel_title(named(axis.name, 38), left, top))
+        if not any(axis.name in part.config for line in _lines(view) for part in line.schedule.segments):
+            titles.append(_nothing((left + right) / 2, (bottom + top) / 2, some=view.best is not None))
         data += _schedule_traces(view, axis, suffix, legend=place == 0)
     layout["annotations"] = titles
     return {"data": data, "layout": layout}
@@ -88,6 +93,12 @@ def _schedule_traces(view: Schedules, axis: Axis, suffix: str, *, legend: bool) 
         }
 
 
+def _nothing(x: float, y: float, *, some: bool) -> Figure:
+    text = "not active in any of these schedules" if some else "no trial is completed yet"
+    at: Figure = {"x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": "center", "yanchor": "middle"}
+    return {**at, "text": text, "showarrow": False, "font": {"size": 12, "color": MUTED}}
+
+
 def _panel(suffix: str, x: list[Any], y: list[Any]) -> Figure:
     return {"type": "scatter", "mode": "lines", "xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "x": x, "y": y}
 
@@ -115,7 +126,7 @@ def _value_axis(axis: Axis) -> Figure:
             **plain_axis(),
             "range": [axis.low, axis.high],
             "tickvals": list(range(len(axis.labels))),
-            "ticktext": [escaped(label, 8) for label in axis.labels],
+            "ticktext": [escaped(label, 12) for label in axis.labels],
         }
     if axis.scale == "log":
         low, high = math.log10(axis.low), math.log10(axis.high)
@@ -124,10 +135,10 @@ def _value_axis(axis: Axis) -> Figure:
             "type": "log",
             "range": padded(low, high),
             "dtick": max(1, round((high - low) / 4)),
-            "exponentformat": "power",
+            "exponentformat": "e",
         }
     ticks = {"tickformat": "d"} if axis.whole else {}
-    return {**plain_axis(), "range": padded(axis.low, axis.high), "nticks": 5, **ticks}
+    return {**plain_axis(), "range": padded(axis.low, axis.high), "nticks": 6, **ticks}
 
 
 def _lines(view: Schedules) -> Iterable[Line]:

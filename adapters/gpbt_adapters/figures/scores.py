@@ -32,9 +32,10 @@ def _score(view: Scores, planned: int, *, minimize: bool) -> Figure:
     kind = kind_of(len(table))
     counts = np.bincount(table.generation, minlength=1)
     data: list[Figure] = []
+    faint = {"opacity": 0.4} if len(table) >= 1000 else {}
     fates = (
         ("completed", Status.COMPLETED, {"color": CALM, "opacity": 0.55, "symbol": "circle"}),
-        ("stopped early", Status.STOPPED, {"color": STATUS[Status.STOPPED], "symbol": "triangle-down-open"}),
+        ("stopped early", Status.STOPPED, {"color": STATUS[Status.STOPPED], "symbol": "triangle-down-open"} | faint),
     )
     size = 7 if len(table) < 1000 else 4
     for name, status, marker in fates:
@@ -61,7 +62,7 @@ def _score(view: Scores, planned: int, *, minimize: bool) -> Figure:
     ):
         data.append(
             {
-                "type": "scatter",
+                "type": kind,  # else the lines would lie behind the points
                 "mode": "lines+markers",
                 "name": name,
                 "x": generations,
@@ -80,6 +81,7 @@ def _score(view: Scores, planned: int, *, minimize: bool) -> Figure:
         else:
             y |= {"range": padded(*bounds)}
     layout = base_layout(
+        600,
         height=420,
         xaxis=generations_axis(planned),
         yaxis=y,

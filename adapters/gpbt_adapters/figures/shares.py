@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gpbt_adapters.figures.parts import Figure, base_layout, escaped, plain_axis
+from gpbt_adapters.figures.parts import Figure, base_layout, escaped, named, plain_axis
 
 __all__ = ["importance"]
 
@@ -35,6 +35,7 @@ def importance(found: Mapping[int, Mapping[str, float]]) -> Figure:
         "showscale": False,
     }
     layout = base_layout(
+        140 + 50 * len(found),
         height=110 + max(26 * len(names), 60),
         xaxis={
             **plain_axis(),
@@ -45,7 +46,7 @@ def importance(found: Mapping[int, Mapping[str, float]]) -> Figure:
         yaxis={
             **plain_axis(),
             "tickvals": list(range(len(names))),
-            "ticktext": [escaped(name, 24) for name in names],
+            "ticktext": [named(name, 24) for name in names],
             "showgrid": False,
             "automargin": True,
         },

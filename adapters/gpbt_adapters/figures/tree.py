@@ -48,6 +48,7 @@ def _genealogy(view: Tree, generations: int, *, minimize: bool) -> Figure:
     if view.best:
         data.append(_best_marks(view, kind, size, texts))
     layout = base_layout(
+        int(np.clip(70 * generations, 600, 1100)),
         height=height,
         xaxis=generations_axis(generations),
         yaxis={"visible": False, "range": [1.02, -0.02], "fixedrange": False},
@@ -113,7 +114,8 @@ def _scored(bounds: tuple[float, float] | None, *, minimize: bool) -> Figure:
         "colorscale": colour_scale(minimize=minimize),
         "line": {"width": 0},
         "colorbar": {
-            "title": {"text": "score", "side": "top"},
+            "title": {"text": "score", "side": "top", "font": {"size": 12}},
+            "tickfont": {"size": 11},
             "thickness": 12,
             "outlinewidth": 0,
             "len": 0.9,

@@ -1,5 +1,6 @@
 """What went wrong in a run."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,13 +12,16 @@ from gpbt_core.records import Record, Status
 __all__ = ["Failure", "failures"]
 
 
+_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+(?:[.,]\d+)*")
+
+
 @attrs.frozen(kw_only=True)
 class Failure:
-    """Trials that failed, or were cancelled, for one reason.
+    """Trials that failed, or were cancelled, for one reason; those that differ in numbers alone count as one.
 
     Attributes:
         status: FAILED or CANCELLED.
-        reason: In words.
+        reason: In words, those of the first of them.
         trials: Their ids, rising.
         generations: Those that it happened in, rising.
         config: Of the first of them.
@@ -32,18 +36,18 @@ class Failure:
 
 def failures(run: Run) -> tuple[Failure, ...]:
     """What went wrong in a run, one entry for each reason, the most frequent first."""
-    groups: dict[tuple[Status, str], list[Record]] = {}
+    groups: dict[tuple[Status, str], list[Record]] = {}  # by what is left of the reason without its numbers
     for record in state_of(run).records:
         if record.status in {Status.FAILED, Status.CANCELLED}:
-            groups.setdefault((record.status, record.reason or "no reason given"), []).append(record)
+            groups.setdefault((record.status, _NUMBERS.sub("0", record.reason or "")), []).append(record)
     found = [
         Failure(
             status=status,
-            reason=reason,
+            reason=group[0].reason or "no reason given",
             trials=tuple(record.trial.id for record in group),
             generations=tuple(sorted({record.trial.generation for record in group})),
             config=group[0].trial.config,
         )
-        for (status, reason), group in groups.items()
+        for (status, _), group in groups.items()
     ]
     return tuple(sorted(found, key=lambda failure: (-len(failure.trials), failure.trials)))

@@ -43,19 +43,20 @@ function drawTable(box, table) {
   }
   const made = element("table", null, element("div", null, box, "scroll"));
   const head = element("tr", null, element("thead", null, made));
-  for (const name of table.columns) element("th", name, head);
+  for (const name of table.columns) element("th", name, head, name.length > 24 ? "long" : "");
   const body = element("tbody", null, made);
   for (const row of table.rows) {
     const line = element("tr", null, body);
-    for (const cell of row) element("td", cell, line);
+    for (const cell of row) element("td", cell, line, cell.length > 24 || cell.includes("\n") ? "long" : "");
   }
 }
 
-function drawFigure(box, figure, empty) {
+function drawFigure(box, figure, empty, name) {
   const needsWebGL = figure.data.some((trace) => trace.type === "parcoords");
   if (!figure.data.length || (needsWebGL && !hasWebGL)) {
     if (box._fullLayout) Plotly.purge(box);
     box.replaceChildren();
+    box.style.height = box.style.minWidth = "";
     const text = figure.data.length ? "This plot needs WebGL, which this browser does not offer." : empty;
     element("p", text, box, "empty");
     return;
@@ -65,6 +66,7 @@ function drawFigure(box, figure, empty) {
     trace.type === "scattergl" && !hasWebGL ? { ...trace, type: "scatter" } : trace,
   );
   box.style.height = `${figure.layout.height}px`;
+  box.style.minWidth = `${figure.layout.meta.leastWidth}px`;
   const config = {
     responsive: true,
     displaylogo: false,
@@ -73,7 +75,7 @@ function drawFigure(box, figure, empty) {
     plotlyServerURL: "",
     scrollZoom: figure.layout.dragmode === "pan",
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-    toImageButtonOptions: { format: "svg", filename: `gpbt-${box.parentElement.id}` },
+    toImageButtonOptions: { format: "svg", filename: `gpbt-${name}` },
   };
   Plotly.react(box, data, figure.layout, config);
 }
@@ -86,13 +88,19 @@ function drawSection(section) {
     made.id = section.id;
     element("h2", null, made);
     element("p", null, made, "about");
-    element("div", null, made, section.figure ? "plot" : "table");
+    if (section.figure) {
+      const box = element("div", null, element("div", null, made, "wide"), "plot");
+      // Without Ctrl the wheel is for the page, which would end at the first figure otherwise.
+      box.addEventListener("wheel", (event) => event.ctrlKey || event.metaKey || event.stopPropagation(), { capture: true });
+    } else {
+      element("div", null, made, "table");
+    }
   }
-  const [title, about, box] = made.children;
+  const [title, about, last] = made.children;
   title.textContent = section.title;
   about.textContent = section.about;
-  if (section.figure) drawFigure(box, section.figure, section.empty);
-  else drawTable(box, section.table);
+  if (section.figure) drawFigure(last.firstChild, section.figure, section.empty, section.id);
+  else drawTable(last, section.table);
 }
 
 function draw(run) {

@@ -72,6 +72,7 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         best_params_: The last of them.
         best_score_: Its mean score over the folds.
         best_index_: Its row in `cv_results_`.
+        state_: The whole run, as `gpbt_adapters.report` and `gpbt_adapters.plots` take it.
         best_estimator_: Trained on all of the data under the schedule; where `refit` is not False.
         refit_time_: Seconds that this took.
         cv_results_: One row per trial. Besides the columns of RandomizedSearchCV: `trial`, `parent` (-1: none),
@@ -221,6 +222,7 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
 
     def _keep(self, result: Result, metric: str) -> None:
         """Sets the attributes that tell of the search."""
+        self.state_ = result.optimizer.state
         records = [record for record in result.optimizer.records if record.status in _SHOWN]
         rows = [self._row(record, result.figures.get(record.trial.id)) for record in records]
         named = next(row[0]["test_scores"] for row in rows if row[0]["test_scores"] is not None)

@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from gpbt_adapters.sklearn import GPBTSearchCV
+from gpbt_core import Optimizer
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Schedule
 from gpbt_core.space import Float, Space
@@ -121,6 +122,15 @@ def test_a_fitted_search_can_be_copied_and_cloned(fitted: GPBTSearchCV) -> None:
     assert copy.best_schedule_ == fitted.best_schedule_
     with pytest.raises(NotFittedError):
         clone(fitted).predict(X)
+
+
+def test_the_whole_run_is_kept_for_reports_and_plots(fitted: GPBTSearchCV) -> None:
+    copy = pickle.loads(pickle.dumps(fitted))  # noqa: S301 - its own
+    for search in (fitted, copy):
+        run = Optimizer.from_state(search.state_)
+        assert run.finished
+        assert [record.trial.id for record in run.records] == list(search.cv_results_["trial"])
+        assert run.best.score == search.best_score_
 
 
 # -------------------------------------------------------------------------------------------------------------- scores

@@ -18,6 +18,7 @@ WITH_CODE = [name for name in PAGES if any(block.language in ("python", "sh") fo
 NEEDS = {
     "faq.md": ["sqlalchemy"],
     "guides/from-optuna.md": ["optuna"],
+    "guides/from-ray-tune.md": ["ray.tune"],
     "guides/parallel.md": ["sqlalchemy"],
     "guides/resuming.md": ["sqlalchemy"],
     "guides/seeing.md": ["matplotlib", "plotly", "sqlalchemy"],
@@ -40,8 +41,7 @@ def test_every_block_of_python_and_every_command_runs_in_the_order_of_the_page(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for library in NEEDS.get(name, []):
-        if importlib.util.find_spec(library) is None:
-            pytest.skip(f"needs {library}")
+        pytest.importorskip(library, exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
     run_page(DOCS / name, monkeypatch)
 

@@ -41,6 +41,7 @@ BINDINGS = {
 Arrays = tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.float32]]]
 
 
+# As in the other program on these files: each is one to copy as a single file.
 def read_idx(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Reads one of the original files: two zeros, a type, the number of dimensions, their sizes, the values."""
     packed = path.with_name(path.name + ".gz")
@@ -90,8 +91,10 @@ def network(_: Mapping[str, Any]) -> keras.Model:
 def accuracy(parts: Parts, data: Arrays) -> float:
     """The share of images that the model takes for what they are."""
     images, labels = data
-    found = parts.model.predict(images, batch_size=1000, verbose=0)
-    return float((found.argmax(axis=1) == labels.argmax(axis=1)).mean())
+    # Not by `predict`, which compiles a function for each new model, of which a run makes many.
+    outputs = [parts.model(images[start : start + 1000], training=False) for start in range(0, len(images), 1000)]
+    found = np.concatenate([keras.ops.convert_to_numpy(output).argmax(axis=1) for output in outputs])
+    return float((found == labels.argmax(axis=1)).mean())
 
 
 def trainable(folder: Path, limit: int | None) -> KerasTrainable:

@@ -41,6 +41,7 @@ BINDINGS = {
 }
 
 
+# As in the other program on these files: each is one to copy as a single file.
 def read_idx(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Reads one of the original files: two zeros, a type, the number of dimensions, their sizes, the values."""
     packed = path.with_name(path.name + ".gz")

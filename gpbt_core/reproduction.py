@@ -222,15 +222,15 @@ class Genealogical:
         >>> Genealogical().segment_lengths(25, 10), Genealogical(segments=1).segment_lengths(25, 4)
         ((4, 2, 1, 1, 1, 1), (1, 1, 1, 1))
         >>> [Genealogical().number_of_parents(g, 25) for g in range(1, 7)]
-        [10, 8, 7, 6, 4, 4]
+        [15, 11, 9, 6, 4, 4]
     """
 
     name: ClassVar[str] = "genealogical"
 
     segments: int | tuple[float, ...] = attrs.field(default=(0.4, 0.2, 0.1, 0.1, 0.1, 0.1), converter=_tuple)
-    parents: tuple[float, ...] | None = attrs.field(default=(0.4, 0.32, 0.28, 0.24, 0.16), converter=_optional_tuple)
+    parents: tuple[float, ...] | None = attrs.field(default=(0.6, 0.45, 0.35, 0.25, 0.16), converter=_optional_tuple)
     c: float = 1.0
-    per_parent: int | None = 1
+    per_parent: int | None = 2
     spread: float = 0.1
     survivors: bool = False
     repeat: bool = True

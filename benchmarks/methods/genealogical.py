@@ -95,6 +95,7 @@ METHODS = {
     # Who begets whom.
     "gpbt-no-repeat": _bred("gpbt without repeat slots", repeat=False),
     "gpbt-survivors": _bred("gpbt, parents compete with their children", survivors=True),
+    "gpbt-one-child": _bred("gpbt, at most one child of a former parent may be a parent", per_parent=1),
     "gpbt-any-children": _bred("gpbt, any number of siblings may be parents", per_parent=None),
     "gpbt-no-spread": _bred("gpbt, the first parents by rank alone", spread=0),
     "gpbt-litters": _bred("gpbt, one litter after the other", order="litter"),
@@ -103,7 +104,10 @@ METHODS = {
     "gpbt-c-1": _bred("gpbt with floor(sqrt(n / c)) parents, c = 1", parents=None, c=1.0),
     "gpbt-c-2": _bred("gpbt with floor(sqrt(n / c)) parents, c = 2", parents=None, c=2.0),
     "gpbt-c-4": _bred("gpbt with floor(sqrt(n / c)) parents, c = 4", parents=None, c=4.0),
-    "gpbt-half-parents": _bred("gpbt with half the parents", parents=(0.2, 0.16, 0.14, 0.12, 0.08)),
+    "gpbt-half-parents": _bred("gpbt with half the parents", parents=(0.3, 0.22, 0.18, 0.12, 0.08)),
+    "gpbt-prototype": _bred(
+        "gpbt with fewer parents, one child each", parents=(0.4, 0.32, 0.28, 0.24, 0.16), per_parent=1
+    ),
     "gpbt-segments-1": _bred("gpbt with segments of one step", segments=1),
     "gpbt-segments-2": _bred("gpbt with segments of two steps", segments=2),
     "gpbt-segments-halves": _bred("gpbt with segments of half of what is left", segments=(0.5, 0.3, 0.1, 0.1)),

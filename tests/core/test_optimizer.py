@@ -379,7 +379,7 @@ def test_the_parents_stay_where_no_child_is_completed() -> None:
             else:
                 optimizer.tell(trial.id, trial.config["x"])
     first, third = optimizer.state.closed[1].plan, optimizer.state.closed[2].plan
-    assert first.parents == third.parents
+    assert third.parents == first.parents[: len(third.parents)]
     assert not any(slot.repeat for slot in third.slots)  # they have repeated already
     assert {optimizer.records[i].trial.depth for i in range(12, 18)} == {1}
 

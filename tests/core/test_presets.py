@@ -52,9 +52,9 @@ def test_the_default_is_what_the_experiments_found_best() -> None:
     rule = chosen.reproduction
     assert isinstance(rule, Genealogical)
     assert rule.segment_lengths(25, 100) == (40, 20, 10, 10, 10, 10)
-    assert [rule.number_of_parents(g, 25) for g in range(1, 6)] == [10, 8, 7, 6, 4]
+    assert [rule.number_of_parents(g, 25) for g in range(1, 6)] == [15, 11, 9, 6, 4]
     assert (rule.per_parent, rule.spread, rule.survivors, rule.repeat, rule.order) == (
-        1,
+        2,
         0.1,
         False,
         True,

@@ -120,7 +120,7 @@ def test_options_out_of_range_are_refused(rule: Any, options: dict[str, Any], me
 
 def test_the_default_numbers_of_parents_are_shares_of_the_population() -> None:
     rule = Genealogical()
-    assert [rule.number_of_parents(g, 25) for g in range(1, 8)] == [10, 8, 7, 6, 4, 4, 4]
+    assert [rule.number_of_parents(g, 25) for g in range(1, 8)] == [15, 11, 9, 6, 4, 4, 4]
     assert [rule.number_of_parents(g, 1) for g in range(1, 6)] == [1] * 5
 
 

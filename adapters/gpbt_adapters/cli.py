@@ -10,14 +10,16 @@ from collections.abc import Sequence
 
 import click
 
-from gpbt_adapters.cli_studies import commands, examples
+from gpbt_adapters.cli_parts import examples, print_table
+from gpbt_adapters.cli_studies import commands
 
 __all__ = ["cli", "main"]
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "GPBT"},
-    epilog='Completion for bash: eval "$(_GPBT_COMPLETE=bash_source gpbt)" (or zsh_source, fish_source).',
+    epilog=examples("gpbt demo", "gpbt status runs.db --watch", "gpbt report runs.db digits -o digits.html")
+    + '\n\nCompletion for bash: eval "$(_GPBT_COMPLETE=bash_source gpbt)" (or zsh_source, fish_source).',
 )
 @click.version_option(package_name="gpbt", prog_name="gpbt")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -27,7 +29,10 @@ def cli(context: click.Context, *, debug: bool) -> None:
     context.ensure_object(dict)["debug"] = debug
 
 
-@cli.command(epilog=examples("gpbt demo", "gpbt demo --seeds 2 --models 12"))
+@cli.command(
+    epilog=examples("gpbt demo", "gpbt demo --seeds 2 --models 12"),
+    short_help="Compare with PBT and random search on real data.",
+)
 @click.option("--seeds", default=12, show_default=True, type=click.IntRange(min=1), help="Runs of each method.")
 @click.option("--models", default=25, show_default=True, type=click.IntRange(min=4), help="Models of a run.")
 @click.option("--steps", default=10, show_default=True, type=click.IntRange(min=2), help="Steps per model.")
@@ -61,22 +66,11 @@ def plugins(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([dict(zip(headings, row, strict=True)) for row in rows], indent=2))
     else:
-        _print_table(headings, rows)
+        print_table(headings, rows)
 
 
 for command in commands:
     cli.add_command(command)
-
-
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*headings, box=box.SIMPLE_HEAD)
-    for row in rows:
-        table.add_row(*row)
-    Console(highlight=False, markup=False).print(table)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

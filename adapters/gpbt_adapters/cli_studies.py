@@ -14,23 +14,15 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from gpbt_adapters.cli_parts import examples, print_table
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from gpbt_adapters.sources import Watched
     from gpbt_core.state import State
 
-__all__ = ["commands", "examples"]
-
-
-def examples(*lines: str) -> str:
-    r"""What stands below the help of a command, each line as it is (for click, behind a backspace).
-
-    >>> examples("gpbt plugins", "gpbt plugins --json")
-    '\x08\nExamples:\n  gpbt plugins\n  gpbt plugins --json'
-    """
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
-
+__all__ = ["commands"]
 
 _URL = click.argument("url")
 _STUDY = click.argument("study", required=False)
@@ -52,7 +44,7 @@ def studies(*, url: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    headings = ("study", "generation", "trials", "best score", "")
+    headings = ("study", "generation", "trials", "best score", "status")
     rows = [
         [
             one["study"],
@@ -63,14 +55,23 @@ def studies(*, url: str, as_json: bool) -> None:
         ]
         for one in found
     ]
-    _print_table(headings, rows, "There is no study in this journal yet.")
+    print_table(headings, rows, empty="There is no study in this journal yet.")
 
 
-@click.command(epilog=examples("gpbt status sqlite:///runs.db digits", "gpbt status runs.db --watch"))
+@click.command(
+    epilog=examples("gpbt status sqlite:///runs.db digits", "gpbt status runs.db --watch"),
+    short_help="Show how far a study is, once or live.",
+)
 @_URL
 @_STUDY
 @click.option("--watch", is_flag=True, help="Go on until the study has finished, or Ctrl-C.")
-@click.option("--interval", default=1.0, show_default=True, type=click.FloatRange(min=0.1), help="Seconds; --watch.")
+@click.option(
+    "--interval",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(min=0.1),
+    help="Seconds between looks of --watch.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch a line each time.")
 def status(*, url: str, study: str | None, watch: bool, interval: float, as_json: bool) -> None:
     """Show how far a study is: generation, best score, what runs, what failed, time left.
@@ -114,7 +115,12 @@ def status(*, url: str, study: str | None, watch: bool, interval: float, as_json
 @_STUDY
 @click.option("--trial", type=click.IntRange(min=0), help="Whose schedule; default: the best trial's.")
 @click.option(
-    "--format", "form", default="table", show_default=True, type=click.Choice(["table", "json", "csv"]), help="Of it."
+    "--format",
+    "form",
+    default="table",
+    show_default=True,
+    type=click.Choice(["table", "json", "csv"]),
+    help="What it is printed as.",
 )
 def schedule(*, source: str, study: str | None, trial: int | None, form: str) -> None:
     """Print the schedule that led to the best trial, or to any other.
@@ -146,16 +152,19 @@ def schedule(*, source: str, study: str | None, trial: int | None, form: str) ->
     else:
         from gpbt_adapters.palette import number
 
-        _print_table(headings, [[number(cell) for cell in row] for row in rows], "")
+        print_table(headings, [[number(cell) for cell in row] for row in rows], turn=True)
 
 
-@click.command(epilog=examples("gpbt report sqlite:///runs.db digits -o digits.html", "gpbt report run.json"))
+@click.command(
+    epilog=examples("gpbt report sqlite:///runs.db digits -o digits.html", "gpbt report run.json"),
+    short_help="Write a run as one HTML file.",
+)
 @_SOURCE
 @_STUDY
 @click.option(
     "-o", "--output", default="run.html", show_default=True, type=click.Path(path_type=Path), help="Where to."
 )
-@click.option("--title", help="Of the page; default: the study's name.")
+@click.option("--title", help="Title of the page; default: the study's name.")
 @click.option("--importance/--no-importance", default=True, help="Find out what mattered; seconds per generation.")
 def report(*, source: str, study: str | None, output: Path, title: str | None, importance: bool) -> None:
     """Write a run as one HTML file that shows all of it and needs no network.
@@ -288,8 +297,9 @@ def _screen(seen: "Watched") -> "RenderableType":
         ("best score", "-" if data["score"] is None else f"{number(data['score'])} (trial {data['best']})"),
         ("steps", f"{data['steps']:,} of {data['budget']:,}"),
         ("", ProgressBar(total=max(1, data["budget"]), completed=data["steps"], width=40, complete_style="cyan")),
-        ("time left", "-" if seen.left is None else _duration(seen.left)),
     ]
+    if not seen.state.finished:
+        rows.append(("time left", "-" if seen.left is None else _duration(seen.left)))
     for failure in failures(seen.state)[:3]:
         count = len(failure.trials)
         text = " ".join(failure.reason.split())
@@ -320,19 +330,3 @@ def _write_trials(state: "State", file: IO[str]) -> None:
         steps = [int(column[i]) for column in (table.start_step, table.ordered, table.trained)]
         values = [table.configs[i].get(name, "") for name in names]
         writer.writerow([i, *known, *steps, table.reasons[i] or "", *values])
-
-
-def _print_table(headings: Any, rows: list[list[str]], empty: str) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False, markup=False)
-    if not rows:
-        console.print(empty)
-        return
-    table = Table(*headings, box=box.SIMPLE_HEAD)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)

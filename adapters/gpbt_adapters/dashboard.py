@@ -213,7 +213,11 @@ def serve(
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            wanted = f"dashboard: wanted to listen on {host}, port {port}"
+            raise OSError(error.errno, f"{wanted}: {error.strerror}; choose another host or port") from error
         listener.listen(128)
         name = f"[{host}]" if family == socket.AF_INET6 else host
         hosts = (*_LOCAL, host) if _is_local(host) else ("*",)

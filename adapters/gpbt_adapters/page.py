@@ -113,7 +113,7 @@ def _tiles(run: Run, seen: Overview) -> list[list[str]]:
         [
             "stopped early",
             f"{counts[Status.STOPPED]:,}",
-            f"{tally.saved:,} steps saved, {tally.refilled:,} of them used again",
+            f"{tally.saved:,} steps saved, {tally.refilled:,} trained in their place",
         ],
         ["failed", f"{counts[Status.FAILED]:,}", f"{counts[Status.CANCELLED]:,} cancelled"],
     ]

@@ -333,8 +333,8 @@ def test_the_default_run_has_the_generations_that_it_says() -> None:
     assert counts == {(0, 4): 25, (1, 2): 25, (2, 1): 25, (3, 1): 25, (4, 1): 25, (5, 1): 25}
     assert optimizer.tally.trained == optimizer.budget == 250
     parents = [len(generation.plan.parents) for generation in optimizer.state.closed]
-    assert parents[:2] == [0, 10]
-    assert all(found <= most for found, most in zip(parents[2:], [8, 7, 6, 4], strict=True))
+    assert parents[:2] == [0, 15]
+    assert all(found <= most for found, most in zip(parents[2:], [11, 9, 6, 4], strict=True))
 
 
 def test_the_paper_s_run_has_a_generation_a_step_and_the_root_of_n_parents() -> None:

@@ -178,8 +178,8 @@ class Loop:
     def _has_room(self) -> bool:
         if self.ending or any(running.trial.id in self._suspects for running in self._in_flight.values()):
             return False
-        busy = len(self._in_flight) + len(self._given_up)
-        return self._pool.capacity is None or busy < self._pool.capacity
+        capacity = self._pool.capacity
+        return capacity is None or len(self._in_flight) + len(self._given_up) < capacity
 
     def _start(self, trial: Trial) -> None:
         order = Order(
@@ -353,20 +353,23 @@ class Loop:
             return
         now = time.monotonic()
         overdue = [future for future, running in self._in_flight.items() if now - running.started > deadline]
+        stuck = False
         for future in overdue:
             running = self._in_flight.pop(future)
             reason = f"no answer for {now - running.started:.3g} s, wanted one within {self._limits.timeout:g} s"
             self._fail(running.trial, reason)
-            if not self._pool.replaceable:
-                self._given_up[future] = running
-        if overdue and self._pool.replaceable:
+            if not future.cancel():  # a cluster's executor may end the call alone, even while it runs
+                stuck = True
+                if not self._pool.replaceable:
+                    self._given_up[future] = running
+        if stuck and self._pool.replaceable:
             for running in self._take_unanswered():
                 self._requeue(running.trial)
             self._pool.replace(TimeoutError("a worker does not answer"))
-        if self._pool.capacity is not None and len(self._given_up) >= self._pool.capacity:
+        capacity = self._pool.capacity
+        if self._given_up and capacity is not None and len(self._given_up) >= capacity:
             raise WorkersLostError(
-                f"run: none of the {self._pool.capacity} workers answers; end them, and go on with the same optimizer "
-                f"and store"
+                f"run: none of the {capacity} workers answers; end them, and go on with the same optimizer and store"
             )
         self._collect()
 
@@ -388,6 +391,8 @@ class Loop:
             except GpbtError as error:  # of a database, say; what ended the run is the error to see
                 logger.warning("trial %d is not given back: %s", trial.id, error)
         self._held = None
+        for future in self._in_flight:
+            future.cancel()  # where an executor can; what ends by itself is trained again, to the same
         self._in_flight.clear()
 
     def _clear_away(self, trial: Trial) -> None:

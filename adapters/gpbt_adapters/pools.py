@@ -47,7 +47,6 @@ class Pool:
             segments run in the calling thread. With one: None to ask the executor, and where it does not say, no limit.
 
     Attributes:
-        capacity: How many segments may run at once; None: no limit is known.
         local: Whether workers share the driver's memory.
         inline: Whether a segment runs within `submit`.
 
@@ -65,10 +64,17 @@ class Pool:
         else:
             self._make = executor or (InlineExecutor if workers is None else lambda: _processes(workers))
             self._executor = self._made()
-        known = getattr(self._executor, "_max_workers", None)
+        self._workers = workers
         self.inline = isinstance(self._executor, InlineExecutor)
         self.local = self.inline or isinstance(self._executor, ThreadPoolExecutor)
-        self.capacity: int | None = 1 if self.inline else workers or (known if isinstance(known, int) else None)
+
+    @property
+    def capacity(self) -> int | None:
+        """How many segments may run at once, which may change (a cluster grows); None: no limit is known."""
+        if self.inline or self._workers is not None:
+            return 1 if self.inline else self._workers
+        known = getattr(self._executor, "_max_workers", None)
+        return known if isinstance(known, int) else None
 
     @property
     def replaceable(self) -> bool:

@@ -13,6 +13,7 @@ import pytest
         ("gpbt_adapters.keras", "KerasTrainable", "keras", "tensorflow"),
         ("gpbt_adapters.boosting", "XGBoostTrainable", "xgboost", "boosting"),
         ("gpbt_adapters.boosting", "LightGBMTrainable", "lightgbm", "boosting"),
+        ("gpbt_adapters.ray", "RayExecutor", "ray", "ray"),
         ("gpbt_adapters.optuna", "OptunaSearcher", "optuna", "optuna"),
     ],
 )

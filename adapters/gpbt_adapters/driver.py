@@ -44,7 +44,7 @@ class Result:
     factory: Factory
     interrupted: bool
     seconds: float
-    figures: Mapping[int, Mapping[str, float]]
+    figures: Mapping[int, Mapping[str, float]] = attrs.field(repr=False)  # an entry for each trial
 
     @property
     def best(self) -> Best:

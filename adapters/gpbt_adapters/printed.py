@@ -15,7 +15,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from gpbt_adapters.palette import BEST, CALM, GRID, INK, MUTED, PALE, SCALE, STATUS, sensible_range
+from gpbt_adapters.palette import BEST, CALM, GRID, INK, MUTED, PALE, SCALE, STATUS, number, sensible_range
 from gpbt_adapters.views import PENDING, Axis, Line, Run, savings, schedules, scores, state_of, tree, trials
 from gpbt_adapters.views import axes as axes_of
 from gpbt_core.records import Status
@@ -24,6 +24,9 @@ __all__ = ["genealogy", "importance", "parallel", "schedule", "score", "stopping
 
 _BEST_FIRST = colors.LinearSegmentedColormap.from_list("gpbt", list(SCALE))
 _BEST_LAST = _BEST_FIRST.reversed()
+
+_INACTIVE = -0.15
+"""The height, on axes from 0 to 1, of a parameter that is not active."""
 
 
 def genealogy(run: Run) -> Figure:
@@ -67,7 +70,7 @@ def genealogy(run: Run) -> Figure:
     axes.set(ylim=(1.02, -0.02), yticks=[])
     axes.spines["left"].set_visible(False)
     _generations(axes, state.generations)
-    _legend(axes)
+    _legend(axes, size)
     return figure
 
 
@@ -101,7 +104,7 @@ def score(run: Run) -> Figure:
     axes.set_ylabel("score")
     axes.grid(axis="y", color=GRID)
     _generations(axes, state_of(run).generations)
-    _legend(axes)
+    _legend(axes, size)
     return figure
 
 
@@ -120,8 +123,11 @@ def schedule(run: Run) -> Figure:
             axes.plot(*_staircase(line, axis), color=CALM, linewidth=0.8, alpha=0.35)
         if view.best is not None:
             axes.plot(*_staircase(view.best, axis), color=BEST, linewidth=2)
-        axes.set_title(_text(axis.name), fontsize=9, loc="left", fontweight="bold")
+        axes.set_title(_text(_tail(axis.name, 32)), fontsize=9, loc="left", fontweight="bold")
         axes.grid(color=GRID)
+        if not any(axis.name in part.config for line in shown for part in line.schedule.segments):
+            said = "not active in these" if shown else "no trial is completed yet"
+            axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=MUTED)
         axes.set_xlim(0, end)
         _values(axes, axis)
     for axes in grid[len(view.axes) :]:
@@ -149,13 +155,13 @@ def parallel(run: Run) -> Figure:
     figure, axes = _figure(max(6.0, 1.5 * len(names)), 4)
     lines = [np.column_stack([np.arange(len(names)), row]) for row in np.array(heights).T]
     colour = _map(run)(norm(table.score[ids])) if ids.size else None
-    thin = float(np.clip(60 / max(1, len(ids)), 0.15, 1))
-    axes.add_collection(LineCollection(lines, colors=colour, linewidths=0.4 + thin, alpha=0.3 + 0.6 * thin))
+    thin = float(np.clip(60 / max(1, len(ids)), 0.05, 1))
+    axes.add_collection(LineCollection(lines, colors=colour, linewidths=0.4 + thin, alpha=0.1 + 0.8 * thin))
     for place, axis in enumerate(found):
-        _scale_beside(axes, place, axis)
+        _scale_beside(axes, place, axis, inactive=bool((heights[place] < 0).any()))
     _scale_ends(axes, len(found), [(0, f"{norm.vmin:.4g}"), (1, f"{norm.vmax:.4g}")])
     axes.set(xlim=(-0.1, len(names) - 0.75), ylim=(-0.2, 1.05), yticks=[])
-    axes.set_xticks(range(len(names)), [_text(name) for name in names], fontsize=9)
+    axes.set_xticks(range(len(names)), [_text(_tail(name, 18)) for name in names], fontsize=9)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     for spine in axes.spines.values():
@@ -197,6 +203,7 @@ def stopping(run: Run) -> Figure:
     below = view.completed + view.stopped
     axes.bar(generations, view.untrained, 0.6, below, color="white", edgecolor="#9fb3c8", label="spared by stopping")
     axes.set_ylabel("steps")
+    axes.yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     _generations(axes, state_of(run).generations)
     _legend(axes)
     return figure
@@ -226,13 +233,17 @@ def _generations(axes: Axes, count: int) -> None:
     axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
 
 
-def _legend(axes: Axes) -> None:
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False, fontsize=8, borderaxespad=0)
+def _legend(axes: Axes, size: float = 36.0) -> None:
+    """A legend above, whose points can be seen however small (an area in square points) those of the plot are."""
+    scale = max(1.0, (20 / size) ** 0.5)
+    axes.legend(
+        markerscale=scale, loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False, fontsize=8, borderaxespad=0
+    )
 
 
 def _values(axes: Axes, axis: Axis) -> None:
     if axis.scale == "category":
-        axes.set_yticks(range(len(axis.labels)), [_text(label[:14]) for label in axis.labels])
+        axes.set_yticks(range(len(axis.labels)), [_text(_cut(label, 14)) for label in axis.labels])
         axes.set_ylim(axis.low, axis.high)
         return
     if axis.scale == "log":
@@ -260,15 +271,17 @@ def _unit(axis: Axis, configs: list[Any]) -> Any:
     if axis.scale == "log":
         values, low, high = np.log(values), math.log(low), math.log(high)
     heights = (values - low) / (high - low) if high > low else np.where(np.isnan(values), np.nan, 0.5)
-    return np.where(np.isnan(heights), -0.15, heights)
+    return np.where(np.isnan(heights), _INACTIVE, heights)
 
 
-def _scale_beside(axes: Axes, place: int, axis: Axis) -> None:
+def _scale_beside(axes: Axes, place: int, axis: Axis, *, inactive: bool) -> None:
     if axis.scale == "category":
         span = axis.high - axis.low
-        marks = [((i - axis.low) / span, label[:14]) for i, label in enumerate(axis.labels)]
+        marks = [((i - axis.low) / span, _cut(label, 14)) for i, label in enumerate(axis.labels)]
     else:
-        marks = [(0.0, f"{axis.low:.3g}"), (1.0, f"{axis.high:.3g}")]
+        marks = [(0.0, number(axis.low)), (1.0, number(axis.high))]
+    if inactive:
+        marks.append((_INACTIVE, "inactive"))
     _scale_ends(axes, place, marks)
 
 
@@ -279,6 +292,15 @@ def _scale_ends(axes: Axes, place: int, marks: list[tuple[float, str]]) -> None:
             place + 0.03, height, _text(text), fontsize=7, color=INK, va="center", zorder=4,
             bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.6},
         )  # fmt: skip
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _tail(text: str, most: int) -> str:
+    """The end of a name, which tells nested ones apart."""
+    return text if len(text) <= most else f"…{text[1 - most :]}"
 
 
 def _text(text: str) -> str:

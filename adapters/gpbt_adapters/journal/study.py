@@ -311,6 +311,12 @@ class Study(Optimizer):
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, study {self.name!r} of {self._journal!r}>"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from gpbt_adapters.summaries import run_html
+
+        return run_html(self, note=f"; study {self.name!r}")
+
     # ----------------------------------------------------------------------------------------------------------- inside
 
     def _transact(self, action: Callable[[], T], *, hold: Callable[[T], bool] = lambda _: False) -> T:

@@ -2,8 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -32,3 +36,15 @@ def test_the_packages_and_what_all_adapters_share_need_no_extra() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_core_and_its_tests_need_no_extra() -> None:
+    libraries = [
+        *("torch", "keras", "tensorflow", "xgboost", "lightgbm", "optuna", "cmaes", "ray", "distributed", "sqlalchemy"),
+        *("psycopg", "matplotlib", "plotly", "starlette", "uvicorn", "mlflow", "tensorboard", "wandb", "pandas"),
+    ]
+    program = f"import sys; sys.modules.update(dict.fromkeys({libraries})); import pytest; " + (
+        'sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "tests/core", "gpbt_core"]))'
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout[-4000:]

@@ -113,7 +113,7 @@ def test_reset_config_spares_a_new_object() -> None:
 
 def test_a_run_of_a_class_for_tune_ends_with_its_best_model() -> None:
     factory = from_tune(Whole, metric="loss", seed="seed", config={"start": 3.0})
-    result = run(Optimizer(SPACE, population=4, steps=10, searcher="random"), factory, workers=2, progress=False)
+    result = run(Optimizer(SPACE, population=4, steps=10, searcher="random"), factory, progress=False)
     assert 0 < result.best.score < 3
     model = result.restore()
     assert model.score() == result.best.score

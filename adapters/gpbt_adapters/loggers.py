@@ -49,15 +49,16 @@ class JsonLines(_Logger):
     Args:
         path: The file; appended to where it exists.
 
-    >>> import tempfile
-    >>> from gpbt_core import Float, Optimizer, Space
-    >>> optimizer = Optimizer(Space(lr=Float(0, 1)), population=4, steps=2)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with JsonLines(f"{folder}/run.jsonl") as log:
-    ...         trial = optimizer.ask()[0]
-    ...         log.gpbt_event(optimizer.events[-1], optimizer)
-    ...     json.loads(Path(f"{folder}/run.jsonl").read_text())["event"]
-    'asked'
+    Examples:
+        >>> import tempfile
+        >>> from gpbt_core import Float, Optimizer, Space
+        >>> optimizer = Optimizer(Space(lr=Float(0, 1)), population=4, steps=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with JsonLines(f"{folder}/run.jsonl") as log:
+        ...         trial = optimizer.ask()[0]
+        ...         log.gpbt_event(optimizer.events[-1], optimizer)
+        ...     json.loads(Path(f"{folder}/run.jsonl").read_text())["event"]
+        'asked'
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -57,13 +57,14 @@ class WarmStart:
     Raises:
         ConfigError: The estimator cannot be trained on, has no score, or a setting is out of range.
 
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.linear_model import SGDClassifier
-    >>> factory = WarmStart(SGDClassifier(), *load_iris(return_X_y=True), validation=0.3)
-    >>> model = factory()
-    >>> model.setup({"alpha": 1e-3}, seed=0)
-    >>> 0 < model.step() <= 1
-    True
+    Examples:
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import SGDClassifier
+        >>> factory = WarmStart(SGDClassifier(), *load_iris(return_X_y=True), validation=0.3)
+        >>> model = factory()
+        >>> model.setup({"alpha": 1e-3}, seed=0)
+        >>> 0 < model.step() <= 1
+        True
     """
 
     def __init__(

@@ -122,12 +122,13 @@ def verify_applied(trainable: ReportsApplied, config: Mapping[str, Any], *, who:
     Raises:
         HyperparameterNotAppliedError: A value was not reported, or is another one.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(applied=lambda: {"lr": 0.1})
-    >>> verify_applied(model, {"lr": 0.2})  # doctest: +IGNORE_EXCEPTION_DETAIL
-    Traceback (most recent call last):
-        ...
-    HyperparameterNotAppliedError: SimpleNamespace: wanted lr=0.2, but the live value is 0.1; ...
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> model = SimpleNamespace(applied=lambda: {"lr": 0.1})
+        >>> verify_applied(model, {"lr": 0.2})  # doctest: +IGNORE_EXCEPTION_DETAIL
+        Traceback (most recent call last):
+            ...
+        HyperparameterNotAppliedError: SimpleNamespace: wanted lr=0.2, but the live value is 0.1; ...
     """
     who = who or type(trainable).__name__
     live = trainable.applied()

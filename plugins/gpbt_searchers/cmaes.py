@@ -58,7 +58,7 @@ class CMAES:
         N. Hansen: The CMA evolution strategy: a tutorial, 2016. M. Nomura et al.: Warm starting CMA-ES for
         hyperparameter optimization, AAAI 2021. R. Hamano et al.: CMA-ES with margin, GECCO 2022.
 
-    Example:
+    Examples:
         >>> from gpbt_core.space import Float, Space
         >>> space = Space(lr=Float(1e-5, 1, log=True), momentum=Float(0, 1))
         >>> config = CMAES().propose(Query(space=space), np.random.default_rng(0))

@@ -51,7 +51,7 @@ def posterior(
     Raises:
         ConfigError: A trial's generation is not below `generations`.
 
-    Example:
+    Examples:
         >>> from gpbt_core.records import Status
         >>> from gpbt_core.space import Float
         >>> def trial(k: int, x: float) -> Trial:

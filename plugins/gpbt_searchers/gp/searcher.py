@@ -47,7 +47,7 @@ class GaussianProcess:
     Raises:
         ConfigError: `candidates` is not a whole number of at least 1.
 
-    Example:
+    Examples:
         >>> from gpbt_core.space import Float, Space
         >>> space = Space(lr=Float(1e-5, 1, log=True))
         >>> config = GaussianProcess().propose(Query(space=space), np.random.default_rng(0))

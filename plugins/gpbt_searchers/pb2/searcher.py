@@ -37,7 +37,7 @@ class PB2:
         J. Parker-Holder, V. Nguyen, S. Desai, S. Roberts: Tuning mixed input hyperparameters on the fly for efficient
         population based AutoRL, NeurIPS 2021.
 
-    Example:
+    Examples:
         >>> from gpbt_core.space import Float, Space
         >>> space = Space(lr=Float(1e-5, 1, log=True))
         >>> config = PB2().propose(Query(space=space), np.random.default_rng(0))

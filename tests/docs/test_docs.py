@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 
 import click
@@ -65,6 +66,13 @@ def test_the_reference_covers_every_public_module_of_the_core() -> None:
         module = f"gpbt_core.{path.stem}"
         if not path.stem.startswith("_") and path.suffix in ("", ".py") and path.stem not in ("persistent", "py"):
             assert any(one == module or one.startswith(module + ".") for one in described), module
+
+
+def test_the_page_on_installation_names_every_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (DOCS / "installation.md").read_text(encoding="utf-8")
+    for extra in project["optional-dependencies"].keys() - {"test", "bench", "docs"}:
+        assert re.search(rf"^\|.*`{extra}`.*\|", text, re.MULTILINE), extra
 
 
 def test_the_site_is_built_without_fonts_and_addresses_of_other_hosts() -> None:

@@ -107,6 +107,33 @@ def test_a_dropout_that_was_built_without_randomness_is_refused_before_it_fails_
             write(Parts(model=model), {"rate": LayerField("rate", keras.layers.Dropout)}, {"rate": rate})
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "field", "value"),
+    [
+        (keras.optimizers.SGD, "momentum", 0.5),
+        (keras.optimizers.RMSprop, "momentum", 0.5),
+        (keras.optimizers.Adam, "amsgrad", True),
+        (keras.optimizers.Adam, "use_ema", True),
+    ],
+)
+def test_an_optimizer_without_room_for_a_value_is_refused_before_it_fails_in_training(
+    optimizer: Any, field: str, value: Any
+) -> None:
+    parts = _parts(optimizer=optimizer(0.5))
+    parts.optimizer.build(parts.model.trainable_variables)
+    with pytest.raises(ConfigError, match=f"built with {field}=.* and so without the variables that {value} needs"):
+        write(parts, {"it": OptimizerField(field)}, {"it": value})
+
+
+def test_a_value_of_zero_in_between_leaves_the_room_that_there_is() -> None:
+    parts = _parts(optimizer=keras.optimizers.SGD(0.5, momentum=0.9))
+    parts.optimizer.build(parts.model.trainable_variables)
+    bindings = {"momentum": OptimizerField("momentum"), "decay": OptimizerField("weight_decay")}
+    for momentum, decay in ((0.0, 0.1), (0.5, 0.0), (0.25, 0.2)):
+        write(parts, bindings, {"momentum": momentum, "decay": decay})
+        verify(parts, bindings, {"momentum": momentum, "decay": decay})
+
+
 def test_data_is_asked_for_before_batches_are_taken() -> None:
     with pytest.raises(ConfigError, match="there is no data to take batches from"):
         _parts().take()

@@ -71,7 +71,8 @@ class OptimizerField(Binding[Parts]):
         """Sets the field.
 
         Raises:
-            ConfigError: There is no such field, or a schedule holds the learning rate.
+            ConfigError: There is no such field, a schedule holds the learning rate, or the optimizer was built without
+                the variables that the value needs.
         """
         live = self._live(parts, name)
         if self.field == "learning_rate" and not _is_variable(live):
@@ -79,11 +80,26 @@ class OptimizerField(Binding[Parts]):
                 f"hyperparameter {name!r} is bound to the learning rate of {type(parts.optimizer).__name__}, which "
                 f"follows a schedule of its own; compile the model with a number, since the run finds a schedule"
             )
+        if not _is_variable(live) and not live and value and not self._has_room(parts, value):
+            raise ConfigError(
+                f"hyperparameter {name!r} is bound to {self.field!r} of {type(parts.optimizer).__name__}, which was "
+                f"built with {self.field}={live!r} and so without the variables that {value!r} needs. Build it with "
+                f"another value; the config's is set afterwards."
+            )
         _set(parts, parts.optimizer, self.field, value, name)
 
     def read(self, parts: Parts, name: str) -> Any:
         """Reads the field; what Keras keeps in a variable comes back in single precision."""
         return _plain(self._live(parts, name))
+
+    def _has_room(self, parts: Parts, value: Any) -> bool:
+        """Whether the live optimizer has the variables (momenta, say) of one that is built with a value."""
+        optimizer = parts.optimizer
+        if not optimizer.built:
+            return True
+        other = type(optimizer).from_config({**optimizer.get_config(), self.field: value})
+        other.build(parts.model.trainable_variables)
+        return len(other.variables) <= len(optimizer.variables)
 
     def _live(self, parts: Parts, name: str) -> Any:
         optimizer = parts.optimizer

@@ -136,6 +136,15 @@ def browser(tmp_path: Path) -> Iterator[Any]:
     opened.quit()
 
 
+def _turn_wheel(browser: Any, element: Any, *, ctrl: bool) -> None:
+    x, y = browser.execute_script(
+        "const box = arguments[0].getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]",
+        element,
+    )
+    turned = {"type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": 120, "modifiers": 2 if ctrl else 0}
+    browser.execute_cdp_cmd("Input.dispatchMouseEvent", turned)
+
+
 def test_in_a_browser_the_tree_is_drawn_tells_of_trials_and_grows_without_a_reload(
     study: Study, address: str, browser: Any
 ) -> None:
@@ -157,6 +166,15 @@ def test_in_a_browser_the_tree_is_drawn_tells_of_trials_and_grows_without_a_relo
     told = browser.find_element("css selector", hover).text
     assert "score" in told
     assert "lr = " in told
+
+    shown = "JSON.stringify(document.querySelector('#genealogy .plot')._fullLayout.xaxis.range)"
+    whole = browser.execute_script(f"return {shown}")
+    _turn_wheel(browser, point, ctrl=False)
+    wait.until(lambda b: b.execute_script("return window.scrollY") > 0)  # the wheel is for the page
+    assert browser.execute_script(f"return {shown}") == whole
+    browser.execute_script("window.scrollTo(0, 0)")
+    _turn_wheel(browser, point, ctrl=True)
+    wait.until(lambda b: b.execute_script(f"return {shown}") != whole)
 
     generations = "document.getElementById('tiles').innerText"
     before = browser.execute_script(f"return {generations}")

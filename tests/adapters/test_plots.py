@@ -1,6 +1,7 @@
 """Plots in a notebook, by both backends, at all sizes."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from gpbt_adapters import plots
 from gpbt_adapters.summaries import run_html
 from gpbt_core import ConfigError
-from looked_at import EVIL, run_of
+from looked_at import EVIL, SPACE, advance, run_of
 
 ALL = ["genealogy", "scores", "schedule", "parallel", "stopping"]
 
@@ -46,6 +47,20 @@ def test_a_notebook_shows_the_best_schedule_as_a_table() -> None:
     optimizer = run_of(60)
     shown = run_html(optimizer)
     assert shown.count("<tr>") == 1 + len(optimizer.best.schedule.segments)
+    assert EVIL not in shown
+
+
+def test_a_notebook_shows_a_study_under_its_name(tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy")
+    from gpbt_adapters.journal import open_study
+
+    with open_study(
+        tmp_path / "runs.db", EVIL, SPACE, durability="process", population=12, steps=10, searcher="random", seed=3
+    ) as study:
+        advance(study, 5)
+        shown = study._repr_html_()
+    assert "best score" in shown
+    assert "alert" in shown
     assert EVIL not in shown
 
 

@@ -87,6 +87,16 @@ def test_shares_of_a_closed_generation_name_what_mattered() -> None:
     assert views.shares(optimizer, optimizer.generation) is None
 
 
+def test_failures_that_differ_in_numbers_alone_count_as_one() -> None:
+    optimizer = Optimizer(SPACE, population=12, steps=10, searcher="random", founders=None, seed=0)
+    said = ["tried to allocate 9.00 GiB at 0x7f3a", "tried to allocate 12.50 GiB at 0x81ff", "killed"]
+    for trial, reason in zip(optimizer.ask(3), said, strict=True):
+        optimizer.fail(trial.id, reason)
+    first, second = views.failures(optimizer)
+    assert (first.reason, first.trials) == (said[0], (0, 1))
+    assert (second.reason, second.trials) == ("killed", (2,))
+
+
 def test_an_empty_run_has_views_too() -> None:
     optimizer = run_of(0)
     assert len(views.trials(optimizer)) == 0

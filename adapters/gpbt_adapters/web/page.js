@@ -147,7 +147,7 @@ async function follow() {
     } catch (error) {
       say(`Not up to date: ${error.message}`);
     }
-    const pause = Math.min(5000, Math.max(1000, 4 * (performance.now() - start)));
+    const pause = Math.min(30000, Math.max(1000, 4 * (performance.now() - start)));
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }

@@ -5,13 +5,15 @@ from typing import Any
 
 import ConfigSpace
 import numpy as np
-import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy import stats
 
 from gpbt_core.errors import ConfigError
 from gpbt_core.space import Categorical, Float, Int, Space, When
+
+optuna = pytest.importorskip("optuna")
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution  # noqa: E402 - it may be missing
 
 
 def test_optuna_distributions_are_read() -> None:

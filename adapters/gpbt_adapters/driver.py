@@ -12,7 +12,7 @@ from typing import Literal
 
 import attrs
 
-from gpbt_adapters.checkpoints import CheckpointStore
+from gpbt_adapters.checkpoints import Store, open_store
 from gpbt_adapters.loop import Limits, Loop
 from gpbt_adapters.pools import Executors, Pool
 from gpbt_adapters.progress import ProgressBar
@@ -40,7 +40,7 @@ class Result:
     """
 
     optimizer: Optimizer
-    store: CheckpointStore
+    store: Store
     factory: Factory
     interrupted: bool
     seconds: float
@@ -106,7 +106,7 @@ def run(
     *,
     executor: Executors = None,
     workers: int | None = None,
-    store: CheckpointStore | str | os.PathLike[str] | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
     callbacks: Iterable[Watcher] = (),
     progress: bool | Literal["rich"] = True,
     retries: int = 2,
@@ -128,8 +128,9 @@ def run(
             die), or None.
         workers: How many segments to train at once. Without an executor: in so many processes, started afresh
             ("spawn"); None: in this thread.
-        store: Where to keep checkpoints, shared by all workers; a path must be new or empty. None: a temporary
-            directory, which lives as long as the result, and is lost with an error.
+        store: Where to keep checkpoints, shared by all workers: a store, or a path or a URL ("s3://bucket/run", see
+            `RemoteStore`), which must be new or empty. None: a temporary directory, which lives as long as the result,
+            and is lost with an error.
         callbacks: Called with each event: callables (event, optimizer), or objects with such a method `gpbt_event`.
         progress: Whether to show a progress bar on stderr where that is a terminal; "rich": also where it is none.
         retries: How often a trial is trained again whose worker died; after that it counts as failed.
@@ -159,7 +160,7 @@ def run(
     limits = Limits(retries=retries, timeout=timeout, grace=grace)
     with ProgressBar(progress, optimizer) as display:
         watchers = Watchers([*callbacks, display])
-        kept = store if isinstance(store, CheckpointStore) else CheckpointStore(store)
+        kept = store if isinstance(store, Store) else open_store(store)
         loop = Loop(optimizer, factory, kept, Pool(executor, workers), watchers, display, limits)
         loop.go()
     return Result(

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from gpbt_adapters.checkpoints import CheckpointStore
+from gpbt_adapters.checkpoints import Store
 from gpbt_adapters.interrupts import Interrupts
 from gpbt_adapters.pools import Pool, WorkersLostError
 from gpbt_adapters.progress import ProgressBar
@@ -93,7 +93,7 @@ class Loop:
         self,
         optimizer: Optimizer,
         factory: Factory,
-        store: CheckpointStore,
+        store: Store,
         pool: Pool,
         watchers: Watchers,
         display: ProgressBar,

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import attrs
 import numpy as np
 
-from gpbt_adapters.checkpoints import CheckpointStore
+from gpbt_adapters.checkpoints import Store
 from gpbt_adapters.trainable import Factory, Trainable, verify_applied
 from gpbt_core.errors import ConfigError, GpbtError
 from gpbt_core.records import Trial
@@ -32,7 +32,7 @@ __all__ = ["Order", "Outcome", "Package", "pack", "setup_seed", "train_packed_se
 logger = logging.getLogger(__name__)
 
 INLINE = 1 << 16
-"""A pickled factory of at most so many bytes travels with each order; a larger one lies in the store's directory."""
+"""A pickled factory of at most so many bytes travels with each order; a larger one lies in the store."""
 
 
 @attrs.frozen(kw_only=True)
@@ -90,7 +90,7 @@ def setup_seed(seed: int, trial_id: int) -> int:
 def train_segment(
     order: Order,
     factory: Factory,
-    store: CheckpointStore,
+    store: Store,
     *,
     on_step: Callable[[int, float], None] | None = None,
     halted: Callable[[], bool] = lambda: False,
@@ -151,9 +151,7 @@ class _End:
     error: GpbtError | None = None
 
 
-def _train(
-    order: Order, trainable: Trainable, store: CheckpointStore, scores: list[tuple[int, float]], watch: _Watch
-) -> _End:
+def _train(order: Order, trainable: Trainable, store: Store, scores: list[tuple[int, float]], watch: _Watch) -> _End:
     """Trains and saves; appends to `scores` as it goes, so that they outlive an exception."""
     trial = order.trial
     if trial.parent is None:
@@ -215,24 +213,24 @@ class Package:
     Attributes:
         digest: The SHA-256 of the pickle; workers unpickle each factory once.
         content: The pickle itself, where it is small.
-        path: The file that holds it, where it is not.
+        name: Of the store's file that holds it, where it is not.
         pid: Of the process that packed it.
     """
 
     digest: str
     content: bytes | None
-    path: Path | None
+    name: str | None
     pid: int
 
 
-def pack(factory: Factory, store: CheckpointStore) -> Package:
-    """Pickles a factory once for all segments of a run; a large one into the store's directory.
+def pack(factory: Factory, store: Store) -> Package:
+    """Pickles a factory once for all segments of a run; a large one into the store.
 
     Functions defined in the main program or inside others, and lambdas, travel by value.
 
     Raises:
         ConfigError: It cannot be pickled.
-        CheckpointError: The directory refused it.
+        CheckpointError: The store refused it.
     """
     try:
         content = pickle.dumps(factory, protocol=5)
@@ -243,8 +241,10 @@ def pack(factory: Factory, store: CheckpointStore) -> Package:
             content = _pickle_by_value(factory)  # other processes may have another main program
     digest = hashlib.sha256(content).hexdigest()
     if len(content) <= INLINE:
-        return Package(digest=digest, content=content, path=None, pid=os.getpid())
-    return Package(digest=digest, content=None, path=store.add_file(f"factory-{digest}", content), pid=os.getpid())
+        return Package(digest=digest, content=content, name=None, pid=os.getpid())
+    name = f"factory-{digest}"
+    store.add_file(name, content)
+    return Package(digest=digest, content=None, name=name, pid=os.getpid())
 
 
 def _pickle_by_value(factory: Factory) -> bytes:
@@ -264,14 +264,14 @@ def _pickle_by_value(factory: Factory) -> bytes:
 _unpacked: dict[str, Factory] = {}
 
 
-def train_packed_segment(order: Order, package: Package, store: CheckpointStore) -> Outcome:
+def train_packed_segment(order: Order, package: Package, store: Store) -> Outcome:
     """`train_segment` for another process; what it returns can always be pickled."""
     if package.pid != os.getpid() and threading.current_thread() is threading.main_thread():
         # Ctrl-C reaches all processes of a terminal; when to stop is the driver's to say.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def factory() -> Trainable:
-        return _unpack(package)()
+        return _unpack(package, store)()
 
     outcome = train_segment(order, factory, store)
     if outcome.error is not None:
@@ -282,15 +282,15 @@ def train_packed_segment(order: Order, package: Package, store: CheckpointStore)
     return outcome
 
 
-def _unpack(package: Package) -> Factory:
+def _unpack(package: Package, store: Store) -> Factory:
     factory = _unpacked.get(package.digest)
     if factory is None:
         content = package.content
         if content is None:
-            assert package.path is not None
-            content = package.path.read_bytes()
+            assert package.name is not None
+            content = store.read_file(package.name)
             if hashlib.sha256(content).hexdigest() != package.digest:
-                raise ConfigError(f"{str(package.path)!r} is not the factory that the driver wrote there")
+                raise ConfigError(f"{package.name!r} in {store!r} is not the factory that the driver wrote there")
         try:
             factory = pickle.loads(content)  # noqa: S301 - the driver's own, compared with its digest
         except Exception as error:

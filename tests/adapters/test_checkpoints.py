@@ -265,11 +265,14 @@ def test_trust_ends_with_its_block_and_does_not_reach_other_threads(tmp_path: Pa
 
 
 def test_a_file_of_the_runs_own_is_kept_beside_the_checkpoints(store: CheckpointStore) -> None:
-    assert store.add_file("factory", b"content").read_bytes() == b"content"
+    store.add_file("factory", b"content")
+    assert store.read_file("factory") == b"content"
     assert CheckpointStore(store.directory, resume=True).ids() == set()
     shutil.rmtree(store.directory)
     with pytest.raises(CheckpointError, match="factory could not be written"):
         store.add_file("factory", b"content")
+    with pytest.raises(CheckpointError, match="factory cannot be read"):
+        store.read_file("factory")
 
 
 @pytest.mark.parametrize("durable", [True, False])

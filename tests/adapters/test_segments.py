@@ -232,15 +232,15 @@ def test_a_factory_that_cannot_travel_is_an_error_that_says_so(store: Checkpoint
 
 def test_a_factory_file_that_was_changed_is_refused(store: CheckpointStore) -> None:
     package = pack(Big(1 << 21), store)  # of a size that this process has not unpacked yet
-    assert package.path is not None
-    package.path.write_bytes(pickle.dumps(Slow))
+    assert package.name is not None
+    (store.directory / package.name).write_bytes(pickle.dumps(Slow))
     outcome = train_packed_segment(_order(), package, store)
     assert outcome.status == "refused"
     assert "is not the factory that the driver wrote" in str(outcome.error)
 
 
 def test_a_factory_that_a_worker_does_not_know_is_refused(store: CheckpointStore) -> None:
-    package = Package(digest="x", content=b"cno_such_module\nThing\n.", path=None, pid=os.getpid())
+    package = Package(digest="x", content=b"cno_such_module\nThing\n.", name=None, pid=os.getpid())
     outcome = train_packed_segment(_order(), package, store)
     assert "a worker cannot unpickle the factory: ModuleNotFoundError" in str(outcome.error)
 

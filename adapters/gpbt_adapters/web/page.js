@@ -80,6 +80,38 @@ function drawFigure(box, figure, empty, name) {
   Plotly.react(box, data, figure.layout, config);
 }
 
+// What is far from the window is drawn when it comes near: most of the time goes into plots that nobody looks at.
+const undrawn = new Map();
+const near = new Set();
+const observer = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting) near.add(target);
+      else near.delete(target);
+      catchUp(target);
+    }
+  },
+  { rootMargin: "500px" },
+);
+
+function catchUp(box) {
+  if (!near.has(box) || !undrawn.has(box)) return;
+  const draw = undrawn.get(box);
+  undrawn.delete(box);
+  draw();
+}
+
+window.addEventListener("beforeprint", () => {
+  for (const draw of undrawn.values()) draw();
+  undrawn.clear();
+});
+
+function drawSoon(box, section) {
+  if (!box._fullLayout && section.figure.data.length) box.style.height = `${section.figure.layout.height}px`;
+  undrawn.set(box, () => drawFigure(box, section.figure, section.empty, section.id));
+  catchUp(box);
+}
+
 function drawSection(section) {
   const main = document.getElementById("main");
   let made = document.getElementById(section.id);
@@ -91,6 +123,7 @@ function drawSection(section) {
     if (section.figure) {
       const box = element("div", null, element("div", null, made, "wide"), "plot");
       // Without Ctrl the wheel is for the page, which would end at the first figure otherwise.
+      observer.observe(box);
       box.addEventListener("wheel", (event) => event.ctrlKey || event.metaKey || event.stopPropagation(), { capture: true });
     } else {
       element("div", null, made, "table");
@@ -99,7 +132,7 @@ function drawSection(section) {
   const [title, about, last] = made.children;
   title.textContent = section.title;
   about.textContent = section.about;
-  if (section.figure) drawFigure(last.firstChild, section.figure, section.empty, section.id);
+  if (section.figure) drawSoon(last.firstChild, section);
   else drawTable(last, section.table);
 }
 

@@ -3,11 +3,21 @@
 from importlib.util import find_spec
 
 _LIBRARIES = {
-    "torch": "gpbt_adapters/pytorch/*",
-    "keras": "gpbt_adapters/keras/*",
-    "lightgbm": "gpbt_adapters/boosting/lightgbm.py",
-    "xgboost": "gpbt_adapters/boosting/xgboost.py",
-    "pandas": "gpbt_adapters/schedules.py",
+    "torch": ["pytorch/*"],
+    "keras": ["keras/*"],
+    "lightgbm": ["boosting/lightgbm.py"],
+    "xgboost": ["boosting/xgboost.py"],
+    "pandas": ["schedules.py"],
+    "sqlalchemy": ["journal/*", "dashboard.py"],
+    "starlette": ["dashboard.py"],
+    "optuna": ["optuna/*"],
+    "matplotlib": ["printed.py"],
+    "ray": ["ray/*"],
 }
 
-collect_ignore_glob = [pattern for library, pattern in _LIBRARIES.items() if find_spec(library) is None]
+collect_ignore_glob = [
+    f"gpbt_adapters/{pattern}"
+    for library, patterns in _LIBRARIES.items()
+    for pattern in patterns
+    if find_spec(library) is None
+]

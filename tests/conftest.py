@@ -6,6 +6,7 @@ Fixtures that more than one file needs live here too.
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 # Two threads of BLAS on tiny matrices cost more than they give, and their sums may differ in the last bit. Set before
@@ -17,6 +18,16 @@ import hypothesis  # noqa: E402 - after the environment is set, as numpy may com
 import pytest  # noqa: E402 - as above
 
 ROOT = Path(__file__).parents[1]
+
+# Whole files about a library; tests that need one among others that do not skip themselves.
+_LIBRARIES = {
+    "cmaes": ["searchers/test_cmaes.py"],
+    "distributed": ["adapters/test_dask.py"],
+    "optuna": ["adapters/test_optuna_searcher.py"],
+    "torch": ["adapters/test_optuna_searcher.py"],
+    "sqlalchemy": ["adapters/test_journal.py", "adapters/test_journal_processes.py"],
+}
+collect_ignore = [file for library, files in _LIBRARIES.items() if find_spec(library) is None for file in files]
 
 # The same examples each time, so that a red run is red again; `--hypothesis-profile=explore` looks for new ones.
 hypothesis.settings.register_profile("repeat", derandomize=True, deadline=None, print_blob=True)

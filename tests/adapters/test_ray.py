@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from gpbt_adapters.checkpoints import CheckpointError, is_trusted
 from gpbt_adapters.driver import Result
 from gpbt_adapters.pools import WorkersLostError
 from gpbt_core.errors import ConfigError
@@ -24,7 +25,7 @@ from toy_trainables import Descent, Hanging
 
 ray: Any = pytest.importorskip("ray", exc_type=ImportError)
 
-from gpbt_adapters.ray import BrokenClusterError, RayExecutor  # noqa: E402 - after the library that it needs
+from gpbt_adapters.ray import BrokenClusterError, RayExecutor, RayStore  # noqa: E402 - after the library that it needs
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -285,3 +286,76 @@ def test_workers_that_cannot_be_set_up_end_the_run_with_the_reason(tmp_path: Pat
         with pytest.raises(WorkersLostError, match=r"(?s)takes no more work: RuntimeEnvSetupError.*missing\.zip"):
             run_small(optimizer, Descent, executor=executor)
     assert not any(record.status is Status.RUNNING for record in optimizer.records)
+
+
+# ----------------------------------------------------------------------------------------------- in the object store
+
+
+@pytest.fixture
+def store() -> Iterator[RayStore]:
+    with RayStore() as made:
+        yield made
+
+
+class Big(Descent):
+    """A factory with data, too large to travel with each order."""
+
+    def __init__(self, size: int = 0) -> None:
+        self.data = bytes(size)
+
+    def __call__(self) -> Descent:
+        return Descent()
+
+
+def test_a_run_may_keep_its_checkpoints_in_the_object_store(
+    executor: RayExecutor, store: RayStore, serial: Result
+) -> None:
+    result = small_run(Big(1 << 20), executor=executor, store=store)
+    assert records(result) == records(serial)
+    assert result.store.ids() == serial.store.ids()
+    assert result.restore().score() == result.best.score
+
+
+def test_what_a_worker_kept_outlives_it(
+    executor: RayExecutor, store: RayStore, directory: Path, serial: Result
+) -> None:
+    for number in range(3):
+        (directory / str(number)).touch()
+    result = small_run(lambda: Killed(directory), executor=executor, store=store, retries=3)
+    assert list(directory.iterdir()) == []
+    assert records(result) == records(serial)
+
+
+def test_files_and_folders_come_back_from_the_object_store_as_they_were(store: RayStore) -> None:
+    content = bytes(range(256)) * 2000  # enough to be an object of its own
+    with store.writing(3) as path:
+        (path / "deep" / "er").mkdir(parents=True)
+        (path / "deep" / "er" / "weights").write_bytes(content)
+        (path / "hollow").mkdir()
+        (path / "empty").touch()
+    with store.reading(3) as path:
+        assert is_trusted(path)
+        assert (path / "deep" / "er" / "weights").read_bytes() == content
+        assert (path / "hollow").is_dir()
+        assert (path / "empty").read_bytes() == b""
+    with store.writing(3) as path:
+        (path / "weights").write_text("new")
+    with store.reading(3) as path:
+        assert [entry.name for entry in path.iterdir()] == ["weights"]
+    assert store.ids() == {3}
+    store.delete([3, 4])
+    assert store.ids() == set()
+    with pytest.raises(CheckpointError, match="trial 3 has no checkpoint"), store.reading(3):
+        pass
+
+
+def test_an_object_store_that_is_closed_says_so() -> None:
+    store = RayStore()
+    store.add_file("factory", b"content")
+    assert store.read_file("factory") == b"content"
+    with pytest.raises(CheckpointError, match="other cannot be read"):
+        store.read_file("other")
+    store.close()
+    store.close()
+    with pytest.raises(CheckpointError, match="its objects cannot be reached"):
+        store.ids()

@@ -1,7 +1,8 @@
 """Runs on a Ray cluster, and classes written for Ray Tune as trainables.
 
-`RayExecutor` is the executor of a cluster, for `run(..., executor=RayExecutor(...))`; `from_tune` makes a factory of
-trainables from a class that Tune knows. Importing this needs Ray, and nothing else of gpbt_adapters imports it.
+`RayExecutor` is the executor of a cluster, for `run(..., executor=RayExecutor(...))`; `RayStore` keeps checkpoints in
+its object store; `from_tune` makes a factory of trainables from a class that Tune knows. Importing this needs Ray, and
+nothing else of gpbt_adapters imports it.
 """
 
 try:
@@ -10,6 +11,7 @@ except ImportError as error:
     raise ImportError('gpbt_adapters.ray needs Ray, which is not installed: pip install "gpbt[ray]"') from error
 
 from gpbt_adapters.ray.executor import BrokenClusterError, RayExecutor
+from gpbt_adapters.ray.store import RayStore
 from gpbt_adapters.ray.tune import TuneTrainable, from_tune
 
-__all__ = ["BrokenClusterError", "RayExecutor", "TuneTrainable", "from_tune"]
+__all__ = ["BrokenClusterError", "RayExecutor", "RayStore", "TuneTrainable", "from_tune"]

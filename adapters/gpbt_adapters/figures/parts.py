@@ -59,7 +59,7 @@ def base_layout(least_width: int, **more: Any) -> Figure:
         "font": FONT,
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
-        "margin": {"l": 60, "r": 20, "t": 40, "b": 50},
+        "margin": {"l": 60, "r": 20, "t": 62, "b": 50},  # above: a line of buttons, a line of legend
         "hoverlabel": {"bgcolor": "#ffffff", "bordercolor": PALE, "align": "left", "font": {"color": INK, "size": 12}},
         "uirevision": "kept",  # a new generation leaves zoom and choices as they are
         **more,

@@ -34,7 +34,7 @@ def _stopping(view: Savings, planned: int) -> Figure:
     ]
     layout = base_layout(
         520,
-        height=320,
+        height=340,
         barmode="stack",
         xaxis=generations_axis(planned),
         yaxis={**plain_axis(), "title": {"text": "steps", "font": {"size": 12}}, "rangemode": "tozero"},

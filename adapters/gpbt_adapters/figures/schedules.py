@@ -30,8 +30,10 @@ def _schedule(view: Schedules) -> Figure:
     columns = min(3, max(1, len(view.axes)))
     rows = math.ceil(len(view.axes) / columns)
     plot = 200 * rows
+    names = [named(axis.name, 38) for axis in view.axes]
+    room = max(200, *(8 * len(name) for name in names), 0)  # for a title, in pixels
     layout = base_layout(
-        80 + 250 * columns, height=plot + 130, legend={**legend_above(), "y": 1 + 26 / plot}, hovermode="closest"
+        70 + room * columns, height=plot + 130, legend={**legend_above(), "y": 1 + 26 / plot}, hovermode="closest"
     )
     layout["margin"] |= {"t": 80, "l": 80}
     data: list[Figure] = []
@@ -50,7 +52,7 @@ def _schedule(view: Schedules) -> Figure:
             "title": {"text": "step", "standoff": 4, "font": {"size": 12}} if row == rows - 1 else {},
         }
         layout[f"yaxis{suffix}"] = {**_value_axis(axis), "domain": [bottom, top], "anchor": f"x{suffix}"}
-        titles.append(panel_title(named(axis.name, 38), left, top))
+        titles.append(panel_title(names[place], left, top))
         if not any(axis.name in part.config for line in _lines(view) for part in line.schedule.segments):
             titles.append(_nothing((left + right) / 2, (bottom + top) / 2, some=view.best is not None))
         data += _schedule_traces(view, axis, suffix, legend=place == 0)
@@ -94,7 +96,7 @@ def _schedule_traces(view: Schedules, axis: Axis, suffix: str, *, legend: bool) 
 
 
 def _nothing(x: float, y: float, *, some: bool) -> Figure:
-    text = "not active in any of these schedules" if some else "no trial is completed yet"
+    text = "not active in these" if some else "no trial is completed yet"
     at: Figure = {"x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": "center", "yanchor": "middle"}
     return {**at, "text": text, "showarrow": False, "font": {"size": 12, "color": MUTED}}
 

@@ -82,7 +82,7 @@ def _score(view: Scores, planned: int, *, minimize: bool) -> Figure:
             y |= {"range": padded(*bounds)}
     layout = base_layout(
         600,
-        height=420,
+        height=440,
         xaxis=generations_axis(planned),
         yaxis=y,
         legend=legend_above(),

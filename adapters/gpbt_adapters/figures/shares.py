@@ -36,7 +36,7 @@ def importance(found: Mapping[int, Mapping[str, float]]) -> Figure:
     }
     layout = base_layout(
         140 + 50 * len(found),
-        height=110 + max(26 * len(names), 60),
+        height=132 + max(26 * len(names), 60),
         xaxis={
             **plain_axis(),
             "type": "category",

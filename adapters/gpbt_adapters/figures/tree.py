@@ -32,8 +32,8 @@ def genealogy(run: Run) -> Figure:
 def _genealogy(view: Tree, generations: int, *, minimize: bool) -> Figure:
     table = view.trials
     kind = kind_of(len(table))
-    height = int(np.clip(160 + 15 * view.rows, 320, 900))
-    size = float(np.clip(0.8 * (height - 120) / view.rows, 3.5, 13))
+    height = int(np.clip(180 + 15 * view.rows, 340, 900))
+    size = float(np.clip(0.8 * (height - 140) / view.rows, 3.5, 13))
     texts = hover_texts(table)
     inner = view.fertile[view.edges[:, 1]]
     leaves, lines = _edges(view, view.edges[~inner]), _edges(view, view.edges[inner])

@@ -1,6 +1,6 @@
 """The documentation: its code runs page by page, its commands exist, and what is built asks no other host."""
 
-import importlib.util
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -17,12 +17,11 @@ PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
 WITH_CODE = [name for name in PAGES if any(block.language in ("python", "sh") for block in blocks_of(DOCS / name))]
 
 NEEDS = {
-    "faq.md": ["sqlalchemy"],
     "guides/from-optuna.md": ["optuna"],
     "guides/from-ray-tune.md": ["ray.tune"],
     "guides/parallel.md": ["sqlalchemy"],
     "guides/resuming.md": ["sqlalchemy"],
-    "guides/seeing.md": ["matplotlib", "plotly", "sqlalchemy"],
+    "guides/seeing.md": ["matplotlib", "pandas", "plotly", "sqlalchemy"],
     "guides/spaces.md": ["ConfigSpace", "optuna"],
     "importance.md": ["optuna"],
     "searchers/cmaes.md": ["cmaes"],
@@ -33,6 +32,22 @@ NEEDS = {
     "tutorial/scikit-learn.md": ["matplotlib", "pandas", "plotly", "sqlalchemy"],
 }
 """The optional libraries of a page; without them it is left out."""
+
+
+def _described() -> set[str]:
+    """The modules in the reference."""
+    texts = [(DOCS / name).read_text(encoding="utf-8") for name in PAGES]
+    return {module for text in texts for module in re.findall(r"^::: ([\w.]+)", text, re.MULTILINE)}
+
+
+def _source(module: str) -> Path:
+    """The file of a module, found without importing what it needs."""
+    place = Path(*module.split("."))
+    for folder in (ROOT, ROOT / "plugins", ROOT / "adapters"):
+        for path in (folder / place.with_suffix(".py"), folder / place / "__init__.py"):
+            if path.is_file():
+                return path
+    raise AssertionError(module)
 
 
 # Keras 3.15 turns TensorFlow's variables into arrays in a way that numpy 2 deprecates.
@@ -54,14 +69,16 @@ def test_every_command_of_gpbt_that_a_page_names_exists(name: str) -> None:
         assert cli.get_command(context, command) is not None
 
 
+def test_examples_in_the_reference_stand_under_a_heading_of_their_own() -> None:
+    for module in _described():
+        for node in ast.walk(ast.parse(_source(module).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                text = ast.get_docstring(node) or ""
+                assert ">>>" not in text or re.search(r"^Examples:$", text, re.MULTILINE), f"{module}.{node.name}"
+
+
 def test_the_reference_covers_every_public_module_of_the_core() -> None:
-    described = {
-        module
-        for name in PAGES
-        for module in re.findall(r"^::: ([\w.]+)", (DOCS / name).read_text(encoding="utf-8"), re.MULTILINE)
-    }
-    for module in described:
-        assert importlib.util.find_spec(module) is not None, module
+    described = _described()
     for path in (ROOT / "gpbt_core").iterdir():
         module = f"gpbt_core.{path.stem}"
         if not path.stem.startswith("_") and path.suffix in ("", ".py") and path.stem not in ("persistent", "py"):

@@ -11,7 +11,8 @@ _LIBRARIES = {
     "sqlalchemy": ["journal/*", "dashboard.py"],
     "starlette": ["dashboard.py"],
     "optuna": ["optuna/*"],
-    "matplotlib": ["printed.py"],
+    "matplotlib": ["printed.py", "plots.py"],
+    "fsspec": ["checkpoints/opening.py", "checkpoints/remote.py"],
     "ray": ["ray/*"],
 }
 

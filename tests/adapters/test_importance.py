@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from gpbt_core.errors import ConfigError
 from gpbt_searchers import gp
 
 SPACE = Space(a=Float(0, 1), b=Float(0, 1), c=Categorical(["x", "y"]))
-METHODS: list[Any] = ["forest", "ped-anova", gp.importance]
+OPTUNA = pytest.param("ped-anova", marks=pytest.mark.skipif(find_spec("optuna") is None, reason="needs optuna"))
+METHODS: list[Any] = ["forest", OPTUNA, gp.importance]
 each = pytest.mark.parametrize("method", METHODS, ids=["forest", "ped-anova", "gp"])
 
 
@@ -41,7 +43,7 @@ def test_what_mattered_has_the_largest_share_in_the_generation_in_which_it_did(m
     assert max(shares[1], key=shares[1].__getitem__) == "b"
 
 
-@pytest.mark.parametrize("method", ["forest", "ped-anova"])
+@pytest.mark.parametrize("method", ["forest", OPTUNA])
 def test_losses_that_tell_nothing_give_no_parameter_all(method: Any) -> None:
     shares = importance(run(lambda *_: 1.0), method)[0]
     assert sum(shares.values()) == pytest.approx(1)

@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.html:
         pictured = _sections(collection, reference, shown, pictures=True)
         given.html.write_text(as_html(given.title, introduction, pictured), encoding="utf-8")
+    if given.preface:
+        introduction = f"{given.preface.read_text('utf-8').strip()}\n\n{introduction}"
     text = as_markdown(given.title, introduction, _sections(collection, reference, shown, pictures=False))
     if given.markdown:
         given.markdown.write_text(text, encoding="utf-8")
@@ -62,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("results", type=Path, nargs="+", help="files written by python -m benchmarks.run")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one HTML file with tables and plots")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
+    parser.add_argument("--preface", type=Path, metavar="FILE", help="Markdown to begin the Markdown page with")
     parser.add_argument("--reference", metavar="NAME", help="whom to compare with all others; the first of the file")
     parser.add_argument("--show", metavar="NAMES", help=f"entrants in plots and matrices; the {SHOWN} best ranked")
     parser.add_argument("--problem", metavar="NAMES", help="only these, comma-separated")

@@ -179,6 +179,13 @@ def test_markdown_has_the_tables(results: Path, tmp_path: Path, capsys: pytest.C
     assert capsys.readouterr().out.strip() == text.strip()
 
 
+def test_a_markdown_page_can_begin_with_a_preface(results: Path, tmp_path: Path) -> None:
+    preface, page = tmp_path / "preface.md", tmp_path / "page.md"
+    preface.write_text("How it was run.\n", "utf-8")
+    assert main([str(results), "--markdown", str(page), "--preface", str(preface)]) == 0
+    assert page.read_text("utf-8").startswith("# Benchmarks\n\nHow it was run.\n\n")
+
+
 def test_a_report_can_be_of_some_problems_and_methods(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([str(results), "--problem", "falls", "--method", "good,bad"])
     text = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Watchers that write a run down for others to read: JSON lines, CSV, TensorBoard, MLflow.
+"""Watchers that write a run down for others to read: JSON lines, CSV, TensorBoard, MLflow, Weights & Biases.
 
 Each is a context manager and goes among the `callbacks` of `run`. A logger only writes; to resume, keep a journal.
 """
@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import attrs
 
@@ -21,7 +21,10 @@ from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Record, Status
 from gpbt_core.state import Asked, Cancelled, Event, Extended, Reported, Told
 
-__all__ = ["CsvLog", "JsonLines", "MlflowLog", "TensorBoardLog"]
+__all__ = ["CsvLog", "JsonLines", "MlflowLog", "TensorBoardLog", "WandbLog"]
+
+SETTINGS = ("population", "steps", "direction", "seed", "max_concurrent")
+"""What of a run's settings is logged."""
 
 
 class _Logger:
@@ -184,7 +187,7 @@ class MlflowLog(_Logger):
     def gpbt_event(self, event: Event, optimizer: Optimizer) -> None:
         """Logs the settings at the first event, and a point of the curves where a trial has ended."""
         if self._optimizer is None:
-            for name in ("population", "steps", "direction", "seed", "max_concurrent"):
+            for name in SETTINGS:
                 self._client.log_param(self.run_id, name, getattr(optimizer.settings, name))
         self._optimizer = optimizer
         if not isinstance(event, Told) or optimizer.records[event.trial_id].status is not Status.COMPLETED:
@@ -201,11 +204,64 @@ class MlflowLog(_Logger):
         self._open = False
         optimizer = self._optimizer
         if optimizer is not None and optimizer.state.best is not None:
-            segments = [attrs.asdict(segment, recurse=False) for segment in optimizer.best.schedule.segments]
-            plain = [{**segment, "config": dict(segment["config"])} for segment in segments]
-            self._client.log_dict(self.run_id, {"segments": plain}, "schedule.json")
+            self._client.log_dict(self.run_id, {"segments": _segments(optimizer)}, "schedule.json")
         failed = optimizer is not None and optimizer.extinct
         self._client.set_terminated(self.run_id, "FAILED" if failed else "FINISHED")
+
+
+class WandbLog(_Logger):
+    """A run of Weights & Biases: settings as config, curves over the steps trained, the best schedule in the summary.
+
+    The curves are those of `TensorBoardLog`, over `run/trained`; the summary has `schedule`, the best one's segments as
+    JSON.
+
+    Args:
+        project: Its name; None: as W&B is set up.
+        name: Of the run; None: W&B finds one.
+        directory: Where W&B keeps its files; None: below the working directory.
+        mode: "online"; "offline": nothing leaves this machine until `wandb sync`; "disabled"; None: as W&B is set up.
+        settings: What else `wandb.init` takes: entity, group, tags, id and resume (to go on with a run), ...
+
+    Raises:
+        ConfigError: W&B is not installed.
+    """
+
+    def __init__(
+        self,
+        project: str | None = None,
+        *,
+        name: str | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        mode: Literal["online", "offline", "disabled"] | None = None,
+        **settings: Any,
+    ) -> None:
+        wandb = _imported("wandb", "loggers")
+        folder = None if directory is None else os.fspath(directory)
+        self._run = wandb.init(project=project, name=name, dir=folder, mode=mode, **settings)
+        self._run.define_metric("run/trained", hidden=True)
+        self._run.define_metric("*", step_metric="run/trained")
+        self.run_id = str(self._run.id)
+        self._optimizer: Optimizer | None = None
+        self._open = True
+
+    def gpbt_event(self, event: Event, optimizer: Optimizer) -> None:
+        """Logs the settings at the first event, and a point of the curves where a trial has ended."""
+        if self._optimizer is None:
+            self._run.config.update({name: getattr(optimizer.settings, name) for name in SETTINGS})
+        self._optimizer = optimizer
+        if isinstance(event, Told) and optimizer.records[event.trial_id].status is Status.COMPLETED:
+            curves = _curves(optimizer.records[event.trial_id], optimizer)
+            self._run.log({**curves, "run/trained": optimizer.tally.trained})
+
+    def close(self) -> None:
+        """Puts the best schedule into the summary and ends the run. May be called again."""
+        if not self._open:
+            return
+        self._open = False
+        optimizer = self._optimizer
+        if optimizer is not None and optimizer.state.best is not None:
+            self._run.summary["schedule"] = json.dumps(_segments(optimizer))
+        self._run.finish(exit_code=1 if optimizer is not None and optimizer.extinct else 0)
 
 
 def _facts(event: Event, optimizer: Optimizer) -> dict[str, Any]:
@@ -260,6 +316,12 @@ def _curves(record: Record, optimizer: Optimizer) -> Mapping[str, float]:
         **{f"config/{name}": value for name, value in _numbers(record.trial.config).items()},
         **{f"best/{name}": value for name, value in _numbers(best.trial.config).items()},
     }
+
+
+def _segments(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """The best schedule as plain data."""
+    segments = [attrs.asdict(segment, recurse=False) for segment in optimizer.best.schedule.segments]
+    return [{**segment, "config": dict(segment["config"])} for segment in segments]
 
 
 def _numbers(config: Mapping[str, Any]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 import csv
 import importlib
 import json
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from gpbt_adapters.driver import Result, run
-from gpbt_adapters.loggers import CsvLog, JsonLines, MlflowLog, TensorBoardLog
+from gpbt_adapters.loggers import CsvLog, JsonLines, MlflowLog, TensorBoardLog, WandbLog
 from gpbt_core import Categorical, ConfigError, Float, Optimizer, Space, Status, When
 from toy_trainables import Descent
 
@@ -148,9 +149,69 @@ def test_mlflow_has_settings_curves_and_the_schedule(tmp_path: Path, monkeypatch
     assert client.get_run(second.run_id).info.experiment_id == logged.info.experiment_id
 
 
+@pytest.fixture
+def wandb() -> Any:
+    return pytest.importorskip("wandb", exc_type=ImportError)
+
+
+def _wandb_records(folder: Path) -> list[Any]:
+    """What an offline run wrote: messages in the log format of LevelDB, behind a header of seven bytes."""
+    messages = importlib.import_module("wandb.proto.wandb_internal_pb2")
+    (path,) = folder.rglob("*.wandb")
+    data, place, whole = path.read_bytes(), 7, b""
+    records = []
+    while place + 7 <= len(data):
+        left = 32768 - place % 32768
+        if left < 7:
+            place += left
+            continue
+        length, kind = struct.unpack("<HB", data[place + 4 : place + 7])
+        whole += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in {1, 4}:  # the whole of a message, or its end
+            records.append(messages.Record.FromString(whole))
+            whole = b""
+    return records
+
+
+def _wandb_values(items: Any) -> dict[str, Any]:
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
+
+
+def test_wandb_has_settings_curves_and_the_schedule(tmp_path: Path, wandb: Any) -> None:
+    settings = wandb.Settings(silent=True, console="off")
+    with WandbLog("digits", name="first", directory=tmp_path, mode="offline", settings=settings) as log:
+        result = _run(log)
+    log.close()
+    found = _wandb_records(tmp_path)
+    (started,) = [record.run for record in found if record.WhichOneof("record_type") == "run"]
+    assert (started.project, started.display_name, started.run_id) == ("digits", "first", log.run_id)
+    config: dict[str, Any] = {}
+    points, summary = [], {}
+    for record in found:
+        config.update(_wandb_values(record.config.update))
+        summary.update(_wandb_values(record.summary.update))
+        if record.WhichOneof("record_type") == "history":
+            points.append(_wandb_values(record.history.item))
+    assert (config["population"], config["direction"]) == (6, "maximize")
+    completed = [record for record in result.optimizer.records if record.status is Status.COMPLETED]
+    assert len(points) == len(completed)
+    assert points[-1]["score/best"] == result.best.score
+    assert points[-1]["run/trained"] <= result.optimizer.tally.trained
+    segments = json.loads(summary["schedule"])
+    assert [part["steps"] for part in segments] == [part.steps for part in result.schedule.segments]
+    assert segments[0]["config"] == dict(result.schedule.segments[0].config)
+    (ended,) = [record.exit.exit_code for record in found if record.WhichOneof("record_type") == "exit"]
+    assert ended == 0
+
+
 @pytest.mark.parametrize(
     ("make", "module", "package"),
-    [(lambda: TensorBoardLog("x"), "tensorboard.summary", "tensorboard"), (MlflowLog, "mlflow", "mlflow")],
+    [
+        (lambda: TensorBoardLog("x"), "tensorboard.summary", "tensorboard"),
+        (MlflowLog, "mlflow", "mlflow"),
+        (WandbLog, "wandb", "wandb"),
+    ],
 )
 def test_a_library_that_is_not_installed_is_named_with_its_extra(
     make: Callable[[], object], module: str, package: str, monkeypatch: pytest.MonkeyPatch

@@ -8,14 +8,16 @@ import contextlib
 import inspect
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+from functools import cache
+from multiprocessing import get_context, parent_process
 from typing import Any, TypeAlias
 
 from gpbt_core.errors import ConfigError, GpbtError
 
-__all__ = ["Executors", "Pool", "WorkersLostError"]
+__all__ = ["Executors", "Pool", "WorkersLostError", "end_with_parent"]
 
 Executors: TypeAlias = Executor | Callable[[], Executor] | None
 
@@ -142,7 +144,29 @@ class Pool:
 
 def _processes(workers: int) -> ProcessPoolExecutor:
     """Fresh processes: forked ones would inherit threads and devices in a state that nobody knows."""
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent)
+
+
+def end_with_parent() -> None:
+    """Lets this worker end once the process that started it has, whatever it is doing; does nothing elsewhere.
+
+    The workers of a killed driver would wait for orders for ever, with all the memory that they have, and what one of
+    them still has in training would write a checkpoint while another run of the same study trains that trial again.
+    """
+    _watch_parent(os.getpid())
+
+
+@cache
+def _watch_parent(pid: int) -> None:  # noqa: ARG001 - once in each process: a forked one inherits what is cached
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="gpbt-parent", daemon=True).start()
 
 
 @contextlib.contextmanager

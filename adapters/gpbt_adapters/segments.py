@@ -23,6 +23,7 @@ import attrs
 import numpy as np
 
 from gpbt_adapters.checkpoints import Store
+from gpbt_adapters.pools import end_with_parent
 from gpbt_adapters.trainable import Factory, Trainable, verify_applied
 from gpbt_core.errors import ConfigError, GpbtError
 from gpbt_core.records import Trial
@@ -266,6 +267,8 @@ _unpacked: dict[str, Factory] = {}
 
 def train_packed_segment(order: Order, package: Package, store: Store) -> Outcome:
     """`train_segment` for another process; what it returns can always be pickled."""
+    if package.pid != os.getpid():
+        end_with_parent()
     if package.pid != os.getpid() and threading.current_thread() is threading.main_thread():
         # Ctrl-C reaches all processes of a terminal; when to stop is the driver's to say.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -2,10 +2,12 @@
 
 import math
 import os
+import subprocess
+import sys
 import textwrap
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Status
 from gpbt_core.space import Space
 from gpbt_core.state import Asked
-from toy_runs import failed, records, run_program, run_small, small, small_run, spawned
+from toy_runs import environment, failed, records, run_program, run_small, small, small_run, spawned
 from toy_trainables import Deadly, Descent, Dying, Full, Hanging, Raising
 
 
@@ -238,3 +240,43 @@ def test_bad_arguments_are_refused_before_anything_is_asked(settings: dict[str, 
     with pytest.raises(ConfigError, match=message):
         run(optimizer, Descent, **{"progress": False, **settings})
     assert len(optimizer.records) == 0
+
+
+ORPHANS = """
+import sys
+from pathlib import Path
+from gpbt_adapters.driver import run
+from toy_runs import small
+from toy_trainables import Descent
+
+class Telling(Descent):
+    def step(self):
+        import os, time
+        (Path(sys.argv[1]) / str(os.getpid())).touch()
+        time.sleep(600)
+
+if __name__ == "__main__":
+    folder = sys.argv[1]
+    def factory():
+        sys.argv[1:] = [folder]
+        return Telling()
+    run(small(), factory, workers=2, progress=False)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_the_workers_of_a_killed_driver_end_with_it(tmp_path: Path) -> None:
+    program, folder = tmp_path / "program.py", tmp_path / "pids"
+    program.write_text(ORPHANS)
+    folder.mkdir()
+    with subprocess.Popen([sys.executable, str(program), str(folder)], env=environment()) as driver:
+        _until(lambda: len(list(folder.iterdir())) == 2)
+        driver.kill()
+    _until(lambda: not any(Path("/proc", path.name).exists() for path in folder.iterdir()))
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)

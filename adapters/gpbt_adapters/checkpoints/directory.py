@@ -226,13 +226,16 @@ class CheckpointStore(Store):
 
     def _move_into_place(self, trial_id: int, partial: Path) -> None:
         place = self._place(trial_id)
-        try:
-            partial.rename(place)
-        except OSError as error:  # a trial that is trained again after its worker was lost may have one already
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-                raise
-            self._discard(place, trial_id)
-            partial.rename(place)
+        while True:
+            try:
+                partial.rename(place)
+                break
+            except OSError as error:
+                # A trial that is trained again after its worker was lost may have one already, or get one now: the
+                # worker that was lost may only have been out of reach. What is moved last stays.
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                    raise
+                self._discard(place, trial_id)
         if self.durable:
             flush(self.directory)
 

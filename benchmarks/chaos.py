@@ -1,15 +1,17 @@
 """Runs with a journal and a store are killed at random moments and resumed, and must come to what no kill changes.
 
-    python -m benchmarks.chaos [--kills 1000] [--workers serial|threads|processes] [--url postgresql://...]
+    python -m benchmarks.chaos [--kills 1000] [--seconds 600] [--workers serial|threads|processes] [--url postgresql://...]
 
 Each life of a run is a forked process that opens the study and the store, trains on, and gets SIGKILL after a random
 time, wherever that finds it: in a transaction, in a checkpoint, between the two. Once a run has ended, its records, its
 schedule, its best, the checkpoints that are left and the best model's own score are compared with those of a run that
-nobody killed. Exits with an error at the first difference. Linux only.
+nobody killed. Exits with an error at the first difference. Linux only. (What Python's resource tracker says of leaked
+semaphores is its own clearing up after killed processes.)
 """
 
 import argparse
 import json
+import math
 import os
 import random
 import signal
@@ -17,8 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,10 @@ from gpbt_core.state import Requeued
 __all__ = ["Descent", "Tally", "kill_and_resume", "main"]
 
 SPACE = Space(rate=Float(0.01, 0.4, log=True), momentum=Float(0, 0.9))
-LIFE = 0.06
-"""Seconds that a run lives at most before it is killed; longer where it got nowhere."""
+LIFE = {"serial": 0.06, "threads": 0.06, "processes": 1.2}
+"""Seconds that a run lives at most before it is killed; longer where it got nowhere. Processes need most to start."""
+POPULATION = {"serial": 6, "threads": 6, "processes": 24}
+"""So that a run is longer than a life."""
 
 
 class Descent(Trainable):
@@ -96,28 +99,42 @@ class Tally:
 
 
 def kill_and_resume(
-    folder: Path, *, kills: int, seed: int, workers: str = "serial", url: str | None = None, say: bool = False
+    folder: Path,
+    *,
+    kills: int,
+    seed: int,
+    seconds: float = math.inf,
+    workers: str = "serial",
+    url: str | None = None,
+    say: bool = False,
 ) -> Tally:
-    """Kills and resumes runs until there were so many kills.
+    """Kills and resumes runs until there were so many kills, or the time is up.
 
     Args:
         folder: An empty directory.
         kills: At least so many.
         seed: Of the runs and the moments.
+        seconds: No run is begun after so many.
         workers: "serial", "threads" or "processes".
         url: The database; None: a SQLite file in `folder`.
         say: Whether to print a line for each run.
     """
+    end = time.monotonic() + seconds
     moments = random.Random(seed)  # noqa: S311  # no secret
     runs = killed = again = 0
     differences: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:  # so that a life does not begin with imports
         _run(f"{scratch}/journal.db", "warm", Path(scratch) / "store", "serial", {"population": 2, "steps": 2})
-    while killed < kills and not differences:
-        settings: dict[str, Any] = {"population": 6, "steps": 10, "searcher": "random", "seed": seed + runs}
+    while killed < kills and time.monotonic() < end and not differences:
+        settings: dict[str, Any] = {
+            "population": POPULATION[workers],
+            "steps": 10,
+            "searcher": "random",
+            "seed": seed + runs,
+        }
         place, name = folder / f"run-{runs}", f"run-{seed}-{runs}"
         database = url or str(folder / f"journal-{runs % 3}.db")
-        before, life = killed, LIFE if workers != "processes" else 30 * LIFE
+        before, life = killed, LIFE[workers]
         while not _live(lambda: _run(database, name, place, workers, settings), moments.uniform(0, life)):  # noqa: B023  # called at once
             killed += 1
             if (killed - before) % 20 == 0:
@@ -129,19 +146,19 @@ def kill_and_resume(
         differences += [f"{name}: {one}" for one in _differences(found, _undisturbed(settings))]
         runs, again = runs + 1, again + tried
         if say:
-            print(f"{name}: {killed - before} kills, {tried} trials trained again")
+            print(f"{name}: {killed - before} kills, {tried} trials trained again", flush=True)
     return Tally(runs=runs, kills=killed, again=again, differences=tuple(differences))
 
 
 def _run(database: str, name: str, place: Path, workers: str, settings: Mapping[str, Any]) -> None:
-    makers: dict[str, Callable[[], Executor] | None] = {
-        "serial": None,
-        "threads": lambda: ThreadPoolExecutor(3),
-        "processes": lambda: ProcessPoolExecutor(2, mp_context=get_context("spawn")),
+    where: dict[str, dict[str, Any]] = {
+        "serial": {},
+        "threads": {"executor": lambda: ThreadPoolExecutor(3)},
+        "processes": {"workers": 2},
     }
     with open_study(database, name, SPACE, direction="maximize", durability="process", **settings) as study:
         store = CheckpointStore(place, resume=True, durable=False)
-        run(study, Descent, executor=makers[workers], store=store, progress=False)
+        run(study, Descent, **where[workers], store=store, progress=False)
 
 
 def _live(work: Callable[[], None], seconds: float) -> bool:
@@ -197,14 +214,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Of the command line; None: those that the program was started with.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", choices=["serial", "threads", "processes"], default="serial")
+    parser.add_argument("--kills", type=int, default=1000, help="how many, at least; the run they fall into ends first")
+    parser.add_argument(
+        "--seconds", type=float, default=math.inf, help="after which no run is begun; default: no limit"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the runs and of the moments of the kills")
+    parser.add_argument("--workers", choices=["serial", "threads", "processes"], default="serial", help="of each run")
     parser.add_argument("--url", help="of a database; else a SQLite file")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         tally = kill_and_resume(
-            Path(folder), kills=given.kills, seed=given.seed, workers=given.workers, url=given.url, say=True
+            Path(folder),
+            kills=given.kills,
+            seed=given.seed,
+            seconds=given.seconds,
+            workers=given.workers,
+            url=given.url,
+            say=True,
         )
     print(f"{tally.runs} runs, {tally.kills} kills, {tally.again} trials trained again")
     print("\n".join(tally.differences) or "no differences")

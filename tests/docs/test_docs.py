@@ -20,6 +20,7 @@ NEEDS = {
     "guides/from-optuna.md": ["optuna"],
     "guides/from-ray-tune.md": ["ray.tune"],
     "guides/parallel.md": ["sqlalchemy"],
+    "guides/ray.md": ["ray.tune", "sqlalchemy"],
     "guides/resuming.md": ["sqlalchemy"],
     "guides/seeing.md": ["matplotlib", "pandas", "plotly", "sqlalchemy"],
     "guides/spaces.md": ["ConfigSpace", "optuna"],

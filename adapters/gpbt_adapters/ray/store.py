@@ -43,6 +43,7 @@ class RayStore(CarriedStore):
         if not ray.is_initialized():
             raise ConfigError('RayStore: Ray is not initialized; call ray.init(), or ray.init("auto"), first')
         self.run = uuid.uuid4().hex
+        self._closed = False
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
         )
@@ -90,6 +91,7 @@ class RayStore(CarriedStore):
 
     def close(self) -> None:
         """Lets all of it go. May be called again."""
+        self._closed = True  # the actor ends some time after it is told to
         with contextlib.suppress(ray.exceptions.RayError):
             if ray.is_initialized():
                 ray.kill(self._shelf)
@@ -110,6 +112,8 @@ class RayStore(CarriedStore):
         return dict(manifest)
 
     def _ask(self, method: str, *arguments: Any) -> Any:
+        if self._closed:
+            raise CheckpointError(f"{self!r}: its objects cannot be reached: the store is closed")
         return self._get(getattr(self._shelf, method).remote(*arguments))
 
     def _get(self, ref: Any) -> Any:

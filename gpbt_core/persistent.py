@@ -52,8 +52,8 @@ class Vector(Sequence[T], Generic[T]):
     @staticmethod
     def _make(size: int, start: int, shift: int, root: tuple[Any, ...], tail: tuple[T, ...]) -> "Vector[T]":
         made: Vector[T] = object.__new__(Vector)
-        made._size, made._start, made._shift = size, start, shift  # its own class's
-        made._root, made._tail = root, tail  # as above
+        made._size, made._start, made._shift = size, start, shift
+        made._root, made._tail = root, tail
         return made
 
     def append(self, item: T) -> "Vector[T]":

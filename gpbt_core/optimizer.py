@@ -19,7 +19,7 @@ from gpbt_core.genealogy import History
 from gpbt_core.persistent import Vector
 from gpbt_core.presets import SearcherChoice, preset, resolve_rule, searcher_choice
 from gpbt_core.records import Record, Schedule, Status, Trial, Verdict
-from gpbt_core.reproduction import Reproduction
+from gpbt_core.reproduction import Genealogical, Reproduction
 from gpbt_core.searcher import Query, Searcher
 from gpbt_core.space import Config, Space
 from gpbt_core.state import (
@@ -58,7 +58,8 @@ class Best:
     """What a run came to.
 
     Attributes:
-        trial: The completed trial with the best score; of equal ones the earliest.
+        trial: The completed trial with the best score, of equal ones the earliest; or the one that the run's rule of
+            selection prefers.
         score: What was told of it.
         schedule: The configs along its lineage.
     """
@@ -102,6 +103,7 @@ class Optimizer:
         number_of_founders: int | None = None,
         history: History | None = None,
         reproduction: Choice | Reproduction | None = None,
+        select_by: str | None = None,
         trial_stopping: Choice | TrialStopping | Literal[_Preset.ITS_OWN] | None = ITS_OWN,
         generation_stopping: Choice | GenerationStopping | Literal[_Preset.ITS_OWN] | None = ITS_OWN,
     ) -> None:
@@ -123,6 +125,9 @@ class Optimizer:
             number_of_founders: How many these are; None: the preset's.
             history: What the searcher learns from, "family", "all" or "none"; None: the preset's.
             reproduction: Who begets whom: a name, (name, options), or a rule; None: the preset's.
+            select_by: What parents and the final model are chosen by: "score", or the name of a rule that takes the
+                options of "genealogical" and ranks otherwise: "posterior", by what the model of `gp` believes of a
+                trial, for noisy scores. None: what the reproduction rule goes by.
             trial_stopping: Which trials stop early: a name, (name, options), or a rule; None: none.
             generation_stopping: Which generations end early, likewise.
 
@@ -139,7 +144,9 @@ class Optimizer:
             seed=seed,
             max_concurrent=max_concurrent,
             quorum=quorum,
-            reproduction=_rule("reproduction", reproduction if reproduction is not None else chosen.reproduction),
+            reproduction=_selecting(
+                _rule("reproduction", reproduction if reproduction is not None else chosen.reproduction), select_by
+            ),
             trial_stopping=_rule(
                 "early stopping", chosen.trial_stopping if trial_stopping is ITS_OWN else trial_stopping
             ),
@@ -284,24 +291,27 @@ class Optimizer:
     def best(self) -> Best:
         """The best completed trial so far, its score and its schedule.
 
+        The one with the best score; of a finished run whose `select_by` is not "score", the first of `finalists`.
+
         Raises:
             ExtinctError: The run has ended, and none was ever completed.
             ProtocolError: None is completed yet.
         """
-        if self._state.best is None:
+        if self._state.final is None:
             if self._state.extinct:
                 reasons = {record.reason for record in self._state.records if record.reason}
                 raise ExtinctError(
                     f"best: no trial of this run was completed; they failed because: {'; '.join(sorted(reasons))}"
                 )
             raise ProtocolError("best: no trial is completed yet; tell a score first")
-        return self._known_best(self._state.best[1])
+        return self._known_best(self._state.final)
 
     @property
     def finalists(self) -> tuple[Best, ...]:
         """The trials that the reproduction rule would go on from after the end, in its order; their checkpoints stay.
 
-        With the rule "posterior" the first of them is the final model by its posterior mean. Empty for an extinct run.
+        With `select_by="posterior"` the first of them is the final model by its posterior mean. Empty for an extinct
+        run.
 
         Raises:
             ProtocolError: The run is not finished.
@@ -629,6 +639,22 @@ def _rule(kind: Literal["reproduction", "early stopping"], given: Any) -> Any:
     if given is not None and not hasattr(given, "name"):
         raise ConfigError(f"{kind}: wanted a name, (name, options) or a rule, got {given!r}")
     return given
+
+
+def _selecting(rule: Any, select_by: str | None) -> Any:
+    """A rule like the given one that goes by something else."""
+    if select_by is None or select_by == getattr(rule, "select_by", None):
+        return rule
+    if not isinstance(rule, Genealogical):
+        raise ConfigError(
+            f"select_by: wanted a genealogical rule to select by {select_by!r}, got {getattr(rule, 'name', rule)!r}, "
+            f"which has its own way; leave select_by out, or choose another reproduction or preset"
+        )
+    options = {field.name: getattr(rule, field.name) for field in attrs.fields(Genealogical)}
+    other = resolve_rule("reproduction", Genealogical.name if select_by == "score" else select_by, options)
+    if other.select_by != select_by:
+        raise ConfigError(f"select_by: the rule {select_by!r} goes by {other.select_by!r}; give it as reproduction")
+    return other
 
 
 def _whole(who: str, step: int) -> int:

@@ -113,9 +113,12 @@ class Reproduction(Protocol):
 
     Attributes:
         name: What users write.
+        select_by: What its order of parents goes by: "score", or whatever else it takes a trial to be worth. Then the
+            final model of a run is the first of the parents that the rule would go on from.
     """
 
     name: ClassVar[str]
+    select_by: ClassVar[str]
 
     @property
     def refill(self) -> bool:
@@ -226,6 +229,7 @@ class Genealogical:
     """
 
     name: ClassVar[str] = "genealogical"
+    select_by: ClassVar[str] = "score"
 
     segments: int | tuple[float, ...] = attrs.field(default=(0.4, 0.2, 0.1, 0.1, 0.1, 0.1), converter=_tuple)
     parents: tuple[float, ...] | None = attrs.field(default=(0.6, 0.45, 0.35, 0.25, 0.16), converter=_optional_tuple)
@@ -299,7 +303,8 @@ class Genealogical:
     def values(self, closing: Closing, records: Sequence[Record]) -> Sequence[float]:  # noqa: ARG002  # for others
         """What candidates are ranked by, lower first: their losses.
 
-        A rule that derives from this one may know better what they are worth; its `keep` then promises nothing.
+        A rule that derives from this one may know better what they are worth; its `keep` then promises nothing, and
+        its `select_by` says what they are ranked by.
         """
         losses: list[float] = []
         for record in records:
@@ -378,6 +383,7 @@ class Truncation:
     """
 
     name: ClassVar[str] = "truncation"
+    select_by: ClassVar[str] = "score"
     refill: ClassVar[bool] = False
 
     segments: int | tuple[float, ...] = attrs.field(default=1, converter=_tuple)
@@ -428,6 +434,7 @@ class Independent:
     """
 
     name: ClassVar[str] = "independent"
+    select_by: ClassVar[str] = "score"
     refill: ClassVar[bool] = False
 
     segments: int | tuple[float, ...] = attrs.field(default=(1.0,), converter=_tuple)

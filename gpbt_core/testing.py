@@ -243,7 +243,9 @@ def check_reproduction(rule: Reproduction, *, population: int = 7, steps: int = 
         ConfigError: The rule is no attrs class with a name, so that a run by it cannot be written down.
     """
     if not isinstance(rule, Reproduction):
-        raise AssertionError(f"check_reproduction: wanted a name, refill, segment_lengths, plan and keep, got {rule!r}")
+        raise AssertionError(
+            f"check_reproduction: wanted a name, select_by, refill, segment_lengths, plan and keep, got {rule!r}"
+        )
     lengths = rule.segment_lengths(population, steps)
     if sum(lengths) != steps or min(lengths) < 1:
         raise AssertionError(f"{rule!r}: wanted segments of at least 1 step that sum to {steps}, got {lengths}")

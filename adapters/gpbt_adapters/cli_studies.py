@@ -133,9 +133,9 @@ def schedule(*, source: str, study: str | None, trial: int | None, form: str) ->
 
     state, name = _read(source, study)
     if trial is None:
-        if state.best is None:
+        if state.final is None:
             raise ConfigError(f"{name}: no trial is completed yet, so none is the best; choose one with --trial")
-        trial = state.best[1]
+        trial = state.final
     if trial >= len(state.records):
         raise ConfigError(f"{name}: wanted a trial from 0 to {len(state.records) - 1}, got {trial}")
     found = schedule_of(state, trial)

@@ -110,7 +110,7 @@ class State:
         records: Every trial asked, by id.
         closed: The closed generations, in order.
         open: The open one; if `finished`, the one that an extension would open.
-        best: The (loss, id) of the best completed trial; None where there is none.
+        best: The (loss, id) of the completed trial with the lowest loss; None where there is none.
         queue: Ids of trials that were given back, in order.
         late: Ids of trials of closed generations that have not ended; only with a quorum below 1.
         released: Ids of ended trials whose checkpoints nothing needs any more, in the order of release.
@@ -134,3 +134,14 @@ class State:
     def finished(self) -> bool:
         """Whether no trial will be asked any more, unless the run is extended."""
         return self.extinct or (self.open.index >= self.generations and not self.queue)
+
+    @property
+    def final(self) -> int | None:
+        """The id of the trial that the run has come to so far; None before one is completed.
+
+        The one with the lowest loss; of a finished run whose reproduction rule goes by something else than scores, the
+        first of the rule's parents.
+        """
+        if self.settings.reproduction.select_by != "score" and self.finished and self.open.plan.parents:
+            return self.open.plan.parents[0]
+        return None if self.best is None else self.best[1]

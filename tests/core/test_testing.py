@@ -203,6 +203,7 @@ class Lines:
     """A sound rule to spoil."""
 
     name: ClassVar[str] = "lines"
+    select_by: ClassVar[str] = "score"
     refill: ClassVar[bool] = False
 
     def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # noqa: ARG002 - a rule's signature
@@ -272,6 +273,7 @@ class Plain:
     """Has what a rule must have, but is no attrs class."""
 
     name = "plain"
+    select_by = "score"
     refill = False
     segment_lengths = Lines.segment_lengths
     plan = Lines.plan
@@ -290,7 +292,11 @@ class Plain:
         (Doubles(), AssertionError, "wanted distinct parents, among them those of all slots"),
         (Random(), AssertionError, "wanted the same run from the same seed 0, got two different ones"),
         (Plain(), ConfigError, "wanted a rule that is an attrs class with a name"),
-        (Quantile(), AssertionError, "check_reproduction: wanted a name, refill, segment_lengths, plan and keep"),
+        (
+            Quantile(),
+            AssertionError,
+            "check_reproduction: wanted a name, select_by, refill, segment_lengths, plan and keep",
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )

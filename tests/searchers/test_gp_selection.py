@@ -1,11 +1,14 @@
 """The reproduction rule `posterior`."""
 
+import attrs
 import numpy as np
 import pytest
 
+from gpbt_adapters.views import overview
 from gpbt_core import Float, Optimizer, Space
-from gpbt_core.errors import ExtinctError, ProtocolError
+from gpbt_core.errors import ConfigError, ExtinctError, PluginError, ProtocolError
 from gpbt_core.records import Record, Status, Trial
+from gpbt_core.reproduction import Genealogical
 from gpbt_core.testing import check_reproduction
 from gpbt_searchers.gp import Posterior, best_by_posterior, expected_losses
 
@@ -92,6 +95,39 @@ def test_the_final_model_by_posterior_is_a_finalist_and_not_always_the_luckiest(
 def test_under_its_own_rule_the_final_model_is_the_first_finalist() -> None:
     optimizer = run(5)
     assert best_by_posterior(optimizer) == optimizer.finalists[0]
+
+
+def test_select_by_posterior_takes_over_the_options_of_the_preset() -> None:
+    optimizer = Optimizer(SPACE, population=25, steps=10, preset="paper", select_by="posterior")
+    paper = Optimizer(SPACE, population=25, steps=10, preset="paper").settings.reproduction
+    rule = optimizer.settings.reproduction
+    assert isinstance(rule, Posterior)
+    assert isinstance(paper, Genealogical)
+    assert attrs.asdict(rule) == attrs.asdict(paper)
+    again = Optimizer(SPACE, population=25, steps=10, reproduction=rule, select_by="score")
+    assert again.settings.reproduction == paper
+
+
+def test_select_by_posterior_chooses_the_final_model_too() -> None:
+    optimizer = run(5)
+    assert optimizer.best == optimizer.finalists[0]
+    assert [overview(run(seed)).best for seed in range(6)] == [run(seed).best.trial.id for seed in range(6)]
+    assert any(run(seed).best.trial.id != (run(seed).state.best or (0, -1))[1] for seed in range(6))
+
+
+def test_until_the_end_the_best_is_the_best_score() -> None:
+    optimizer = run(5)
+    best = min((r.loss, r.trial.id) for r in optimizer.records if r.loss is not None)[1]
+    assert optimizer.best.trial.id != best
+    optimizer.extend(1)
+    assert optimizer.best.trial.id == best
+
+
+def test_a_rule_without_litters_cannot_select_by_posterior() -> None:
+    with pytest.raises(ConfigError, match=r"select_by: wanted a genealogical rule .*got 'truncation'"):
+        Optimizer(SPACE, steps=3, preset="pbt", select_by="posterior")
+    with pytest.raises(PluginError, match="did you mean 'posterior'"):
+        Optimizer(SPACE, steps=3, select_by="posteriour")
 
 
 def test_a_run_is_written_down_and_replayed_with_the_same_choices() -> None:

@@ -83,5 +83,5 @@ def tree(run: Run) -> Tree:
         rows=rows,
         edges=np.column_stack([table.parent[children], children]),
         fertile=np.isin(np.arange(len(table)), table.parent),
-        best=() if state.best is None else tuple(r.trial.id for r in lineage(state, state.best[1])),
+        best=() if state.final is None else tuple(r.trial.id for r in lineage(state, state.final)),
     )

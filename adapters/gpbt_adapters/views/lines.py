@@ -126,7 +126,7 @@ def schedules(run: Run, *, most: int = 50) -> Schedules:
     parents = state.open.plan.parents
     return Schedules(
         axes=axes(state.settings.space),
-        best=None if state.best is None else _line(state, state.best[1]),
+        best=None if state.final is None else _line(state, state.final),
         parents=tuple(_line(state, parent) for parent in parents[:most]),
         omitted=max(0, len(parents) - most),
     )

@@ -60,6 +60,7 @@ def overview(run: Run) -> Overview:
     for record in state.records:
         counts[record.status] += 1
     lengths = settings.lengths
+    loss = None if state.final is None else state.records[state.final].loss
     return Overview(
         direction=settings.direction,
         seed=settings.seed,
@@ -68,8 +69,8 @@ def overview(run: Run) -> Overview:
         finished=state.finished,
         extinct=state.extinct,
         counts={status: count for status, count in counts.items() if count},
-        best=None if state.best is None else state.best[1],
-        score=math.nan if state.best is None else sign_of(state) * state.best[0] + 0.0,
+        best=state.final,
+        score=math.nan if loss is None else sign_of(state) * loss + 0.0,
         steps=state.tally.trained,
         budget=settings.population * (sum(lengths) + lengths[-1] * (state.generations - len(lengths))),
     )

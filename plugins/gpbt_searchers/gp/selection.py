@@ -31,8 +31,8 @@ class Posterior(Genealogical):
     history, so that litters can be compared. No promise about a selection can be kept before it: checkpoints of all
     completed children are held until their generation closes.
 
-    The options are those of `Genealogical`. After the end of a run the first of `optimizer.finalists` is the final
-    model by this rule.
+    The options are those of `Genealogical`; `Optimizer(select_by="posterior")` takes them over from the preset. After
+    the end of a run `optimizer.best` is the final model by this rule.
 
     Examples:
         >>> from gpbt_core import Float, Optimizer, Space
@@ -42,6 +42,7 @@ class Posterior(Genealogical):
     """
 
     name: ClassVar[str] = "posterior"
+    select_by: ClassVar[str] = "posterior"
 
     def values(self, closing: Closing, records: Sequence[Record]) -> Sequence[float]:
         """The expected loss of each of `records`."""

@@ -145,7 +145,8 @@ class Optimizer:
             max_concurrent=max_concurrent,
             quorum=quorum,
             reproduction=_selecting(
-                _rule("reproduction", reproduction if reproduction is not None else chosen.reproduction), select_by
+                _rule("reproduction", chosen.rule(population, steps) if reproduction is None else reproduction),
+                select_by,
             ),
             trial_stopping=_rule(
                 "early stopping", chosen.trial_stopping if trial_stopping is ITS_OWN else trial_stopping

@@ -3,6 +3,7 @@
 A preset is data: rules, searchers and which history they learn from. It decides nothing that a caller could not set.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
@@ -84,7 +85,7 @@ class Preset:
     Attributes:
         name: What users write.
         summary: One line for listings.
-        reproduction: Who begets whom.
+        reproduction: Who begets whom; or what makes the rule from the population n and the steps per model T.
         searcher: Who proposes configs.
         founders: Who proposes the first `number_of_founders(n)` configs of generation 0; None: the searcher.
         number_of_founders: From the population n.
@@ -95,7 +96,7 @@ class Preset:
 
     name: str
     summary: str
-    reproduction: Reproduction
+    reproduction: Reproduction | Callable[[int, int], Reproduction]
     searcher: SearcherChoice
     founders: SearcherChoice | None = None
     number_of_founders: Callable[[int], int] = lambda _: 0
@@ -103,13 +104,43 @@ class Preset:
     trial_stopping: TrialStopping | None = None
     generation_stopping: GenerationStopping | None = None
 
+    def rule(self, population: int, steps: int) -> Reproduction:
+        """Who begets whom in a population of n models of T steps each."""
+        return self.reproduction(population, steps) if callable(self.reproduction) else self.reproduction
+
 
 def _named(name: str, **options: Any) -> SearcherChoice:
     return SearcherChoice(name=name, options=options)
 
 
+FEW = 16
+"""Fewer models than this are too few to find a good founder among: they begin with more, and with a shorter look."""
+
+
+def _default(population: int, steps: int) -> Genealogical:
+    """The default's rule; all of it was found by experiment."""
+    if not (isinstance(population, int) and isinstance(steps, int) and 1 <= population < FEW and steps >= 1):
+        return Genealogical()  # enough models; or no numbers at all, which the settings then say
+    first = max(1, round(steps / 20))
+    # At least .6 n slots are left for the later segments; hence at least one.
+    most = (population * steps - math.ceil(max(1, 0.6 * population) * (steps - first))) // first
+    founders = min(round(8 * math.sqrt(population)), most)
+    if founders <= population:
+        return Genealogical()
+    return Genealogical(
+        founders=founders,
+        segments=(0.05, 0.15, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1),
+        parents=(0.9, 0.5, 0.45, 0.3, 0.2),
+    )
+
+
 def _third(population: int) -> int:
     return max(4, population // 3)
+
+
+def _founders(population: int) -> int:
+    """How many of them are spread evenly; all, where there are few models."""
+    return _third(population) if population >= FEW else round(8 * math.sqrt(population))
 
 
 _PAPER = Genealogical(segments=1, parents=None, c=1.0, per_parent=None, spread=0, order="litter", refill=False)
@@ -121,10 +152,10 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             Preset(
                 name="gpbt",
                 summary="lineage GP, shrinking segments, trial stopping with refill (the default)",
-                reproduction=Genealogical(),
+                reproduction=_default,
                 searcher=_named("gp"),
                 founders=_named("sobol"),
-                number_of_founders=_third,
+                number_of_founders=_founders,
                 trial_stopping=Quantile(),
             ),
             Preset(

@@ -4,6 +4,7 @@ A rule plans one generation from the told records of the one before. It is pure:
 that it is given, and what it must remember is in the records.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal, Protocol, runtime_checkable
@@ -77,6 +78,7 @@ class Closing:
         members: All ended trials of the closing generation and late ones of earlier ones, by rising id.
         parents: The parents of the closing generation, best first.
         generations: How many generations the run has.
+        steps: T, the steps per model.
         records: Every trial asked so far, by id, for rules that look further back.
     """
 
@@ -87,6 +89,7 @@ class Closing:
     members: tuple[Record, ...]
     parents: tuple[Record, ...]
     generations: int = 1
+    steps: int = 1
     records: Sequence[Record] = ()
 
 
@@ -135,6 +138,9 @@ class Reproduction(Protocol):
             ConfigError: The options do not fit n or T.
         """
 
+    def first_slots(self, population: int, steps: int) -> int:
+        """How many slots generation 0 has, at least 1; those of the others are part of their plans."""
+
     def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:
         """The next generation; called once, as the one before it closes, with at least one candidate."""
 
@@ -157,9 +163,9 @@ class ReproductionSpec:
     build: Callable[..., Reproduction]
 
 
-def founding(population: int) -> Plan:
+def founding(slots: int) -> Plan:
     """The plan of generation 0: everything from scratch."""
-    return Plan((), (Slot(None),) * population)
+    return Plan((), (Slot(None),) * slots)
 
 
 def _tuple(values: int | Sequence[float]) -> int | tuple[float, ...]:
@@ -203,6 +209,9 @@ class Genealogical:
             remainder); or the length in steps of equal segments.
         parents: Shares of n, one per generation from 1 on (the last one holds for all later ones), rounded and at
             least 1; None: floor(sqrt(n / c)), the paper's.
+        founders: How many slots generation 0 has; None: n. The later generations share what is left of n x T steps:
+            each has as many slots as there are steps left of the budget for each that is left of a line, rounded up
+            where the budget allows it.
         c: Of the paper's formula, in [1/n, n]: small is many parents with small litters.
         per_parent: At most this many children of one former parent are parents; None: no limit. Not for parents out of
             generation 0, which have no former parent.
@@ -226,6 +235,9 @@ class Genealogical:
         ((4, 2, 1, 1, 1, 1), (1, 1, 1, 1))
         >>> [Genealogical().number_of_parents(g, 25) for g in range(1, 7)]
         [15, 11, 9, 6, 4, 4]
+        >>> rule = Genealogical(segments=(0.1, 0.2, 0.3, 0.4), founders=12)
+        >>> [rule.slots(g, 4, 20) for g in range(4)], rule.segment_lengths(4, 20)
+        ([12, 4, 3, 3], (2, 4, 6, 8))
     """
 
     name: ClassVar[str] = "genealogical"
@@ -233,6 +245,7 @@ class Genealogical:
 
     segments: int | tuple[float, ...] = attrs.field(default=(0.4, 0.2, 0.1, 0.1, 0.1, 0.1), converter=_tuple)
     parents: tuple[float, ...] | None = attrs.field(default=(0.6, 0.45, 0.35, 0.25, 0.16), converter=_optional_tuple)
+    founders: int | None = None
     c: float = 1.0
     per_parent: int | None = 2
     spread: float = 0.1
@@ -247,6 +260,8 @@ class Genealogical:
             raise ConfigError(
                 f"genealogical: wanted parents as shares of n, each above 0 and at most 1, got {self.parents!r}"
             )
+        if self.founders is not None and self.founders < 1:
+            raise ConfigError(f"genealogical: wanted at least 1 of the founders, or None for n, got {self.founders!r}")
         if self.per_parent is not None and self.per_parent < 1:
             raise ConfigError(
                 f"genealogical: wanted per_parent of at least 1, or None for no limit, got {self.per_parent!r}"
@@ -265,7 +280,33 @@ class Genealogical:
                 f"genealogical: wanted c from 1/n = {1 / population:.4g} to n = {population}, so that "
                 f"floor(sqrt(n / c)) is from 1 to n, got {self.c!r}"
             )
-        return _segments("genealogical", self.segments, steps)
+        lengths = _segments("genealogical", self.segments, steps)
+        if self.founders is not None and self.founders * lengths[0] + steps - lengths[0] > population * steps:
+            raise ConfigError(
+                f"genealogical: {self.founders} founders of {lengths[0]} steps each do not leave one slot for the "
+                f"other {steps - lengths[0]} steps of a line, of {population} x {steps} steps in all; wanted fewer or "
+                f"shorter ones"
+            )
+        return lengths
+
+    def first_slots(self, population: int, steps: int) -> int:  # noqa: ARG002  # the protocol's signature
+        """See `Reproduction.first_slots`."""
+        return population if self.founders is None else self.founders
+
+    def slots(self, generation: int, population: int, steps: int) -> int:
+        """How many slots `generation` (from 0) has before any refill, for n models of T steps each."""
+        if self.founders is None:
+            return population
+        lengths = self.segment_lengths(population, steps)
+        if generation >= len(lengths):
+            return population  # the run was extended
+        left, line, count = population * steps, steps, self.founders
+        for length, following in itertools.pairwise(lengths[: generation + 1]):
+            left, line = left - count * length, line - length
+            count = -(-left // line)
+            if left - count * following < line - following:  # the later segments want a slot each
+                count = left // line
+        return count
 
     def number_of_parents(self, generation: int, population: int) -> int:
         """How many parents `generation` (from 1), for a population of n."""
@@ -281,7 +322,7 @@ class Genealogical:
         survivors = {parent.trial.id for parent in closing.parents}
         ids = [parent.trial.id for parent in parents]
         first = [Slot(i, self.repeat and i not in survivors) for i in ids]
-        n, p = closing.population, len(ids)
+        n, p = self.slots(closing.generation, closing.population, closing.steps), len(ids)
         if self.order == "round-robin":
             others = [Slot(i) for i in ids]
             slots = [first[k] if k < p else others[k % p] for k in range(n)]
@@ -397,6 +438,10 @@ class Truncation:
         """See `Reproduction.segment_lengths`."""
         return _segments("truncation", self.segments, steps)
 
+    def first_slots(self, population: int, steps: int) -> int:  # noqa: ARG002  # likewise
+        """See `Reproduction.first_slots`."""
+        return population
+
     def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:
         """See `Reproduction.plan`."""
         ranked = sorted(closing.candidates, key=lambda record: (record.loss, record.trial.id))
@@ -442,6 +487,10 @@ class Independent:
     def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # noqa: ARG002  # likewise
         """See `Reproduction.segment_lengths`."""
         return _segments("independent", self.segments, steps)
+
+    def first_slots(self, population: int, steps: int) -> int:  # noqa: ARG002  # likewise
+        """See `Reproduction.first_slots`."""
+        return population
 
     def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:  # noqa: ARG002  # the protocol's signature
         """See `Reproduction.plan`."""

@@ -244,7 +244,8 @@ def check_reproduction(rule: Reproduction, *, population: int = 7, steps: int = 
     """
     if not isinstance(rule, Reproduction):
         raise AssertionError(
-            f"check_reproduction: wanted a name, select_by, refill, segment_lengths, plan and keep, got {rule!r}"
+            f"check_reproduction: wanted a name, select_by, refill, segment_lengths, first_slots, plan and keep, "
+            f"got {rule!r}"
         )
     lengths = rule.segment_lengths(population, steps)
     if sum(lengths) != steps or min(lengths) < 1:

@@ -229,6 +229,12 @@ def reproductions() -> st.SearchStrategy[Reproduction]:
     return genealogies() | st.one_of(truncation, st.builds(Independent, segments=segments()))
 
 
+def founders_that_fit(rule: Genealogical, population: int, steps: int) -> st.SearchStrategy[int]:
+    """Numbers of founders that leave a slot for each later segment."""
+    first = rule.segment_lengths(population, steps)[0]
+    return st.integers(1, (population * steps - (steps - first)) // first)
+
+
 @st.composite
 def setups(draw: st.DrawFn, *, quorum: float | None = 1.0, stopping: bool = True) -> dict[str, Any]:
     """Arguments of an Optimizer, but for the space and the searcher.
@@ -242,16 +248,20 @@ def setups(draw: st.DrawFn, *, quorum: float | None = 1.0, stopping: bool = True
         Quantile, quantile=st.sampled_from([0.3, 0.5, 1.0]), min_trials=st.integers(1, 3)
     )
     generations: st.SearchStrategy[GenerationStopping] = st.builds(Improvement, factor=st.sampled_from([0.0, 0.3, 1.0]))
+    population, steps = draw(st.integers(2, 9) | st.just(1)), draw(st.integers(4, 12) | st.integers(1, 3))
+    rule = draw(reproductions())
+    if isinstance(rule, Genealogical) and draw(st.booleans()):
+        rule = attrs.evolve(rule, founders=draw(founders_that_fit(rule, population, steps)))
     return {
-        "population": draw(st.integers(2, 9) | st.just(1)),
-        "steps": draw(st.integers(4, 12) | st.integers(1, 3)),
+        "population": population,
+        "steps": steps,
         "direction": draw(st.sampled_from(["minimize", "maximize"])),
         "seed": draw(st.integers(0, 5)),
         "max_concurrent": draw(st.integers(1, 10)),
         "quorum": draw(st.sampled_from([0.3, 0.6, 0.9, 1.0])) if quorum is None else quorum,
         "founders": None,
         "history": draw(st.sampled_from(["family", "family", "all", "none"])),
-        "reproduction": draw(reproductions()),
+        "reproduction": rule,
         "trial_stopping": draw(st.none() | trials),
         "generation_stopping": draw(st.none() | st.none() | generations) if stopping else None,
     }

@@ -22,7 +22,8 @@ _NO_LOSSES = Ranking()
 
 def initial(settings: Settings) -> State:
     """The state of a run in which nothing has happened yet."""
-    first = _opened(settings, 0, 0, founding(settings.population), ())
+    slots = settings.reproduction.first_slots(settings.population, settings.steps)
+    first = _opened(settings, 0, 0, founding(slots), ())
     return looked(
         State(
             settings,
@@ -225,6 +226,7 @@ def _closed(state: State) -> State:
         members=tuple(records[i] for i in o.latecomers) + tuple(m for m in members if m.status in ENDED),
         parents=parents,
         generations=state.generations,
+        steps=settings.steps,
         records=records,
     )
     plan = settings.reproduction.plan(closing, generator(settings, "plan", o.index + 1))

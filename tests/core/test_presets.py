@@ -49,8 +49,9 @@ def test_an_unknown_preset_gets_a_suggestion() -> None:
 
 def test_the_default_is_what_the_experiments_found_best() -> None:
     chosen = PRESETS["gpbt"]
-    rule = chosen.reproduction
+    rule = chosen.rule(25, 100)
     assert isinstance(rule, Genealogical)
+    assert rule == Genealogical()
     assert rule.segment_lengths(25, 100) == (40, 20, 10, 10, 10, 10)
     assert [rule.number_of_parents(g, 25) for g in range(1, 6)] == [15, 11, 9, 6, 4]
     assert (rule.per_parent, rule.spread, rule.survivors, rule.repeat, rule.order) == (

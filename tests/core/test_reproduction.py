@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from gpbt_core import Categorical, ConfigError, Float, Genealogical, Independent, Optimizer, Space, Status, Truncation
 from gpbt_core.records import Record, Trial
 from gpbt_core.reproduction import Closing, Plan, Reproduction, Slot
-from runs import Curious, World, reproductions, run_sequentially
+from runs import Curious, World, founders_that_fit, genealogies, reproductions, run_sequentially
 
 LINE = Space(x=Float(0, 1))
 
@@ -99,6 +100,7 @@ def test_segments_that_cannot_be_are_refused(rule: Any, options: Any, message: s
         (Genealogical, {"parents": ()}, "wanted parents as shares of n"),
         (Genealogical, {"parents": (0.5, 0.0)}, "wanted parents as shares of n"),
         (Genealogical, {"parents": (1.1,)}, "wanted parents as shares of n"),
+        (Genealogical, {"founders": 0}, "wanted at least 1 of the founders, or None for n, got 0"),
         (Genealogical, {"per_parent": 0}, "wanted per_parent of at least 1, or None for no limit, got 0"),
         (Genealogical, {"spread": -0.1}, r"wanted a spread in \[0, 1\], got -0\.1"),
         (Genealogical, {"spread": math.nan}, "wanted a spread"),
@@ -113,6 +115,47 @@ def test_segments_that_cannot_be_are_refused(rule: Any, options: Any, message: s
 def test_options_out_of_range_are_refused(rule: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=f"{rule.name}: {message}"):
         rule(**options)
+
+
+# --------------------------------------------------------------------------------------------------- number of slots
+
+
+@given(genealogies(), st.integers(1, 30), st.integers(1, 60), st.data())
+def test_more_founders_take_their_steps_from_the_later_generations(
+    rule: Genealogical, population: int, steps: int, data: st.DataObject
+) -> None:
+    founders = data.draw(founders_that_fit(rule, population, steps))
+    rule = attrs.evolve(rule, founders=founders)
+    lengths = rule.segment_lengths(population, steps)
+    slots = [rule.slots(generation, population, steps) for generation in range(len(lengths))]
+    used = [count * length for count, length in zip(slots, lengths, strict=True)]
+    assert slots[0] == rule.first_slots(population, steps) == founders
+    assert min(slots) >= 1
+    assert sum(used) <= population * steps
+    if len(slots) > 1:
+        assert population * steps - sum(used) < lengths[-1]
+    assert rule.slots(len(lengths), population, steps) == population
+
+
+def test_founders_that_leave_no_step_for_their_children_are_refused() -> None:
+    rule = Genealogical(segments=(0.2, 0.4, 0.4), founders=9)
+    assert [rule.slots(g, 3, 10) for g in range(3)] == [9, 2, 1]
+    with pytest.raises(ConfigError, match=r"12 founders of 2 steps each do not leave one slot for the other 8 steps"):
+        Optimizer(LINE, population=3, steps=10, reproduction=attrs.evolve(rule, founders=12))
+
+
+def test_a_generation_is_planned_with_its_own_number_of_slots() -> None:
+    optimizer = Optimizer(
+        LINE,
+        population=4,
+        steps=20,
+        reproduction=Genealogical(segments=(0.1, 0.3, 0.6), founders=12),
+        trial_stopping=None,
+    )
+    run_sequentially(optimizer, World(trouble=0.0))
+    generations = [record.trial.generation for record in optimizer.records]
+    assert [generations.count(g) for g in range(3)] == [12, 4, 2]
+    assert optimizer.tally.trained == 12 * 2 + 4 * 6 + 2 * 12
 
 
 # ------------------------------------------------------------------------------------------------- number of parents

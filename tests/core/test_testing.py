@@ -209,6 +209,9 @@ class Lines:
     def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # noqa: ARG002 - a rule's signature
         return (1,) * steps
 
+    def first_slots(self, population: int, steps: int) -> int:  # noqa: ARG002 - as above
+        return population
+
     def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:  # noqa: ARG002 - as above
         ids = [record.trial.id for record in closing.candidates]
         return Plan(tuple(ids), tuple(Slot(i) for i in ids))
@@ -276,6 +279,7 @@ class Plain:
     select_by = "score"
     refill = False
     segment_lengths = Lines.segment_lengths
+    first_slots = Lines.first_slots
     plan = Lines.plan
     keep = Lines.keep
 
@@ -295,7 +299,7 @@ class Plain:
         (
             Quantile(),
             AssertionError,
-            "check_reproduction: wanted a name, select_by, refill, segment_lengths, plan and keep",
+            "check_reproduction: wanted a name, select_by, refill, segment_lengths, first_slots, plan and keep",
         ),
     ],
     ids=lambda value: type(value).__name__,

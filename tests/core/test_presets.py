@@ -65,7 +65,26 @@ def test_the_default_is_what_the_experiments_found_best() -> None:
     assert chosen.trial_stopping == Quantile(quantile=0.5, min_trials=3)
     assert chosen.generation_stopping is None
     assert (chosen.searcher.name, chosen.founders and chosen.founders.name, chosen.history) == ("gp", "sobol", "family")
-    assert [chosen.number_of_founders(n) for n in (3, 12, 15, 25, 100)] == [4, 4, 5, 8, 33]
+    assert [chosen.number_of_founders(n) for n in (16, 25, 100)] == [5, 8, 33]
+
+
+def test_few_models_begin_with_more_founders_and_a_shorter_look() -> None:
+    rule = PRESETS["gpbt"].rule(4, 20)
+    assert isinstance(rule, Genealogical)
+    assert rule.segment_lengths(4, 20) == (1, 3, 4, 4, 2, 2, 2, 2)
+    assert [rule.slots(g, 4, 20) for g in range(8)] == [16, 4, 4, 3, 3, 3, 3, 3]
+    assert [rule.number_of_parents(g, 4) for g in range(1, 8)] == [4, 2, 2, 1, 1, 1, 1]
+    assert PRESETS["gpbt"].number_of_founders(4) == 16
+
+
+@pytest.mark.parametrize("population", range(1, 18))
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 10, 19, 100])
+def test_the_default_keeps_to_the_budget_of_any_population(population: int, steps: int) -> None:
+    changes = {"searcher": "random", "founders": None, "trial_stopping": None}
+    optimizer = make("gpbt", population=population, steps=steps, **changes)
+    run_sequentially(optimizer, World(trouble=0.0))
+    last = optimizer.settings.lengths[-1]
+    assert population * steps - last < optimizer.tally.trained <= population * steps
 
 
 def test_the_paper_s_set_up_is_a_preset() -> None:

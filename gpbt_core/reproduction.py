@@ -237,7 +237,7 @@ class Genealogical:
         [15, 11, 9, 6, 4, 4]
         >>> rule = Genealogical(segments=(0.1, 0.2, 0.3, 0.4), founders=12)
         >>> [rule.slots(g, 4, 20) for g in range(4)], rule.segment_lengths(4, 20)
-        ([12, 4, 3, 3], (2, 4, 6, 8))
+        ([12, 4, 3, 2], (2, 4, 6, 8))
     """
 
     name: ClassVar[str] = "genealogical"

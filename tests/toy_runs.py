@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,13 +16,20 @@ from gpbt_core import Float, Optimizer, Record, Space, Status
 from toy_trainables import Descent
 
 SPACE = Space(lr=Float(0.01, 0.4, log=True), momentum=Float(0, 0.9))
+SMALL: Mapping[str, Any] = {
+    "population": 6,
+    "steps": 10,
+    "direction": "maximize",
+    "searcher": "random",
+    "number_of_founders": 4,
+    "reproduction": "genealogical",
+}
+"""A small run by the rules of a large one."""
 
 
-def small(population: int = 6, **settings: Any) -> Optimizer:
+def small(**settings: Any) -> Optimizer:
     """An optimizer of a small run."""
-    return Optimizer(
-        SPACE, **{"population": population, "steps": 10, "direction": "maximize", "searcher": "random", **settings}
-    )
+    return Optimizer(SPACE, **{**SMALL, **settings})
 
 
 def small_run(factory: Factory = Descent, **settings: Any) -> Result:

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,8 @@ COMMANDS = [command.name or "" for command in cli_studies.commands]
 def journal(tmp_path: Path) -> str:
     """A journal of one study, digits, of 30 trials."""
     url = f"sqlite:///{tmp_path / 'runs.db'}"
-    with open_study(
-        url, "digits", SPACE, durability="process", population=12, steps=10, searcher="random", founders=None, seed=3
-    ) as study:
+    rules: dict[str, Any] = {"searcher": "random", "founders": None, "reproduction": "genealogical", "seed": 3}
+    with open_study(url, "digits", SPACE, durability="process", population=12, steps=10, **rules) as study:
         advance(study, 30)
     return url
 

@@ -30,6 +30,7 @@ def study(tmp_path: Path) -> Iterator[Study]:
     """A study that is going on, of 20 trials."""
     url = f"sqlite:///{tmp_path / 'runs.db'}"
     rules: dict[str, Any] = {"searcher": "random", "founders": None, "trial_stopping": None, "seed": 3}
+    rules["reproduction"] = "genealogical"
     with open_study(url, EVIL, SPACE, durability="process", population=12, steps=10, **rules) as opened:
         advance(opened, 20)
         yield opened

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,7 @@ from gpbt_adapters.checkpoints import CheckpointStore
 from gpbt_adapters.driver import Result, run
 from gpbt_core.records import Record
 from gpbt_core.state import Requeued
-from toy_runs import SPACE, environment, records
+from toy_runs import SMALL, SPACE, environment, records
 from toy_trainables import Descent
 
 pytest.importorskip("ray", exc_type=ImportError)
@@ -77,8 +76,7 @@ def _family(pid: int) -> list[int]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the cluster's processes are found in /proc")
 def test_a_killed_head_costs_a_journalled_run_what_was_in_training_and_no_more(tmp_path: Path, serial: Result) -> None:
-    settings: dict[str, Any] = {"population": 6, "steps": 10, "direction": "maximize", "searcher": "random"}
-    open_study(tmp_path / "study.db", "one", SPACE, durability="process", **settings).close()
+    open_study(tmp_path / "study.db", "one", SPACE, durability="process", **SMALL).close()
     with _start(str(tmp_path), "stalls") as first:
         assert first.stdout is not None
         told = 0

@@ -9,9 +9,10 @@ import inspect
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context, parent_process
 from typing import Any, TypeAlias
 
@@ -161,12 +162,24 @@ def _watch_parent(pid: int) -> None:  # noqa: ARG001 - once in each process: a f
     parent = parent_process()
     if parent is None:
         return
+    if parent.sentinel is not None:
+        ended: Callable[[], object] = parent.join
+    elif os.getppid() == parent.pid:  # the workers of other libraries, such as loky's, have nothing to wait on
+        ended = partial(_lose_parent, parent.pid)
+    else:
+        return
 
     def wait() -> None:
-        parent.join()
+        ended()
         os._exit(1)
 
     threading.Thread(target=wait, name="gpbt-parent", daemon=True).start()
+
+
+def _lose_parent(pid: int) -> None:
+    """Returns once another process than this one has become the parent."""
+    while os.getppid() == pid:
+        time.sleep(1)
 
 
 @contextlib.contextmanager

@@ -102,9 +102,10 @@ def test_a_factory_made_on_the_spot_reaches_other_processes(serial: Result, proc
     assert records(small_run(lambda: Mine(), executor=processes)) == records(serial)  # noqa: PLW0108 - a lambda is the point
 
 
-def test_loky_can_be_the_executor(serial: Result) -> None:
+def test_loky_can_be_the_executor(serial: Result, capfd: pytest.CaptureFixture[str]) -> None:
     loky = pytest.importorskip("joblib.externals.loky")
-    assert records(small_run(executor=lambda: loky.get_reusable_executor(max_workers=2))) == records(serial)
+    assert records(small_run(executor=lambda: loky.ProcessPoolExecutor(2))) == records(serial)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_workers_of_loky_that_die_are_replaced(serial: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ def _tiles(run: Run, seen: Overview) -> list[list[str]]:
     tally = state_of(run).tally
     share = f"{seen.steps / seen.budget:.0%} of the budget of {seen.budget:,}" if seen.budget else ""
     return [
-        ["best score", number(seen.score), "none is completed yet" if seen.best is None else f"trial {seen.best}"],
+        [seen.heading, number(seen.score), "none is completed yet" if seen.best is None else f"trial {seen.best}"],
         ["generations", f"{min(seen.generation + 1, seen.generations)} of {seen.generations}", _where(seen)],
         ["trials", f"{asked:,}", f"{counts[Status.COMPLETED]:,} completed, {seen.pending:,} in training"],
         ["steps trained", f"{seen.steps:,}", share],

@@ -30,7 +30,9 @@ def run_html(run: Run, *, note: str = "") -> str:
         (True, True)
     """
     seen, view = overview(run), schedules(run, most=0)
-    best = "no trial is completed yet" if seen.best is None else f"best score {number(seen.score)} (trial {seen.best})"
+    best = "no trial is completed yet"
+    if seen.best is not None:
+        best = f"{seen.heading} {number(seen.score)} (trial {seen.best})"
     where = "extinct" if seen.extinct else "finished" if seen.finished else "not finished"
     said = f"{best}; {where}, {sum(seen.counts.values()):,} trials, {seen.steps:,} of {seen.budget:,} steps"
     parts = [f"<div><p><b>{_text(best)}</b>{_text(said[len(best) :] + note)}</p>"]

@@ -30,6 +30,7 @@ class Overview:
         counts: How many trials there are of each status, those of which there are any.
         best: The best trial's id; None while none is completed.
         score: Its score; NaN while there is none.
+        best_by: What made it the best: "score", or what the run's rule of selection goes by.
         steps: The steps trained by trials that have ended.
         budget: The steps that the run may train.
     """
@@ -43,8 +44,14 @@ class Overview:
     counts: Mapping[Status, int]
     best: int | None
     score: float
+    best_by: str
     steps: int
     budget: int
+
+    @property
+    def heading(self) -> str:
+        """What the score is."""
+        return "best score" if self.best_by == "score" else f"score of the best by {self.best_by}"
 
     @property
     def pending(self) -> int:
@@ -71,6 +78,7 @@ def overview(run: Run) -> Overview:
         counts={status: count for status, count in counts.items() if count},
         best=state.final,
         score=math.nan if loss is None else sign_of(state) * loss + 0.0,
+        best_by=settings.reproduction.select_by if state.finished else "score",
         steps=state.tally.trained,
         budget=settings.population * (sum(lengths) + lengths[-1] * (state.generations - len(lengths))),
     )

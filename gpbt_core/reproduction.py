@@ -357,7 +357,10 @@ class Genealogical:
         candidates = {record.trial.id: record for record in closing.candidates}
         if self.survivors:
             candidates |= {record.trial.id: record for record in closing.parents}
-        count = self.number_of_parents(closing.generation, closing.population)
+        count = min(
+            self.number_of_parents(closing.generation, closing.population),
+            self.slots(closing.generation, closing.population, closing.steps),
+        )
         records = list(candidates.values())
         ranked = self._ranked(records, self.values(closing, records), count, rng)
         if closing.generation == 1:

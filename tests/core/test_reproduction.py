@@ -156,6 +156,15 @@ def test_a_generation_is_planned_with_its_own_number_of_slots() -> None:
     generations = [record.trial.generation for record in optimizer.records]
     assert [generations.count(g) for g in range(3)] == [12, 4, 2]
     assert optimizer.tally.trained == 12 * 2 + 4 * 6 + 2 * 12
+    assert [len(generation.plan.parents) for generation in optimizer.state.closed] == [0, 2, 2]
+
+
+def test_there_are_no_more_parents_than_slots() -> None:
+    rule = Genealogical(segments=(0.2, 0.8), parents=(1.0,), founders=9)
+    optimizer = Optimizer(LINE, population=3, steps=10, reproduction=rule, trial_stopping=None)
+    run_sequentially(optimizer, World(trouble=0.0))
+    assert [len(generation.plan.slots) for generation in optimizer.state.closed] == [9, 1]
+    assert len(optimizer.state.closed[1].plan.parents) == 1
 
 
 # ------------------------------------------------------------------------------------------------- number of parents

@@ -21,6 +21,7 @@ from gpbt_core.errors import ConfigError, GpbtError
 __all__ = ["Executors", "Pool", "WorkersLostError", "end_with_parent"]
 
 Executors: TypeAlias = Executor | Callable[[], Executor] | None
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class WorkersLostError(GpbtError, RuntimeError):
@@ -61,6 +62,7 @@ class Pool:
         if workers is not None and workers < 1:
             raise ConfigError(f"run: wanted workers of at least 1, got {workers!r}")
         self._make: Callable[[], Executor] | None = None
+        self._own = workers if executor is None else None
         self._probe: Future[int] | None = None
         if isinstance(executor, Executor):
             self._executor: Executor = executor
@@ -90,7 +92,7 @@ class Pool:
         Raises:
             WorkersLostError: The executor is broken or shut down.
         """
-        with _interrupts_held(wanted=self._make is not None and not self.inline):
+        with _interrupts_held(wanted=self._make is not None and not self.inline), _cores_shared(self._own):
             try:
                 return self._executor.submit(function, *arguments)
             except (BrokenExecutor, RuntimeError) as error:
@@ -138,7 +140,7 @@ class Pool:
         if not isinstance(made, Executor):
             raise ConfigError(f"run: wanted an executor, or a function that makes one, got one that makes {made!r}")
         if isinstance(made, ProcessPoolExecutor):
-            with _interrupts_held(wanted=True), contextlib.suppress(BrokenExecutor):
+            with _interrupts_held(wanted=True), _cores_shared(self._own), contextlib.suppress(BrokenExecutor):
                 self._probe = made.submit(os.getpid)
         return made
 
@@ -180,6 +182,24 @@ def _lose_parent(pid: int) -> None:
     """Returns once another process than this one has become the parent."""
     while os.getppid() == pid:
         time.sleep(1)
+
+
+@contextlib.contextmanager
+def _cores_shared(workers: int | None) -> Iterator[None]:
+    """Gives processes that are started here their share of the cores, of which each would otherwise take all.
+
+    Nothing is done where the environment says how many threads numerical libraries may have; None: nothing either.
+    """
+    if workers is None or any(name in os.environ for name in THREADS):
+        yield
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.update(dict.fromkeys(THREADS, str(max(1, cores // workers))))
+    try:
+        yield
+    finally:
+        for name in THREADS:
+            os.environ.pop(name, None)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Where a run trains, what it keeps, and who looks on."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -100,6 +101,29 @@ def test_a_factory_made_on_the_spot_reaches_other_processes(serial: Result, proc
         pass
 
     assert records(small_run(lambda: Mine(), executor=processes)) == records(serial)  # noqa: PLW0108 - a lambda is the point
+
+
+class Threaded(Descent):
+    """Says how many threads its process may have."""
+
+    def figures(self) -> dict[str, float]:
+        return {"threads": float(os.environ.get("OMP_NUM_THREADS", "0"))}
+
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@pytest.mark.parametrize(("told", "threads"), [(None, max(1, CORES // 2)), ("3", 3)])
+def test_processes_share_the_cores_unless_they_are_told(
+    told: str | None, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    if told:
+        monkeypatch.setenv("OMP_NUM_THREADS", told)
+    result = run_small(small(population=2, steps=2, founders=None), Threaded, workers=2)
+    assert {figures["threads"] for figures in result.figures.values()} == {threads}
+    assert os.environ.get("OMP_NUM_THREADS") == told
 
 
 def test_loky_can_be_the_executor(serial: Result, capfd: pytest.CaptureFixture[str]) -> None:

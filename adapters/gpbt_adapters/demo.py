@@ -169,8 +169,9 @@ def _train_all(tasks: Sequence[Task], workers: int) -> Iterator[Outcome]:
         try:
             for future in as_completed(futures):
                 yield future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        finally:  # where the caller has had enough, what has not begun never does
+            for future in futures:
+                future.cancel()
 
 
 @contextmanager

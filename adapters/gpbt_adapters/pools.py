@@ -224,8 +224,10 @@ def _end(executor: Executor) -> None:
     if "kill_workers" in inspect.signature(shutdown).parameters:  # loky
         shutdown(wait=False, kill_workers=True)
         return
-    processes = getattr(executor, "_processes", None)
+    processes, manager = getattr(executor, "_processes", None), getattr(executor, "_executor_manager_thread", None)
     for process in list(processes.values()) if isinstance(processes, dict) else []:
         with contextlib.suppress(ProcessLookupError, ValueError):  # it is gone already
             process.kill()
     shutdown(wait=False)
+    if manager is not None:  # ends with them; left to the end of the program, it writes to what is closed by then
+        manager.join(timeout=5)

@@ -1,6 +1,7 @@
 """The demonstration: that it says what was measured, and no more than that."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -53,6 +54,13 @@ def test_every_method_spends_the_same_budget_give_or_take_half_a_segment(method:
 def test_a_run_is_the_same_each_time() -> None:
     task = Task(method="gpbt", seed=2, models=4, steps=3)
     assert train(task) == train(task)
+
+
+def test_its_processes_and_what_manages_them_end_with_it(capsys: pytest.CaptureFixture[str]) -> None:
+    before = set(threading.enumerate())
+    show(models=4, steps=2, seeds=1, workers=2)
+    assert "3 runs" in capsys.readouterr().out
+    assert set(threading.enumerate()) <= before, "what is left would be cut off at the end of the program"
 
 
 def test_it_shows_the_schedule_the_comparison_and_what_follows(capsys: pytest.CaptureFixture[str]) -> None:

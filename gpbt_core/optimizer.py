@@ -17,9 +17,9 @@ from gpbt_core.early_stopping import GenerationStopping, TrialStopping
 from gpbt_core.errors import ConfigError, ExtinctError, ProtocolError, SearcherError
 from gpbt_core.genealogy import History
 from gpbt_core.persistent import Vector
-from gpbt_core.presets import SearcherChoice, preset, resolve_rule, searcher_choice
+from gpbt_core.presets import SearcherChoice, preset, resolve_rule, searcher_choice, selecting
 from gpbt_core.records import Record, Schedule, Status, Trial, Verdict
-from gpbt_core.reproduction import Genealogical, Reproduction
+from gpbt_core.reproduction import Reproduction
 from gpbt_core.searcher import Query, Searcher
 from gpbt_core.space import Config, Space
 from gpbt_core.state import (
@@ -136,6 +136,7 @@ class Optimizer:
             PluginError: A name is unknown, offered twice, or cannot be built.
         """
         chosen = _preset_of(preset)
+        rule = _rule("reproduction", chosen.rule(population, steps) if reproduction is None else reproduction)
         settings = Settings(
             space=space,
             population=population,
@@ -144,10 +145,7 @@ class Optimizer:
             seed=seed,
             max_concurrent=max_concurrent,
             quorum=quorum,
-            reproduction=_selecting(
-                _rule("reproduction", chosen.rule(population, steps) if reproduction is None else reproduction),
-                select_by,
-            ),
+            reproduction=rule if select_by is None else selecting(rule, select_by),
             trial_stopping=_rule(
                 "early stopping", chosen.trial_stopping if trial_stopping is ITS_OWN else trial_stopping
             ),
@@ -640,22 +638,6 @@ def _rule(kind: Literal["reproduction", "early stopping"], given: Any) -> Any:
     if given is not None and not hasattr(given, "name"):
         raise ConfigError(f"{kind}: wanted a name, (name, options) or a rule, got {given!r}")
     return given
-
-
-def _selecting(rule: Any, select_by: str | None) -> Any:
-    """A rule like the given one that goes by something else."""
-    if select_by is None or select_by == getattr(rule, "select_by", None):
-        return rule
-    if not isinstance(rule, Genealogical):
-        raise ConfigError(
-            f"select_by: wanted a genealogical rule to select by {select_by!r}, got {getattr(rule, 'name', rule)!r}, "
-            f"which has its own way; leave select_by out, or choose another reproduction or preset"
-        )
-    options = {field.name: getattr(rule, field.name) for field in attrs.fields(Genealogical)}
-    other = resolve_rule("reproduction", Genealogical.name if select_by == "score" else select_by, options)
-    if other.select_by != select_by:
-        raise ConfigError(f"select_by: the rule {select_by!r} goes by {other.select_by!r}; give it as reproduction")
-    return other
 
 
 def _whole(who: str, step: int) -> int:

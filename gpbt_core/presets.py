@@ -16,7 +16,7 @@ from gpbt_core.genealogy import History
 from gpbt_core.reproduction import Genealogical, Independent, Reproduction, Truncation
 from gpbt_core.searcher import Searcher
 
-__all__ = ["PRESETS", "Preset", "SearcherChoice", "preset", "resolve_rule", "searcher_choice"]
+__all__ = ["PRESETS", "Preset", "SearcherChoice", "preset", "resolve_rule", "searcher_choice", "selecting"]
 
 
 @attrs.frozen(kw_only=True)
@@ -58,6 +58,27 @@ def resolve_rule(kind: Literal["reproduction", "early stopping"], name: str, opt
 
     found = registry()
     return found.reproduction(name, options) if kind == "reproduction" else found.early_stopping(name, options)
+
+
+def selecting(rule: Any, select_by: str) -> Any:
+    """A rule like the given one that goes by something else.
+
+    Raises:
+        ConfigError: The rule is of another kind than "genealogical", or the one of that name goes by something else.
+        PluginError: The name is unknown, offered twice, or its build failed.
+    """
+    if select_by == getattr(rule, "select_by", None):
+        return rule
+    if not isinstance(rule, Genealogical):
+        raise ConfigError(
+            f"select_by: wanted a genealogical rule to select by {select_by!r}, got {getattr(rule, 'name', rule)!r}, "
+            f"which has its own way; leave select_by out, or choose another reproduction or preset"
+        )
+    options = {field.name: getattr(rule, field.name) for field in attrs.fields(Genealogical)}
+    other = resolve_rule("reproduction", Genealogical.name if select_by == "score" else select_by, options)
+    if other.select_by != select_by:
+        raise ConfigError(f"select_by: the rule {select_by!r} goes by {other.select_by!r}; give it as reproduction")
+    return other
 
 
 def searcher_choice(given: str | tuple[str, Mapping[str, Any]] | Searcher | SearcherChoice) -> SearcherChoice:
@@ -121,17 +142,12 @@ def _default(population: int, steps: int) -> Genealogical:
     """The default's rule; all of it was found by experiment."""
     if not (isinstance(population, int) and isinstance(steps, int) and 1 <= population < FEW and steps >= 1):
         return Genealogical()  # enough models; or no numbers at all, which the settings then say
-    first = max(1, round(steps / 20))
+    rule = Genealogical(segments=(0.05, 0.15, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1), parents=(0.9, 0.5, 0.45, 0.3, 0.2))
+    first = rule.segment_lengths(population, steps)[0]
     # At least .6 n slots are left for the later segments; hence at least one.
     most = (population * steps - math.ceil(max(1, 0.6 * population) * (steps - first))) // first
-    founders = min(round(8 * math.sqrt(population)), most)
-    if founders <= population:
-        return Genealogical()
-    return Genealogical(
-        founders=founders,
-        segments=(0.05, 0.15, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1),
-        parents=(0.9, 0.5, 0.45, 0.3, 0.2),
-    )
+    founders = min(_founders(population), most)
+    return attrs.evolve(rule, founders=founders) if founders > population else Genealogical()
 
 
 def _third(population: int) -> int:

@@ -138,7 +138,7 @@ class Reproduction(Protocol):
             ConfigError: The options do not fit n or T.
         """
 
-    def first_slots(self, population: int, steps: int) -> int:
+    def first_slots(self, population: int) -> int:
         """How many slots generation 0 has, at least 1; those of the others are part of their plans."""
 
     def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:
@@ -289,17 +289,15 @@ class Genealogical:
             )
         return lengths
 
-    def first_slots(self, population: int, steps: int) -> int:  # noqa: ARG002  # the protocol's signature
+    def first_slots(self, population: int) -> int:
         """See `Reproduction.first_slots`."""
         return population if self.founders is None else self.founders
 
     def slots(self, generation: int, population: int, steps: int) -> int:
         """How many slots `generation` (from 0) has before any refill, for n models of T steps each."""
-        if self.founders is None:
-            return population
         lengths = self.segment_lengths(population, steps)
-        if generation >= len(lengths):
-            return population  # the run was extended
+        if self.founders is None or generation >= len(lengths):  # beyond them the run was extended
+            return population
         left, line, count = population * steps, steps, self.founders
         for length, following in itertools.pairwise(lengths[: generation + 1]):
             left, line = left - count * length, line - length
@@ -318,11 +316,12 @@ class Genealogical:
 
     def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:
         """See `Reproduction.plan`."""
-        parents = self._select(closing, rng)
+        n = self.slots(closing.generation, closing.population, closing.steps)
+        parents = self._select(closing, n, rng)
         survivors = {parent.trial.id for parent in closing.parents}
         ids = [parent.trial.id for parent in parents]
         first = [Slot(i, self.repeat and i not in survivors) for i in ids]
-        n, p = self.slots(closing.generation, closing.population, closing.steps), len(ids)
+        p = len(ids)
         if self.order == "round-robin":
             others = [Slot(i) for i in ids]
             slots = [first[k] if k < p else others[k % p] for k in range(n)]
@@ -353,14 +352,11 @@ class Genealogical:
             losses.append(record.loss)
         return losses
 
-    def _select(self, closing: Closing, rng: "np.random.Generator") -> list[Record]:
+    def _select(self, closing: Closing, slots: int, rng: "np.random.Generator") -> list[Record]:
         candidates = {record.trial.id: record for record in closing.candidates}
         if self.survivors:
             candidates |= {record.trial.id: record for record in closing.parents}
-        count = min(
-            self.number_of_parents(closing.generation, closing.population),
-            self.slots(closing.generation, closing.population, closing.steps),
-        )
+        count = min(slots, self.number_of_parents(closing.generation, closing.population))
         records = list(candidates.values())
         ranked = self._ranked(records, self.values(closing, records), count, rng)
         if closing.generation == 1:
@@ -441,7 +437,7 @@ class Truncation:
         """See `Reproduction.segment_lengths`."""
         return _segments("truncation", self.segments, steps)
 
-    def first_slots(self, population: int, steps: int) -> int:  # noqa: ARG002  # likewise
+    def first_slots(self, population: int) -> int:
         """See `Reproduction.first_slots`."""
         return population
 
@@ -491,7 +487,7 @@ class Independent:
         """See `Reproduction.segment_lengths`."""
         return _segments("independent", self.segments, steps)
 
-    def first_slots(self, population: int, steps: int) -> int:  # noqa: ARG002  # likewise
+    def first_slots(self, population: int) -> int:
         """See `Reproduction.first_slots`."""
         return population
 

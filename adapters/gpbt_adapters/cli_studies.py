@@ -264,6 +264,7 @@ def _plain(seen: "Watched") -> dict[str, Any]:
         "generations": view.generations,
         "trials": {kind.value: count for kind, count in view.counts.items()},
         "best": view.best,
+        "best_by": view.best_by,
         "score": None if view.best is None else view.score,
         "steps": view.steps,
         "budget": view.budget,
@@ -294,7 +295,10 @@ def _screen(seen: "Watched") -> "RenderableType":
     rows: list[tuple[str, Any]] = [
         ("generation", f"{data['generation']} of {data['generations']}"),
         ("trials", f"{sum(data['trials'].values())}" + (f" ({counts})" if counts else "")),
-        ("best score", "-" if data["score"] is None else f"{number(data['score'])} (trial {data['best']})"),
+        (
+            "best score" if data["best_by"] == "score" else f"best by {data['best_by']}",
+            "-" if data["score"] is None else f"{number(data['score'])} (trial {data['best']})",
+        ),
         ("steps", f"{data['steps']:,} of {data['budget']:,}"),
         ("", ProgressBar(total=max(1, data["budget"]), completed=data["steps"], width=40, complete_style="cyan")),
     ]

@@ -22,6 +22,7 @@ __all__ = ["Executors", "Pool", "WorkersLostError", "end_with_parent"]
 
 Executors: TypeAlias = Executor | Callable[[], Executor] | None
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""What tells numerical libraries how many threads a process may have."""
 
 
 class WorkersLostError(GpbtError, RuntimeError):
@@ -86,13 +87,19 @@ class Pool:
         """Whether `replace` can be called."""
         return self._make is not None and not self.local
 
+    @property
+    def _starting(self) -> int | None:
+        """How many processes of its own there are to be, as long as not all of them are started."""
+        started = getattr(self._executor, "_processes", None) or ()
+        return None if self._own is None or len(started) >= self._own else self._own
+
     def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
         """Hands a call to the executor; one that is found broken is replaced first, where that can be.
 
         Raises:
             WorkersLostError: The executor is broken or shut down.
         """
-        with _interrupts_held(wanted=self._make is not None and not self.inline), _cores_shared(self._own):
+        with _interrupts_held(wanted=self._make is not None and not self.inline), _cores_shared(self._starting):
             try:
                 return self._executor.submit(function, *arguments)
             except (BrokenExecutor, RuntimeError) as error:

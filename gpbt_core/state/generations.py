@@ -22,8 +22,7 @@ _NO_LOSSES = Ranking()
 
 def initial(settings: Settings) -> State:
     """The state of a run in which nothing has happened yet."""
-    slots = settings.reproduction.first_slots(settings.population, settings.steps)
-    first = _opened(settings, 0, 0, founding(slots), ())
+    first = _opened(settings, 0, 0, founding(settings.reproduction.first_slots(settings.population)), ())
     return looked(
         State(
             settings,

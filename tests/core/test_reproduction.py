@@ -129,7 +129,7 @@ def test_more_founders_take_their_steps_from_the_later_generations(
     lengths = rule.segment_lengths(population, steps)
     slots = [rule.slots(generation, population, steps) for generation in range(len(lengths))]
     used = [count * length for count, length in zip(slots, lengths, strict=True)]
-    assert slots[0] == rule.first_slots(population, steps) == founders
+    assert slots[0] == rule.first_slots(population) == founders
     assert min(slots) >= 1
     assert sum(used) <= population * steps
     if len(slots) > 1:

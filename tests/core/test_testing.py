@@ -209,7 +209,7 @@ class Lines:
     def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # noqa: ARG002 - a rule's signature
         return (1,) * steps
 
-    def first_slots(self, population: int, steps: int) -> int:  # noqa: ARG002 - as above
+    def first_slots(self, population: int) -> int:
         return population
 
     def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:  # noqa: ARG002 - as above

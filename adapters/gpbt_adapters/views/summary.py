@@ -30,7 +30,7 @@ class Overview:
         counts: How many trials there are of each status, those of which there are any.
         best: The best trial's id; None while none is completed.
         score: Its score; NaN while there is none.
-        best_by: What made it the best: "score", or what the run's rule of selection goes by.
+        best_by: What made it the best: "score", or what the run's rule of selection goes by, where that is another one.
         steps: The steps trained by trials that have ended.
         budget: The steps that the run may train.
     """
@@ -78,7 +78,7 @@ def overview(run: Run) -> Overview:
         counts={status: count for status, count in counts.items() if count},
         best=state.final,
         score=math.nan if loss is None else sign_of(state) * loss + 0.0,
-        best_by=settings.reproduction.select_by if state.finished else "score",
+        best_by="score" if state.best is None or state.final == state.best[1] else settings.reproduction.select_by,
         steps=state.tally.trained,
         budget=settings.population * (sum(lengths) + lengths[-1] * (state.generations - len(lengths))),
     )

@@ -15,6 +15,7 @@ import signal
 import threading
 import time
 import traceback
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -46,6 +47,8 @@ class Order:
         maximize: Whether higher scores are better.
         limits: For each step below the segment's length the loss above which it ends there; may be empty.
         timeout: Seconds after which the segment ends as failed at its next step; None: no limit.
+        name: No other order has it, not even one to train the same trial again: a cluster that takes equal calls for
+            one (Dask) would answer with what became of the other, cancelled or never saved.
     """
 
     trial: Trial
@@ -53,6 +56,7 @@ class Order:
     maximize: bool = False
     limits: tuple[float, ...] = ()
     timeout: float | None = None
+    name: str = attrs.Factory(lambda: uuid.uuid4().hex)
 
 
 @attrs.frozen(kw_only=True)

@@ -9,6 +9,7 @@ import pytest
 from gpbt_adapters.checkpoints import CheckpointStore
 from gpbt_adapters.driver import run
 from gpbt_adapters.journal import open_study
+from gpbt_adapters.segments import Order, pack, train_packed_segment
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.space import Float, Space
 from toy_trainables import Descent
@@ -37,6 +38,18 @@ def test_a_run_on_dask_comes_to_the_same(client: Any) -> None:
     assert list(result.optimizer.records) == list(alone.optimizer.records)
     assert result.best == alone.best
     assert result.restore().score() == result.best.score
+
+
+def test_a_trial_that_is_trained_again_is_not_answered_from_memory(client: Any, tmp_path: Path) -> None:
+    with CheckpointStore(tmp_path / "store") as store:
+        (trial,) = Optimizer(SPACE, **SETTINGS).ask(1)
+        package = pack(Descent, store)
+        remembered = []  # dask knows a call as long as its future is held
+        for _ in range(2):
+            store.delete([trial.id])
+            remembered.append(client.submit(train_packed_segment, Order(trial=trial, seed=0), package, store))
+            assert remembered[-1].result().status == "done"
+            assert store.ids() == {trial.id}
 
 
 def test_a_journalled_run_on_dask_goes_on_where_it_was_interrupted(client: Any, tmp_path: Path) -> None:

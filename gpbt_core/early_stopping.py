@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import attrs
 
 from gpbt_core.errors import ConfigError
+from gpbt_core.space.parameters import as_float
 
 __all__ = ["EarlyStoppingSpec", "GenerationStopping", "Improvement", "Quantile", "TrialStopping"]
 
@@ -93,9 +94,9 @@ class Quantile:
     min_trials: int = 3
 
     def __attrs_post_init__(self) -> None:
-        if not 0 < self.quantile <= 1:
+        if as_float(self.quantile) is None or not 0 < self.quantile <= 1:
             raise ConfigError(f"median: wanted a quantile above 0 and at most 1, got {self.quantile!r}")
-        if self.min_trials < 1:
+        if as_float(self.min_trials) is None or self.min_trials < 1:
             raise ConfigError(f"median: wanted min_trials of at least 1, got {self.min_trials!r}")
 
     def limit(self, ranking: Sequence[tuple[float, int]]) -> float:
@@ -138,7 +139,7 @@ class Improvement:
     factor: float = 1.0
 
     def __attrs_post_init__(self) -> None:
-        if not (self.factor >= 0 and math.isfinite(self.factor)):
+        if as_float(self.factor) is None or not (self.factor >= 0 and math.isfinite(self.factor)):
             raise ConfigError(f"improvement: wanted a finite factor of at least 0, got {self.factor!r}")
 
     def enough(self, best: float, before: Sequence[float]) -> bool:

@@ -22,6 +22,7 @@ from gpbt_core.records import Record, Schedule, Status, Trial, Verdict
 from gpbt_core.reproduction import Reproduction
 from gpbt_core.searcher import Query, Searcher
 from gpbt_core.space import Config, Space
+from gpbt_core.space.parameters import plain
 from gpbt_core.state import (
     Asked,
     Cancelled,
@@ -180,6 +181,7 @@ class Optimizer:
             ConfigError: `count` is not a whole number of at least 1.
             SearcherError: The searcher raised, or proposed a config that is not in the space; nothing was asked.
         """
+        count = plain(count)
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ConfigError(f"ask: wanted a count of at least 1, got {count!r}")
         state, asked = self._state, list[Event]()
@@ -209,7 +211,7 @@ class Optimizer:
         """
         value = _number("report", trial_id, score)
         loss = self._loss(value) if math.isfinite(value) else math.inf
-        self._happen(Reported(trial_id=trial_id, step=_whole("report", step), loss=loss))
+        self._happen(Reported(trial_id=plain(trial_id), step=_whole("report", step), loss=loss))
         stopping = self._state.records[trial_id].status is Status.STOPPING
         return Verdict.STOP if stopping else Verdict.CONTINUE
 
@@ -224,6 +226,7 @@ class Optimizer:
             ConfigError: The score is not a number.
             ProtocolError: The trial is unknown or has ended; or no score is given and none was reported.
         """
+        trial_id = plain(trial_id)
         if score is None:
             loss = self._last_report(trial_id)
             value = loss
@@ -241,7 +244,7 @@ class Optimizer:
         Raises:
             ProtocolError: The trial is unknown or has ended.
         """
-        self._happen(Told(trial_id=trial_id, loss=None, reason=str(reason)))
+        self._happen(Told(trial_id=plain(trial_id), loss=None, reason=str(reason)))
 
     def requeue(self, trial_id: int) -> None:
         """Gives a trial back whose worker was lost: a later `ask` hands it out again, as it was.
@@ -249,7 +252,7 @@ class Optimizer:
         Raises:
             ProtocolError: The trial is unknown, has ended, or was given back already.
         """
-        self._happen(Requeued(trial_id=trial_id))
+        self._happen(Requeued(trial_id=plain(trial_id)))
 
     def cancel(self, trial_id: int, reason: str = "cancelled by the caller") -> None:
         """Gives a trial up: its slot is used, and it takes part in nothing.
@@ -257,7 +260,7 @@ class Optimizer:
         Raises:
             ProtocolError: The trial is unknown or has ended.
         """
-        self._happen(Cancelled(trial_id=trial_id, reason=str(reason)))
+        self._happen(Cancelled(trial_id=plain(trial_id), reason=str(reason)))
 
     def extend(self, generations: int) -> None:
         """Adds generations, during a run or after its end; their segments are as long as the last planned ones.
@@ -266,7 +269,7 @@ class Optimizer:
             ConfigError: `generations` is not a whole number of at least 1.
             ProtocolError: The run is extinct.
         """
-        self._happen(Extended(generations=generations))
+        self._happen(Extended(generations=plain(generations)))
 
     def released(self) -> tuple[int, ...]:
         """Ids of ended trials whose checkpoints no later trial can need, each given once."""
@@ -300,7 +303,8 @@ class Optimizer:
             if self._state.extinct:
                 reasons = {record.reason for record in self._state.records if record.reason}
                 raise ExtinctError(
-                    f"best: no trial of this run was completed; they failed because: {'; '.join(sorted(reasons))}"
+                    f"best: no trial of this run was completed; mend what made them fail and start another run (a "
+                    f"study: under another name); they failed because: {'; '.join(sorted(reasons))}"
                 )
             raise ProtocolError("best: no trial is completed yet; tell a score first")
         return self._known_best(self._state.final)
@@ -589,6 +593,7 @@ class _Search:
     ) -> Self:
         if history not in ("family", "all", "none"):
             raise ConfigError(f'history: wanted "family", "all" or "none", got {history!r}')
+        number_of_founders = plain(number_of_founders)
         if isinstance(number_of_founders, bool) or not isinstance(number_of_founders, int) or number_of_founders < 0:
             raise ConfigError(f"number_of_founders: wanted a whole number of at least 0, got {number_of_founders!r}")
         founding = None if founders is None else searcher_choice(founders)
@@ -635,14 +640,13 @@ def _rule(kind: Literal["reproduction", "early stopping"], given: Any) -> Any:
             return resolve_rule(kind, given, {})
         case (str() as name, Mapping() as options):
             return resolve_rule(kind, name, options)
-    if given is not None and not hasattr(given, "name"):
+    if given is not None and (isinstance(given, type) or not hasattr(given, "name")):
         raise ConfigError(f"{kind}: wanted a name, (name, options) or a rule, got {given!r}")
     return given
 
 
 def _whole(who: str, step: int) -> int:
-    if isinstance(step, np.integer):
-        return int(step)
+    step = plain(step)
     if isinstance(step, bool) or not isinstance(step, int):
         raise ConfigError(f"{who}: wanted a step as a whole number, got {step!r}")
     return step

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import attrs
 
 from gpbt_core.early_stopping import GenerationStopping, Quantile, TrialStopping
-from gpbt_core.errors import ConfigError
+from gpbt_core.errors import ConfigError, PluginError
 from gpbt_core.genealogy import History
 from gpbt_core.reproduction import Genealogical, Independent, Reproduction, Truncation
 from gpbt_core.searcher import Searcher
@@ -75,7 +75,10 @@ def selecting(rule: Any, select_by: str) -> Any:
             f"which has its own way; leave select_by out, or choose another reproduction or preset"
         )
     options = {field.name: getattr(rule, field.name) for field in attrs.fields(Genealogical)}
-    other = resolve_rule("reproduction", Genealogical.name if select_by == "score" else select_by, options)
+    try:
+        other = resolve_rule("reproduction", Genealogical.name if select_by == "score" else select_by, options)
+    except PluginError as error:
+        raise PluginError(f"select_by: wanted 'score' or the name of a rule, got {select_by!r}: {error}") from error
     if other.select_by != select_by:
         raise ConfigError(f"select_by: the rule {select_by!r} goes by {other.select_by!r}; give it as reproduction")
     return other
@@ -94,7 +97,7 @@ def searcher_choice(given: str | tuple[str, Mapping[str, Any]] | Searcher | Sear
             return SearcherChoice(name=given)
         case (str() as name, Mapping() as options):
             return SearcherChoice(name=name, options=dict(options))
-        case Searcher():
+        case Searcher() if not isinstance(given, type):
             return SearcherChoice(name=None, searcher=given)
     raise ConfigError(f"searcher: wanted a name, (name, options) or an object with propose(query, rng), got {given!r}")
 

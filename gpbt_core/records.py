@@ -62,7 +62,8 @@ class Record:
         trial: The order.
         status: Where it stands.
         loss: The told value as a loss (lower is better); None unless completed or stopped.
-        steps: The steps trained in this segment: all of them once completed, the last reported one otherwise.
+        steps: The steps trained in this segment: all of them once completed, the last reported one otherwise. Of a
+            trial that failed or was cancelled with no report, the whole segment: what it may have cost.
         reports: The reported (step within the segment from 1, loss) pairs, steps rising; a loss may be inf.
         reason: Why it failed or was cancelled, in words; None otherwise.
         limits: While it runs, for each step below the segment's length the loss above which it is to stop (inf: none);

@@ -6,7 +6,7 @@ that it is given, and what it must remember is in the records.
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import attrs
@@ -15,6 +15,7 @@ import numpy as np
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Record, Status
 from gpbt_core.space import Space
+from gpbt_core.space.parameters import as_float, plain
 
 __all__ = [
     "Closing",
@@ -169,7 +170,8 @@ def founding(slots: int) -> Plan:
 
 
 def _tuple(values: int | Sequence[float]) -> int | tuple[float, ...]:
-    return values if isinstance(values, int) else tuple(values)
+    found = plain(values)
+    return tuple(found) if isinstance(found, Iterable) else found
 
 
 def _optional_tuple(values: Sequence[float] | None) -> tuple[float, ...] | None:
@@ -183,7 +185,8 @@ def _segments(who: str, lengths: int | tuple[float, ...], steps: int) -> tuple[i
             raise ConfigError(f"{who}: wanted segments of at least 1 step, got {lengths}")
         count = max(1, steps // lengths)
         return (lengths,) * (count - 1) + (steps - lengths * (count - 1),)
-    if not lengths or not all(share > 0 and math.isfinite(share) for share in lengths):
+    shares = [as_float(share) for share in lengths] if isinstance(lengths, tuple) else []
+    if not shares or not all(share is not None and 0 < share < math.inf for share in shares):
         raise ConfigError(
             f"{who}: wanted segments as a whole number or as positive shares of the steps, got {lengths!r}"
         )
@@ -245,9 +248,9 @@ class Genealogical:
 
     segments: int | tuple[float, ...] = attrs.field(default=(0.4, 0.2, 0.1, 0.1, 0.1, 0.1), converter=_tuple)
     parents: tuple[float, ...] | None = attrs.field(default=(0.6, 0.45, 0.35, 0.25, 0.16), converter=_optional_tuple)
-    founders: int | None = None
+    founders: int | None = attrs.field(default=None, converter=plain)
     c: float = 1.0
-    per_parent: int | None = 2
+    per_parent: int | None = attrs.field(default=2, converter=plain)
     spread: float = 0.1
     survivors: bool = False
     repeat: bool = True
@@ -260,9 +263,12 @@ class Genealogical:
             raise ConfigError(
                 f"genealogical: wanted parents as shares of n, each above 0 and at most 1, got {self.parents!r}"
             )
-        if self.founders is not None and self.founders < 1:
+        for name in ("c", "spread", "noise"):
+            if as_float(getattr(self, name)) is None:
+                raise ConfigError(f"genealogical: wanted {name} as a number, got {getattr(self, name)!r}")
+        if self.founders is not None and not (isinstance(self.founders, int) and self.founders >= 1):
             raise ConfigError(f"genealogical: wanted at least 1 of the founders, or None for n, got {self.founders!r}")
-        if self.per_parent is not None and self.per_parent < 1:
+        if self.per_parent is not None and not (isinstance(self.per_parent, int) and self.per_parent >= 1):
             raise ConfigError(
                 f"genealogical: wanted per_parent of at least 1, or None for no limit, got {self.per_parent!r}"
             )
@@ -430,7 +436,7 @@ class Truncation:
     quantile: float = 0.2
 
     def __attrs_post_init__(self) -> None:
-        if not 0 <= self.quantile <= 0.5:
+        if as_float(self.quantile) is None or not 0 <= self.quantile <= 0.5:
             raise ConfigError(f"truncation: wanted a quantile in [0, .5], got {self.quantile!r}")
 
     def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # noqa: ARG002  # likewise
@@ -444,15 +450,18 @@ class Truncation:
     def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:
         """See `Reproduction.plan`."""
         ranked = sorted(closing.candidates, key=lambda record: (record.loss, record.trial.id))
-        replaced = self._replaced(len(closing.members))
-        going_on = {record.trial.id for record in ranked[: max(1, len(closing.members) - replaced)]}
+        n, replaced = closing.population, self._replaced(closing.population)
+        going_on = {record.trial.id for record in ranked[: max(1, n - replaced)]}
         donors = [record.trial.id for record in ranked[: max(1, replaced)]]
+        copies = n - sum(member.trial.id in going_on for member in closing.members)
         slots = []
-        for member in closing.members:
-            if member.trial.id in going_on:
+        # Of members there may be fewer than n, where a generation ended early, or more, where others came late.
+        for member in (*closing.members, *[None] * copies):
+            if member is not None and member.trial.id in going_on:
                 slots.append(Slot(member.trial.id, repeat=True))
-            else:
+            elif copies > 0:
                 slots.append(Slot(donors[int(rng.integers(len(donors)))]))
+                copies -= 1
         used = {slot.parent for slot in slots}
         return Plan(tuple(record.trial.id for record in ranked if record.trial.id in used), tuple(slots))
 

@@ -5,6 +5,7 @@ A kit raises AssertionError with what was asked, what was wanted and what came; 
 
 import copy
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -269,7 +270,13 @@ def _check_plans(rule: Reproduction, optimizer: Optimizer) -> None:
             raise AssertionError(
                 f"{rule!r}: wanted distinct parents, among them those of all slots, got {generation.plan!r}"
             )
-    codec.encode_settings(optimizer.settings)  # a run by this rule can be written down
+    state = codec.encode_state(optimizer.state)
+    try:
+        json.dumps(state)
+    except TypeError as error:
+        raise AssertionError(
+            f"{rule!r}: wanted plans and segment lengths of plain numbers, so that a run can be written down: {error}"
+        ) from error
 
 
 class _Uniform:

@@ -160,8 +160,13 @@ def run(
     limits = Limits(retries=retries, timeout=timeout, grace=grace)
     with ProgressBar(progress, optimizer) as display:
         watchers = Watchers([*callbacks, display])
-        kept = store if isinstance(store, Store) else open_store(store)
-        loop = Loop(optimizer, factory, kept, Pool(executor, workers), watchers, display, limits)
+        pool = Pool(executor, workers)
+        try:
+            kept = store if isinstance(store, Store) else open_store(store)
+        except BaseException:
+            pool.close(now=True)
+            raise
+        loop = Loop(optimizer, factory, kept, pool, watchers, display, limits)
         loop.go()
     return Result(
         optimizer=optimizer,

@@ -7,6 +7,7 @@ about the search, and nothing here outlives a run: what is to last is in the opt
 import contextlib
 import logging
 import math
+import pickle
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Future
@@ -32,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 POLL = 0.2
 """Seconds between two looks at an optimizer whose next trial depends on the results of others."""
+
+_NOT_SENT = (TypeError, AttributeError, ImportError, pickle.PickleError)
+"""What an executor raises where no worker has died: what training raises comes back as an answer."""
 
 _LOST_RESULT = frozenset({Status.FAILED, Status.CANCELLED, Status.STOPPED})
 
@@ -100,6 +104,7 @@ class Loop:
         limits: Limits,
     ) -> None:
         self.ending = self.halting = False
+        self._left = False  # whether nobody waits for a result any more, whatever ended the run
         self.figures: dict[int, Mapping[str, float]] = {}
         self._optimizer, self._factory, self._store = optimizer, factory, store
         self._shared = hasattr(optimizer, "refresh")  # a study: other processes may train for it too
@@ -134,8 +139,9 @@ class Loop:
                 if not self.halting:
                     raise
             finally:
+                self._left = True
                 self._give_back()
-                self._pool.close(now=not clean)
+                self._pool.close(now=not clean or bool(self._given_up))
 
     # --------------------------------------------------------------------------------------------------------- the loop
 
@@ -143,7 +149,8 @@ class Loop:
         self.ending = True
         self._messages.put(None)
         if presses == 1:
-            self._display.say("Ctrl-C: what is in training ends first; press again to end it now")
+            with contextlib.suppress(Exception):  # of a pipe whose reader Ctrl-C has ended; it would end the training
+                self._display.say("Ctrl-C: what is in training ends first; press again to end it now")
             return
         self.halting = True
         if self._training:
@@ -211,7 +218,9 @@ class Loop:
 
         self._training = self._pool.inline
         try:
-            return train_segment(order, self._factory, self._store, on_step=show, halted=lambda: self.halting)
+            return train_segment(
+                order, self._factory, self._store, on_step=show, halted=lambda: self.halting or self._left
+            )
         finally:
             self._training = False
 
@@ -255,8 +264,10 @@ class Loop:
     def _settle(self, trial: Trial, outcome: Outcome) -> None:
         """Tells an outcome."""
         if outcome.error is not None:
-            self._requeue(trial)
-            raise outcome.error
+            if self._requeue(trial):
+                raise outcome.error
+            logger.warning("trial %d has ended elsewhere; what went wrong here: %s", trial.id, outcome.error)
+            return
         if outcome.status == "halted":
             self._requeue(trial)
             return
@@ -295,6 +306,12 @@ class Loop:
         lost = [running]
         if isinstance(error, BrokenExecutor):
             lost += self._take_unanswered()
+        if isinstance(error, _NOT_SENT):
+            self._requeue(running.trial)
+            raise WorkersLostError(
+                f"run: a segment cannot be sent to the workers, or not be read by them: {error!r}; what is sent is the "
+                f"factory, the store and the config, which workers read with the modules that they can import"
+            ) from error
         logger.warning("the workers of trials %s died: %r", [one.trial.id for one in lost], error)
         for one in lost:
             if self.ending:  # it may have been the interrupt
@@ -375,12 +392,16 @@ class Loop:
 
     # ---------------------------------------------------------------------------------------------------- keeping house
 
-    def _requeue(self, trial: Trial) -> None:
+    def _requeue(self, trial: Trial) -> bool:
+        """Gives a trial back; False: it is not this run's any more."""
         try:
             self._optimizer.requeue(trial.id)
-        except ProtocolError as error:  # it has ended meanwhile
+        except ProtocolError as error:  # it has ended meanwhile, or another process is training it
             logger.debug("trial %d is not given back: %s", trial.id, error)
-        self._announce()
+            return False
+        finally:
+            self._announce()
+        return True
 
     def _give_back(self) -> None:
         """Gives back all that is still in training, whatever ended the run."""

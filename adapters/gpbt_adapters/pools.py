@@ -6,6 +6,7 @@ whether they share the driver's memory, how to stop one that hangs, and what to 
 
 import contextlib
 import inspect
+import logging
 import os
 import signal
 import threading
@@ -19,6 +20,8 @@ from typing import Any, TypeAlias
 from gpbt_core.errors import ConfigError, GpbtError
 
 __all__ = ["Executors", "Pool", "WorkersLostError", "end_with_parent"]
+
+logger = logging.getLogger(__name__)
 
 Executors: TypeAlias = Executor | Callable[[], Executor] | None
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -56,7 +59,7 @@ class Pool:
         inline: Whether a segment runs within `submit`.
 
     Raises:
-        ConfigError: `workers` is below 1, or `executor` makes something else.
+        ConfigError: `workers` is below 1, or `executor` is, or makes, something else.
     """
 
     def __init__(self, executor: Executors, workers: int | None) -> None:
@@ -65,6 +68,8 @@ class Pool:
         self._make: Callable[[], Executor] | None = None
         self._own = workers if executor is None else None
         self._probe: Future[int] | None = None
+        if executor is not None and not isinstance(executor, Executor) and not callable(executor):
+            raise ConfigError(f"run: wanted an executor, or a function that makes one, got {executor!r}")
         if isinstance(executor, Executor):
             self._executor: Executor = executor
         else:
@@ -73,6 +78,12 @@ class Pool:
         self._workers = workers
         self.inline = isinstance(self._executor, InlineExecutor)
         self.local = self.inline or isinstance(self._executor, ThreadPoolExecutor)
+        context = getattr(self._executor, "_mp_context", None)
+        if isinstance(self._executor, ProcessPoolExecutor) and context and context.get_start_method() == "fork":
+            logger.warning(
+                "forked workers hang where they inherit locks of this process's threads, such as torch's; make the "
+                "pool with mp_context=multiprocessing.get_context('spawn')"
+            )
 
     @property
     def capacity(self) -> int | None:

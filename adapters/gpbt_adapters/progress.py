@@ -33,7 +33,7 @@ class ProgressBar:
             raise ConfigError(f'run: wanted progress to be True, False or "rich", got {wanted!r}')
         self._training: dict[int, int] = {}  # of each trial in training, the steps that it has reported
         self._bar: Progress | None = None
-        if wanted == "rich" or (wanted and sys.stderr.isatty()):
+        if wanted == "rich" or (wanted and sys.stderr is not None and sys.stderr.isatty()):
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),

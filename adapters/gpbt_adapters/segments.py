@@ -116,14 +116,14 @@ def train_segment(
     scores: list[tuple[int, float]] = []
     trainable: Trainable | None = None
     try:
-        trainable = factory()
+        trainable = _made(factory)
         end = _train(order, trainable, store, scores, _Watch(start, on_step, halted))
         figures = dict(trainable.figures()) if end.status in {"done", "stopped"} else {}
     except GpbtError as error:
         end, figures = _End("refused", error=error), {}
     except Exception as error:  # whatever the training raises ends this trial and no other
         logger.debug("trial %d failed", order.trial.id, exc_info=True)
-        end, figures = _End("failed", reason=_describe(error, len(scores))), {}
+        end, figures = _End("failed", reason=f"{_describe(error)}, after {len(scores)} steps"), {}
     finally:
         if trainable is not None:
             _close(trainable, order.trial.id)
@@ -154,6 +154,16 @@ class _End:
     status: Literal["done", "stopped", "failed", "refused", "halted"]
     reason: str | None = None
     error: GpbtError | None = None
+
+
+def _made(factory: Factory) -> Trainable:
+    """Calls the factory, which knows no config yet: what it raises would fail every trial alike."""
+    try:
+        return factory()
+    except GpbtError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"run: wanted a trainable from {factory!r}, it raised {_describe(error)}") from error
 
 
 def _train(order: Order, trainable: Trainable, store: Store, scores: list[tuple[int, float]], watch: _Watch) -> _End:
@@ -192,12 +202,12 @@ def _train(order: Order, trainable: Trainable, store: Store, scores: list[tuple[
     return _End("done")
 
 
-def _describe(error: Exception, steps: int) -> str:
-    """An exception in one line: what, where, and after how many steps."""
+def _describe(error: Exception) -> str:
+    """An exception in one line: what and where."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}{where}, after {steps} steps"
+    return f"{type(error).__name__}: {text}{where}"
 
 
 def _close(trainable: Trainable, trial_id: int) -> None:

@@ -146,7 +146,7 @@ def _look(
     """The view of the next slot as far as the results go, whether it may open, and whether none will any more.
 
     The view of slot k holds slots 0 .. k-m. Where the budget forbids the slot at full length of those that are
-    pending, the view is extended slot by slot until it allows it.
+    pending, the view is extended slot by slot until it allows it. What failed trials left over is refilled too.
     """
     k, view, steps, rule = asked, o.view, o.steps, settings.generation_stopping
     end = k - settings.max_concurrent + 1
@@ -159,13 +159,20 @@ def _look(
         if (rule and _found_enough(rule, closed, view)) or (k >= planned and not settings.reproduction.refill):
             return view, False, True
         left = planned * steps - view.used - (k - view.end) * steps
-        if k < planned or 2 * left >= steps:
+        if k < planned or (2 * left >= steps and not _hopeless(records, o.first, view, planned)):
             return view, True, False
         if view.end == k:
             return view, False, True
         if view.end == prefix:
             return view, False, False
         view = _included(view, records[o.first + view.end], steps)
+
+
+def _hopeless(records: Vector[Record], first: int, view: View, planned: int) -> bool:
+    """Whether all planned slots have failed: refilled, a training that can't work would be tried T times as often."""
+    return view.end >= planned and all(
+        records[first + i].status in (Status.FAILED, Status.CANCELLED) for i in range(view.end)
+    )
 
 
 def _found_enough(rule: GenerationStopping, closed: Vector[Generation], view: View) -> bool:
@@ -222,7 +229,7 @@ def _closed(state: State) -> State:
         population=settings.population,
         generation=o.index + 1,
         candidates=tuple(candidates) or parents,
-        members=tuple(records[i] for i in o.latecomers) + tuple(m for m in members if m.status in ENDED),
+        members=tuple(records[i] for i in sorted(o.latecomers)) + tuple(m for m in members if m.status in ENDED),
         parents=parents,
         generations=state.generations,
         steps=settings.steps,

@@ -66,7 +66,7 @@ class Open:
         candidates: With `keep`, the (loss, id) of those that may still be among the next parents; else empty: all may.
         litters: Of each parent, in the order of the plan, its children among the best `keep.per_parent`; empty if
             unlimited.
-        latecomers: Ids of completed trials of earlier generations; they are candidates too.
+        latecomers: Ids of trials of earlier generations that ended in this one; the completed are candidates too.
     """
 
     index: int
@@ -90,7 +90,7 @@ class Tally:
     """Steps counted.
 
     Attributes:
-        trained: Trained by ended trials.
+        trained: Trained by ended trials; those of a failed or cancelled trial that reported nothing count as trained.
         saved: Not trained because a trial was stopped or a slot cancelled.
         refilled: Trained by ended trials in slots that were opened with saved steps.
     """

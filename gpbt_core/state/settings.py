@@ -9,6 +9,7 @@ from gpbt_core.early_stopping import GenerationStopping, TrialStopping
 from gpbt_core.errors import ConfigError
 from gpbt_core.reproduction import Reproduction
 from gpbt_core.space import Space
+from gpbt_core.space.parameters import plain
 
 __all__ = ["Settings", "generator"]
 
@@ -35,7 +36,7 @@ def _quorum(_: object, __: object, value: float) -> None:
 
 def _rule(name: str, protocol: type, *, optional: bool) -> Any:
     def check(_: object, __: object, value: object) -> None:
-        if not (isinstance(value, protocol) or (optional and value is None)):
+        if isinstance(value, type) or not (isinstance(value, protocol) or (optional and value is None)):
             raise ConfigError(f"{name}: wanted a rule as {protocol.__name__} describes it, got {value!r}")
 
     return check
@@ -67,12 +68,12 @@ class Settings:
     """
 
     space: Space = attrs.field(validator=_space)
-    population: int = attrs.field(validator=_whole("population", 1))
-    steps: int = attrs.field(validator=_whole("steps", 1))
+    population: int = attrs.field(validator=_whole("population", 1), converter=plain)
+    steps: int = attrs.field(validator=_whole("steps", 1), converter=plain)
     reproduction: Reproduction = attrs.field(validator=_rule("reproduction", Reproduction, optional=False))
     direction: Literal["minimize", "maximize"] = attrs.field(default="minimize", validator=_direction)
-    seed: int = attrs.field(default=0, validator=_whole("seed", 0))
-    max_concurrent: int = attrs.field(default=4, validator=_whole("max_concurrent", 1))
+    seed: int = attrs.field(default=0, validator=_whole("seed", 0), converter=plain)
+    max_concurrent: int = attrs.field(default=4, validator=_whole("max_concurrent", 1), converter=plain)
     quorum: float = attrs.field(default=1.0, validator=_quorum)
     trial_stopping: TrialStopping | None = attrs.field(
         default=None, validator=_rule("trial_stopping", TrialStopping, optional=True)

@@ -163,7 +163,7 @@ def _ended(
         prefix=prefix,
         candidates=candidates,
         litters=litters,
-        latecomers=o.latecomers if in_open or status is not Status.COMPLETED else (*o.latecomers, trial_id),
+        latecomers=o.latecomers if in_open else (*o.latecomers, trial_id),
     )
     queue = state.queue if record.status is not Status.QUEUED else tuple(i for i in state.queue if i != trial_id)
     late = state.late if in_open else tuple(i for i in state.late if i != trial_id)

@@ -17,7 +17,7 @@ import pytest
 from gpbt_adapters.checkpoints import CheckpointError, CheckpointStore
 from gpbt_adapters.driver import Result, run
 from gpbt_adapters.pools import WorkersLostError
-from gpbt_adapters.trainable import HyperparameterNotAppliedError
+from gpbt_adapters.trainable import HyperparameterNotAppliedError, Trainable
 from gpbt_core.errors import ConfigError, ExtinctError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Status
@@ -52,6 +52,85 @@ def test_a_run_in_which_nothing_is_completed_ends_and_says_so_when_asked_for_the
     assert {record.status for record in records(result)} == {Status.FAILED}
     with pytest.raises(ExtinctError):
         _ = result.best
+
+
+class Unfinished(Trainable):
+    """Misses all methods, so that it cannot even be made."""
+
+
+def test_a_factory_that_raises_ends_the_run_rather_than_all_its_trials() -> None:
+    optimizer = small()
+    with pytest.raises(
+        ConfigError, match=r"wanted a trainable from <class .*Unfinished'>, it raised TypeError: .*abstract"
+    ):
+        run(optimizer, Unfinished, progress=False)
+    assert not optimizer.extinct
+    assert run(optimizer, Descent, progress=False).optimizer.finished
+
+
+class Unsendable(CheckpointStore):
+    """Holds what cannot be pickled, as a client of a cloud may."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "session": threading.Lock()}
+
+
+def test_what_cannot_be_sent_to_the_workers_ends_the_run_rather_than_all_its_trials(tmp_path: Path) -> None:
+    optimizer = small()
+    with pytest.raises(WorkersLostError, match=r"a segment cannot be sent to the workers.*cannot pickle"):
+        run(optimizer, Descent, store=Unsendable(tmp_path / "store"), workers=2, progress=False)
+    assert not failed(optimizer)
+    assert run(optimizer, Descent, progress=False).optimizer.finished
+
+
+def test_what_goes_wrong_with_a_trial_that_was_cancelled_meanwhile_ends_no_run() -> None:
+    class Late(Descent):
+        def step(self) -> float:
+            if repr(self.live["lr"]) in given_up:
+                raise CheckpointError("its parent's checkpoint is gone")
+            return super().step()
+
+    given_up = set[str]()
+
+    def give_up(event: object, optimizer: Optimizer) -> None:
+        if isinstance(event, Asked) and event.trial.id == 3:
+            given_up.add(repr(event.trial.config["lr"]))
+            optimizer.cancel(3)
+
+    optimizer = small()
+    assert run(optimizer, Late, callbacks=[give_up], progress=False).optimizer.finished
+    assert optimizer.records[3].status is Status.CANCELLED
+
+
+def test_a_refused_argument_leaves_no_store_behind(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="wanted workers of at least 1, got 0"):
+        run(small(), Descent, store=tmp_path / "store", workers=0, progress=False)
+    assert run(small(), Descent, store=tmp_path / "store", progress=False).optimizer.finished
+
+
+def test_what_is_no_executor_is_refused() -> None:
+    with pytest.raises(ConfigError, match="wanted an executor, or a function that makes one, got 4"):
+        run(small(), Descent, executor=4, progress=False)  # type: ignore[arg-type]
+
+
+def test_a_run_returns_though_a_thread_of_a_pool_made_for_it_hangs() -> None:
+    free = threading.Event()
+    second = small().ask(2)[1].config["lr"]
+
+    class Stuck(Descent):
+        def step(self) -> float:
+            if self.live["lr"] == second:
+                free.wait(300)
+            return super().step()
+
+    try:
+        result = run(
+            small(), Stuck, executor=lambda: ThreadPoolExecutor(2), timeout=1.0, grace=1.0, retries=0, progress=False
+        )
+        assert "no answer" in str(result.optimizer.records[1].reason)
+        assert not free.is_set()
+    finally:
+        free.set()
 
 
 def test_a_diverged_trial_is_failed_with_the_step_in_its_reason(bad: int) -> None:

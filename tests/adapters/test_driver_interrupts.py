@@ -1,5 +1,6 @@
 """Ctrl-C, once and twice, in the own thread and at a terminal."""
 
+import io
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gpbt_adapters.driver import Result
+from gpbt_adapters.driver import Result, run
 from gpbt_core.records import Status
 from toy_runs import environment, records, run_small, small, small_run
 from toy_trainables import Descent
@@ -55,6 +56,24 @@ def test_ctrl_c_in_the_drivers_own_thread_leaves_a_usable_result(
     again = run_small(optimizer, Descent, store=result.store)
     assert not again.interrupted
     assert records(again) == records(serial)
+
+
+def test_ctrl_c_hurts_no_trial_where_it_has_ended_the_reader_of_stderr_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError(text)
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    result = run_small(small(), type("Kind", (Interrupting,), {}))
+    assert result.interrupted
+    assert not [record for record in records(result) if record.status is Status.FAILED]
+
+
+def test_a_run_needs_no_stderr(serial: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert records(run(small(), Descent)) == records(serial)
 
 
 def test_ctrl_c_is_what_it_was_before_and_after_a_run() -> None:

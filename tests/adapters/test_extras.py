@@ -31,6 +31,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "tests/core", "gpbt_core"]
         ("gpbt_adapters.boosting", "LightGBMTrainable", "lightgbm", "boosting"),
         ("gpbt_adapters.ray", "RayExecutor", "ray", "ray"),
         ("gpbt_adapters.optuna", "OptunaSearcher", "optuna", "optuna"),
+        ("gpbt_adapters.journal", "open_study", "sqlalchemy", "journal"),
     ],
 )
 def test_a_missing_library_is_an_error_that_names_the_extra(module: str, name: str, missing: str, extra: str) -> None:

@@ -234,6 +234,16 @@ def test_pending_slots_count_at_full_length_until_the_view_must_move() -> None:
     assert len(optimizer.ask(9)) == 1  # slot 0 left 3 of 20 steps; slots 1 to 4 count in full, though one has ended
 
 
+def test_steps_left_over_are_not_spent_on_a_training_that_fails_every_time() -> None:
+    optimizer = make(steps=400, reproduction=Genealogical(segments=200, spread=0.0))
+    while not optimizer.finished:
+        (trial,) = optimizer.ask()
+        optimizer.report(trial.id, 1, math.nan)
+        optimizer.tell(trial.id)
+    assert optimizer.extinct
+    assert len(optimizer.records) <= 5 + 1
+
+
 def test_without_stops_a_generation_has_as_many_slots_as_models() -> None:
     optimizer = make()
     run_sequentially(optimizer, World(trouble=0, reports=0))

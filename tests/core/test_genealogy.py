@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpbt_core import Float, Genealogical, Optimizer, Quantile, Schedule, Segment, Space, Status, genealogy
+from gpbt_core import Categorical, Float, Genealogical, Optimizer, Quantile, Schedule, Segment, Space, Status, genealogy
 from gpbt_core.searcher import Query
 from gpbt_core.state import State
 from runs import RUNNING, SPACE, Curious, World, run_interleaved, setups
@@ -158,6 +158,19 @@ def test_a_schedule_joins_segments_of_one_config_and_counts_what_was_trained() -
     optimizer.report(trial.id, 1, 0.5)
     optimizer.fail(trial.id, "bad luck")
     assert optimizer.schedule(trial.id).steps == 7
+
+
+def test_a_schedule_tells_choices_apart_that_are_equal_to_python() -> None:
+    space = Space(features=Categorical([1, 1.0, True]))
+    rule = Genealogical(segments=1, repeat=False)
+    optimizer = Optimizer(space, population=6, steps=4, searcher="random", founders=None, reproduction=rule)
+    while not optimizer.finished:
+        for trial in optimizer.ask():
+            optimizer.tell(trial.id, 1 / (trial.id + 1))
+    for record in optimizer.records:
+        line = [one.trial.config["features"] for one in optimizer.lineage(record.trial.id)]
+        found = optimizer.schedule(record.trial.id)
+        assert [repr(found.at(step)["features"]) for step in range(found.steps)] == [repr(value) for value in line]
 
 
 def test_a_lineage_leads_from_a_founder_down() -> None:

@@ -1,6 +1,7 @@
 """The loop as a caller sees it: what is asked, told and answered, and what each mistake says."""
 
 import copy
+import json
 import math
 import pickle
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from gpbt_core import (
     ExtinctError,
     Float,
     Genealogical,
+    Improvement,
     Independent,
     Optimizer,
     PluginError,
@@ -26,6 +28,7 @@ from gpbt_core import (
     Space,
     Status,
     Verdict,
+    codec,
 )
 from gpbt_core.searcher import Query
 from gpbt_core.state import Asked, Extended, Reported, Told
@@ -147,6 +150,33 @@ def test_a_count_is_a_whole_number_of_at_least_1(count: Any) -> None:
     with pytest.raises(ConfigError, match="ask: wanted a count of at least 1, got"):
         optimizer.ask(count)
     assert not optimizer.records
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [
+        {"reproduction": Genealogical},
+        {"trial_stopping": Quantile},
+        {"generation_stopping": Improvement},
+        {"searcher": Uniform},
+        {"founders": Uniform},
+    ],
+    ids=str,
+)
+def test_a_class_is_no_rule_and_no_searcher(setup: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"wanted .*, got <class"):
+        make(**setup)
+
+
+def test_ids_and_whole_numbers_may_be_numpys() -> None:
+    whole: Any = np.int64
+    optimizer = make(population=whole(6), steps=whole(4), seed=whole(1), max_concurrent=whole(4))
+    optimizer.report(whole(optimizer.ask(whole(2))[0].id), whole(1), 0.5)
+    optimizer.tell(whole(0))
+    optimizer.requeue(whole(1))
+    optimizer.fail(whole(1), "bad luck")
+    optimizer.extend(whole(1))
+    assert json.loads(json.dumps(codec.encode_state(optimizer.state))) == codec.encode_state(optimizer.state)
 
 
 @pytest.mark.parametrize("score", ["1", b"1", None, True, np.True_, [1.0], np.array([1.0]), 1j, object(), 10**400])

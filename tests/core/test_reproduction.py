@@ -101,6 +101,9 @@ def test_segments_that_cannot_be_are_refused(rule: Any, options: Any, message: s
         (Genealogical, {"parents": (0.5, 0.0)}, "wanted parents as shares of n"),
         (Genealogical, {"parents": (1.1,)}, "wanted parents as shares of n"),
         (Genealogical, {"founders": 0}, "wanted at least 1 of the founders, or None for n, got 0"),
+        (Genealogical, {"founders": 12.0}, "wanted at least 1 of the founders, or None for n, got 12"),
+        (Genealogical, {"per_parent": 1.5}, "wanted per_parent of at least 1, or None for no limit, got 1.5"),
+        (Genealogical, {"noise": "a"}, "wanted noise as a number, got 'a'"),
         (Genealogical, {"per_parent": 0}, "wanted per_parent of at least 1, or None for no limit, got 0"),
         (Genealogical, {"spread": -0.1}, r"wanted a spread in \[0, 1\], got -0\.1"),
         (Genealogical, {"spread": math.nan}, "wanted a spread"),
@@ -110,6 +113,7 @@ def test_segments_that_cannot_be_are_refused(rule: Any, options: Any, message: s
         (Truncation, {"quantile": 0.6}, r"wanted a quantile in \[0, .5\], got 0\.6"),
         (Truncation, {"quantile": -0.1}, "wanted a quantile"),
         (Truncation, {"quantile": math.nan}, "wanted a quantile"),
+        (Truncation, {"quantile": "a"}, "wanted a quantile"),
     ],
 )
 def test_options_out_of_range_are_refused(rule: Any, options: dict[str, Any], message: str) -> None:
@@ -314,6 +318,29 @@ def test_a_quantile_of_0_replaces_the_failed_alone() -> None:
     members = [record(0, 0.3), record(1), record(2, 0.1)]
     found = plan(Truncation(quantile=0), closing([members[0], members[2]], members=members))
     assert found.slots == (Slot(0, True), Slot(2), Slot(2, True))
+
+
+def test_a_population_of_lines_keeps_its_size_where_members_are_late() -> None:
+    optimizer = Optimizer(
+        Space(x=Float(0, 1)), population=20, steps=6, preset="pbt", searcher=Curious(), quorum=0.8, max_concurrent=20
+    )
+    running: list[Trial] = []
+    rng = np.random.default_rng(0)
+    while not optimizer.finished or running:
+        running += optimizer.ask(8)
+        trial = running.pop(int(rng.integers(len(running))))
+        if trial.generation < optimizer.generation and trial.id % 2:
+            optimizer.fail(trial.id, "lost")
+        else:
+            optimizer.tell(trial.id, trial.config["x"])
+    assert [generation.count for generation in optimizer.state.closed] == [20] * 6
+    assert optimizer.tally.trained == optimizer.budget
+
+
+def test_members_that_were_not_asked_are_replaced() -> None:
+    found = plan(Truncation(), closing([record(0, 0.1), record(1, 0.3), record(2, 0.2)], population=5))
+    assert [slot.repeat for slot in found.slots] == [True, True, True, False, False]
+    assert {slot.parent for slot in found.slots[3:]} == {0}
 
 
 def test_a_lone_member_goes_on() -> None:

@@ -272,6 +272,12 @@ class Random(Lines):
         return Plan(found.parents, found.slots[: 1 + next(_counts) % len(found.slots)])
 
 
+class Numpy(Lines):
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:
+        found = super().plan(closing, rng)
+        return Plan(tuple(rng.permutation(found.parents)), found.slots)
+
+
 class Plain:
     """Has what a rule must have, but is no attrs class."""
 
@@ -295,6 +301,11 @@ class Plain:
         (Forgets(), AssertionError, "wanted distinct parents, among them those of all slots"),
         (Doubles(), AssertionError, "wanted distinct parents, among them those of all slots"),
         (Random(), AssertionError, "wanted the same run from the same seed 0, got two different ones"),
+        (
+            Numpy(),
+            AssertionError,
+            "wanted plans and segment lengths of plain numbers, so that a run can be written down",
+        ),
         (Plain(), ConfigError, "wanted a rule that is an attrs class with a name"),
         (
             Quantile(),

@@ -5,6 +5,13 @@ appends its events behind those that it knows of, and one that was not the first
 so that no study ever forks. Opening a study goes on exactly where it stood.
 """
 
+try:
+    import sqlalchemy as _sqlalchemy  # noqa: F401 - tells a missing extra from a broken module
+except ImportError as error:
+    raise ImportError(
+        'gpbt_adapters.journal needs SQLAlchemy, which is not installed: pip install "gpbt[journal]"'
+    ) from error
+
 from gpbt_adapters.journal.lines import export_study, import_study
 from gpbt_adapters.journal.storage import Journal, JournalError
 from gpbt_adapters.journal.study import Study, open_study

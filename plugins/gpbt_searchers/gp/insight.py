@@ -14,6 +14,7 @@ from gpbt_core.space import Space
 from gpbt_searchers.gp.belief import Data, believe, fitted_to
 from gpbt_searchers.gp.data import gather, points_of
 from gpbt_searchers.gp.kernel import Array, Hyper, Points, features
+from gpbt_searchers.threads import one_blas_thread
 
 __all__ = ["Estimate", "importance", "posterior"]
 
@@ -64,7 +65,8 @@ def posterior(
         True
     """
     data = _gathered("posterior", space, records, [*(record.trial for record in records), *at], generations)
-    means, deviations = believe(data).predict(points_of(space, at, generations))
+    with one_blas_thread():  # a fit that is remembered is the proposals', too
+        means, deviations = believe(data).predict(points_of(space, at, generations))
     return tuple(
         Estimate(mean=-mean, deviation=deviation)
         for mean, deviation in zip(means.tolist(), deviations.tolist(), strict=True)
@@ -96,7 +98,8 @@ def importance(space: Space, records: Sequence[Record], *, generations: int = 1)
         R. M. Neal, Bayesian Learning for Neural Networks, 1996.
     """
     data = _gathered("importance", space, records, [record.trial for record in records], generations)
-    fitted, _ = fitted_to(data)
+    with one_blas_thread():
+        fitted, _ = fitted_to(data)
     return dict(zip(space.names, _shares(data, fitted.hyper).tolist(), strict=True))
 
 

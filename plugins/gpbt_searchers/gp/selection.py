@@ -19,6 +19,7 @@ from gpbt_searchers.gp.scores import rank_normal
 __all__ = ["Posterior", "best_by_posterior", "expected_losses"]
 
 _ENOUGH = 5  # told points below which a score says more than a model does
+_DIGITS = 9  # equal configs have equal means but for the last bits, which are the machine's; ids are to decide
 _STAGES = 2  # a rule begets at least one further generation, and the model then has a dimension for it
 
 
@@ -75,7 +76,7 @@ def expected_losses(
     estimates = posterior(space, history, [record.trial for record in records], generations=generations)
     known = np.sort(losses[np.isfinite(losses)])
     scores = -rank_normal(losses)  # as a loss: lower is better
-    means = [estimate.mean for estimate in estimates]
+    means = [round(estimate.mean, _DIGITS) for estimate in estimates]
     return tuple(np.interp(means, np.sort(scores[np.isfinite(losses)]), known).tolist())
 
 

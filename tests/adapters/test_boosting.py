@@ -260,6 +260,8 @@ def test_a_hyperparameter_may_have_another_name_than_the_engines(make: Any, conf
         (_lightgbm, "boosting_type", "what the trees' sums mean"),
         (_lgbm_model, "subsample_for_bin", "the data is binned once"),
         (_lgbm_model, "random_state", "each step has a seed of its own"),
+        (_xgboost, "num_parallel_tree", "the first trees' number"),
+        (_xgb_model, "lambdarank_pair_method", "as it did for the first trees"),
         (_xgb_model, "n_estimators", "the number of rounds is the number of steps"),
     ],
 )
@@ -278,6 +280,12 @@ def test_what_cannot_change_while_trees_are_added_is_refused(make: Any, name: st
         (lambda: _lightgbm(params={"boosting": "rf"}), "a random forest averages"),
         (lambda: _lightgbm(params={"early_stopping_rounds": 5}), "early stopping is not supported"),
         (
+            lambda: _xgb_model(
+                estimator=lambda: xgboost.XGBClassifier(callbacks=[xgboost.callback.EarlyStopping(rounds=2)])
+            ),
+            "EarlyStopping is not supported",
+        ),
+        (
             lambda: _xgb_model(estimator=lambda: xgboost.XGBRegressor(early_stopping_rounds=3)),
             "early_stopping_rounds=3",
         ),
@@ -288,6 +296,25 @@ def test_what_cannot_change_while_trees_are_added_is_refused(make: Any, name: st
 def test_what_cannot_be_trained_by_adding_trees_is_refused(build: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build().setup({"learning_rate": 0.1}, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("objective", "name"), [("reg:quantileerror", "quantile_alpha"), ("reg:pseudohubererror", "huber_slope")]
+)
+def test_what_only_one_objective_knows_can_be_tuned(objective: str, name: str) -> None:
+    native = _xgboost(params={"nthread": 1, "objective": objective})
+    model = _xgb_model(
+        estimator=lambda: xgboost.XGBRegressor(n_jobs=1, objective=objective, **{name: 0.5}),
+        data=_arrays,
+        score=lambda model: _booster_score(model.predict),
+    )
+    for trainable in (native, model):
+        trainable.setup({name: 0.9}, seed=0)
+        verify_applied(trainable, {name: 0.9})
+        first = trainable.step()
+        trainable.apply({name: 0.2})
+        verify_applied(trainable, {name: 0.2})
+        assert trainable.step() != first
 
 
 def test_a_loaded_classifier_predicts_the_classes_by_their_names(tmp_path: Path) -> None:

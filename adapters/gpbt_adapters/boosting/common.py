@@ -184,20 +184,23 @@ class BoostingTrainable(Trainable, Generic[M]):
 def parsed(text: Any, *, like: Any) -> Any:
     """Turns an engine's text into a value of the config's type; text that is none is returned as it is.
 
-    LightGBM prints six digits: a text that has the config's value to six digits is that value.
+    LightGBM prints six digits: a text that has the config's value to six digits is that value. XGBoost prints some
+    numbers as a list of one.
 
     Examples:
         >>> parsed("0.100000001", like=0.1), parsed("3", like=5), parsed("1", like=True), parsed("gbdt", like="rf")
         (0.100000001, 3, True, 'gbdt')
         >>> parsed("0.0127774", like=0.01277737505), parsed("0.0127774", like=0.0127779)
         (0.01277737505, 0.0127774)
+        >>> parsed("[9E-1]", like=0.9)
+        0.9
     """
     if not isinstance(text, str) or isinstance(like, str):
         return text
     if isinstance(like, float) and f"{like:g}" == text:
         return like
     try:
-        number = float(text)
+        number = float(text.removeprefix("[").removesuffix("]"))
     except ValueError:
         return {"true": True, "false": False}.get(text.lower(), text)
     if isinstance(like, bool):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import attrs
 import numpy as np
 
-from gpbt_adapters.trainable import Trainable
+from gpbt_adapters.trainable import Trainable, verify_applied
 from gpbt_core.errors import ConfigError, ProtocolError
 
 __all__ = ["BoostingTrainable", "parsed"]
@@ -91,6 +91,8 @@ class BoostingTrainable(Trainable, Generic[M]):
 
         Raises:
             ProtocolError: There is no training yet.
+            HyperparameterNotAppliedError: The trees were made under another value than the config's, which only
+                training shows (another parameter, or a callback, changes it).
         """
         if self._live is None:
             raise ProtocolError(f"{type(self).__name__}: nothing to train yet; call setup or load first")
@@ -98,6 +100,7 @@ class BoostingTrainable(Trainable, Generic[M]):
         self._model = self._grow(self._model, self._wanted(), seed)
         self._steps += 1
         self._live = self._values(self._model)
+        verify_applied(self, self._config)
         return self.score()
 
     def score(self) -> float:

@@ -178,7 +178,9 @@ def test_steps_under_one_config_are_one_training(make: Any) -> None:
         whole = xgboost.train({"eta": 0.2, "max_depth": 3}, xgboost.DMatrix(x, y), 9).predict(xgboost.DMatrix(x))
         steps = trainable.model.predict(xgboost.DMatrix(x))
     else:
+        # As in the trainable: another way of summing decides the last bits, and with them the splits.
         params = {"learning_rate": 0.2, "max_depth": 3, "verbosity": -1}
+        params |= {"num_threads": 1, "deterministic": True, "force_col_wise": True}
         whole = np.asarray(lightgbm.train(params, lightgbm.Dataset(x, y), 9).predict(x))
         steps = trainable.model.predict(x)
     np.testing.assert_allclose(steps, whole, rtol=1e-5, atol=1e-6)
@@ -258,6 +260,10 @@ def test_a_hyperparameter_may_have_another_name_than_the_engines(make: Any, conf
         (_lightgbm, "boosting_type", "what the trees' sums mean"),
         (_lgbm_model, "subsample_for_bin", "the data is binned once"),
         (_lgbm_model, "random_state", "each step has a seed of its own"),
+        (_lightgbm, "nrounds", "the number of rounds is the number of steps"),
+        (_lightgbm, "data_sample_strategy", "GOSS or DART alone"),
+        (_xgboost, "num_parallel_tree", "the first trees' number"),
+        (_xgb_model, "lambdarank_pair_method", "as it did for the first trees"),
         (_xgb_model, "n_estimators", "the number of rounds is the number of steps"),
     ],
 )
@@ -274,18 +280,139 @@ def test_what_cannot_change_while_trees_are_added_is_refused(make: Any, name: st
         (lambda: _xgboost(params={"process_type": "update"}), "process_type='update'"),
         (lambda: _lightgbm(params={"boosting_type": "dart"}), "DART rescales trees"),
         (lambda: _lightgbm(params={"boosting": "rf"}), "a random forest averages"),
+        (lambda: _lightgbm(params={"data_sample_strategy": "goss"}), "'goss' is not supported: GOSS uses all rows"),
+        (lambda: _lightgbm(params={"boost": "goss"}), "'goss' is not supported: GOSS uses all rows"),
         (lambda: _lightgbm(params={"early_stopping_rounds": 5}), "early stopping is not supported"),
+        (lambda: _lightgbm(params={"n_iter_no_change": 5}), "early stopping is not supported"),
+        (
+            lambda: _lightgbm(data=lambda: lightgbm.Dataset(*_arrays(), init_score=np.ones(300), free_raw_data=False)),
+            "wanted data without init_score",
+        ),
+        (lambda: _lgbm_model(fit_options={"init_score": np.ones((300, 3))}), "wanted data without init_score"),
+        (lambda: _lgbm_model(fit_options={"eval_init_score": [np.ones((300, 3))]}), "wanted data without init_score"),
+        (
+            lambda: _lgbm_model(fit_options={"callbacks": [lightgbm.early_stopping(2)]}),
+            "early stopping is not supported",
+        ),
+        (
+            lambda: _xgb_model(
+                estimator=lambda: xgboost.XGBClassifier(callbacks=[xgboost.callback.EarlyStopping(rounds=2)])
+            ),
+            "EarlyStopping is not supported",
+        ),
         (
             lambda: _xgb_model(estimator=lambda: xgboost.XGBRegressor(early_stopping_rounds=3)),
             "early_stopping_rounds=3",
         ),
         (lambda: _lgbm_model(estimator=lambda: lightgbm.LGBMRegressor(boosting_type="dart")), "DART rescales trees"),
+        (lambda: _lgbm_model(estimator=lambda: lightgbm.LGBMRegressor(boosting="goss")), "GOSS uses all rows"),
         (lambda: _lightgbm(data=lambda: lightgbm.Dataset(*_arrays())), "free_raw_data=False"),
     ],
 )
 def test_what_cannot_be_trained_by_adding_trees_is_refused(build: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build().setup({"learning_rate": 0.1}, seed=0)
+
+
+def test_offsets_that_lightgbm_finds_beside_the_data_are_refused(tmp_path: Path) -> None:
+    x, y = _arrays()
+    np.savetxt(tmp_path / "rows.csv", np.column_stack([y, x]), delimiter=",")
+    np.savetxt(tmp_path / "rows.csv.init", np.ones(300))
+    trainable = _lightgbm(data=lambda: lightgbm.Dataset(tmp_path / "rows.csv", free_raw_data=False))
+    trainable.setup({"learning_rate": 0.1}, seed=0)
+    with pytest.raises(ConfigError, match="wanted data without init_score"):
+        trainable.step()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "static"),
+    [
+        ("eta", (0.01, 0.9), {}),
+        ("num_leaf", (3, 31), {}),
+        ("max_leaf_nodes", (3, 31), {}),
+        ("l2_regularization", (0.1, 90.0), {}),
+        ("reg_lambda", (0.1, 90.0), {"lambda_l2": 1.0}),
+        ("min_child_samples", (2, 100), {"min_data_in_leaf": 5}),
+        ("subsample", (0.2, 0.9), {"bagging_fraction": 0.5, "subsample_freq": 1}),
+        ("colsample_bytree", (0.2, 1.0), {"feature_fraction": 0.5}),
+    ],
+)
+def test_a_hyperparameter_counts_under_whichever_of_its_names_it_is_tuned(
+    name: str, values: tuple[Any, Any], static: dict[str, Any]
+) -> None:
+    scores = set()
+    for value in values:
+        trainable = _lgbm_model(
+            estimator=lambda: lightgbm.LGBMRegressor(n_jobs=1, **static),
+            data=_arrays,
+            score=lambda model: _booster_score(model.predict),
+        )
+        trainable.setup({name: value}, seed=0)
+        verify_applied(trainable, {name: value})
+        scores.add(trainable.step())
+        verify_applied(trainable, {name: value})
+    assert len(scores) == 2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: _lightgbm(params={"num_threads": 1, "num_iterations": 7, "random_seed": 3}),
+        lambda: _lgbm_model(
+            estimator=lambda: lightgbm.LGBMRegressor(n_jobs=1, nrounds=7, seed=3),
+            data=_arrays,
+            score=lambda model: _booster_score(model.predict),
+        ),
+    ],
+    ids=["lightgbm", "LGBMRegressor"],
+)
+def test_a_step_has_its_own_rounds_and_seed_whatever_the_parameters_say(make: Any) -> None:
+    trainable = make()
+    trainable.setup({"learning_rate": 0.1}, seed=0)
+    seeds = set()
+    for trees in (3, 6):
+        trainable.step()
+        model = getattr(trainable.model, "booster_", trainable.model)
+        assert model.num_trees() == trees
+        seeds.add(model.model_to_string().partition("[seed: ")[2].partition("]")[0])
+    assert len(seeds) == 2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [_lightgbm, lambda: _lgbm_model(estimator=lambda: lightgbm.LGBMClassifier(n_jobs=1))],
+    ids=["lightgbm", "LGBMClassifier"],
+)
+def test_a_share_of_rows_that_are_never_drawn_is_refused(make: Any) -> None:
+    with pytest.raises(ConfigError, match=r"\['subsample'\] change nothing while bagging_freq .* is 0; set it to 1"):
+        make().setup({"subsample": 0.5}, seed=0)
+    make().setup({"subsample": 0.5, "subsample_freq": 1}, seed=0)
+
+
+def test_a_value_that_a_callback_overrides_is_an_error() -> None:
+    trainable = _lgbm_model(fit_options={"callbacks": [lightgbm.reset_parameter(learning_rate=[0.3, 0.2, 0.1])]})
+    trainable.setup({"learning_rate": 0.5}, seed=0)
+    with pytest.raises(HyperparameterNotAppliedError, match=r"wanted learning_rate=0\.5, but the live value is 0\.1"):
+        trainable.step()
+
+
+@pytest.mark.parametrize(
+    ("objective", "name"), [("reg:quantileerror", "quantile_alpha"), ("reg:pseudohubererror", "huber_slope")]
+)
+def test_what_only_one_objective_knows_can_be_tuned(objective: str, name: str) -> None:
+    native = _xgboost(params={"nthread": 1, "objective": objective})
+    model = _xgb_model(
+        estimator=lambda: xgboost.XGBRegressor(n_jobs=1, objective=objective, **{name: 0.5}),
+        data=_arrays,
+        score=lambda model: _booster_score(model.predict),
+    )
+    for trainable in (native, model):
+        trainable.setup({name: 0.9}, seed=0)
+        verify_applied(trainable, {name: 0.9})
+        first = trainable.step()
+        trainable.apply({name: 0.2})
+        verify_applied(trainable, {name: 0.2})
+        assert trainable.step() != first
 
 
 def test_a_loaded_classifier_predicts_the_classes_by_their_names(tmp_path: Path) -> None:
@@ -360,3 +487,5 @@ def test_the_aliases_are_lightgbms_own() -> None:
 
     wrong = [(alias, name) for alias, name in ALIASES.items() if alias not in lightgbm.basic._ConfigAliases.get(name)]
     assert wrong == []
+    own = {alias for name in set(ALIASES.values()) for alias in lightgbm.basic._ConfigAliases.get(name) - {name}}
+    assert own <= ALIASES.keys()

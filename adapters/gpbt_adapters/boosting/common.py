@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import attrs
 import numpy as np
 
-from gpbt_adapters.trainable import Trainable
+from gpbt_adapters.trainable import Trainable, verify_applied
 from gpbt_core.errors import ConfigError, ProtocolError
 
 __all__ = ["BoostingTrainable", "parsed"]
@@ -91,6 +91,8 @@ class BoostingTrainable(Trainable, Generic[M]):
 
         Raises:
             ProtocolError: There is no training yet.
+            HyperparameterNotAppliedError: The trees were made under another value than the config's, which only
+                training shows (another parameter, or a callback, changes it).
         """
         if self._live is None:
             raise ProtocolError(f"{type(self).__name__}: nothing to train yet; call setup or load first")
@@ -98,6 +100,7 @@ class BoostingTrainable(Trainable, Generic[M]):
         self._model = self._grow(self._model, self._wanted(), seed)
         self._steps += 1
         self._live = self._values(self._model)
+        verify_applied(self, self._config)
         return self.score()
 
     def score(self) -> float:
@@ -184,20 +187,23 @@ class BoostingTrainable(Trainable, Generic[M]):
 def parsed(text: Any, *, like: Any) -> Any:
     """Turns an engine's text into a value of the config's type; text that is none is returned as it is.
 
-    LightGBM prints six digits: a text that has the config's value to six digits is that value.
+    LightGBM prints six digits: a text that has the config's value to six digits is that value. XGBoost prints some
+    numbers as a list of one.
 
     Examples:
         >>> parsed("0.100000001", like=0.1), parsed("3", like=5), parsed("1", like=True), parsed("gbdt", like="rf")
         (0.100000001, 3, True, 'gbdt')
         >>> parsed("0.0127774", like=0.01277737505), parsed("0.0127774", like=0.0127779)
         (0.01277737505, 0.0127774)
+        >>> parsed("[9E-1]", like=0.9)
+        0.9
     """
     if not isinstance(text, str) or isinstance(like, str):
         return text
     if isinstance(like, float) and f"{like:g}" == text:
         return like
     try:
-        number = float(text)
+        number = float(text.removeprefix("[").removesuffix("]"))
     except ValueError:
         return {"true": True, "false": False}.get(text.lower(), text)
     if isinstance(like, bool):

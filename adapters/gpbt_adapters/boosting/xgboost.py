@@ -28,9 +28,17 @@ _FIXED = {
     **dict.fromkeys(
         ("n_estimators", "num_boost_round"), "the number of rounds is the number of steps, which the run decides"
     ),
-    **dict.fromkeys(("early_stopping_rounds", "process_type"), "it is no matter of adding trees"),
+    **dict.fromkeys(("early_stopping_rounds", "process_type", "refresh_leaf"), "it is no matter of adding trees"),
+    **dict.fromkeys(
+        (
+            "lambdarank_pair_method", "lambdarank_num_pair_per_sample", "lambdarank_normalization",
+            "lambdarank_score_normalization", "lambdarank_unbiased", "lambdarank_bias_norm",
+        ),
+        "XGBoost ranks as it did for the first trees",
+    ),
+    "num_parallel_tree": "XGBoost keeps the first trees' number for all that are added",
     "verbosity": "it changes nothing",
-}
+}  # fmt: skip
 
 
 def _check(params: Mapping[str, Any], who: str) -> None:
@@ -46,6 +54,11 @@ def _check(params: Mapping[str, Any], who: str) -> None:
         if params.get(name) not in (None, "default"):
             raise ConfigError(
                 f"{who}: {name}={params[name]!r} is not supported: the run decides how many trees are added"
+            )
+    for callback in params.get("callbacks") or ():
+        if isinstance(callback, xgboost.callback.EarlyStopping):
+            raise ConfigError(
+                f"{who}: the callback EarlyStopping is not supported: the run decides how many trees are added"
             )
 
 
@@ -146,7 +159,7 @@ class XGBModelTrainable(BoostingTrainable[xgboost.XGBModel]):
     Attributes:
         estimator: Makes the estimator with the parameters that are not tuned.
         data: Makes inputs and targets. Called once per segment; cache what is slow to read.
-        fit_options: Further arguments of `fit`, such as sample_weight.
+        fit_options: Further arguments of `fit`, such as sample_weight or base_margin.
     """
 
     estimator: Callable[[], xgboost.XGBModel]
@@ -165,7 +178,11 @@ class XGBModelTrainable(BoostingTrainable[xgboost.XGBModel]):
 
     def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         live = self._made(wanted).get_xgb_params()
-        return _probe_with({name: live[name] for name in wanted}, xgboost.DMatrix([[0.0]]))
+        # With the objective, which has hyperparameters of its own, but not with what names columns of the data; and fit
+        # settles how many classes there are.
+        left_out = {"monotone_constraints", "interaction_constraints"} - wanted.keys()
+        params = {"num_class": 1, **{name: value for name, value in live.items() if name not in left_out}}
+        return _probe_with(params, xgboost.DMatrix([[0.0]], label=[0.0]))
 
     def _grow(self, model: xgboost.XGBModel | None, wanted: Mapping[str, Any], seed: int) -> xgboost.XGBModel:
         assert self._data is not None

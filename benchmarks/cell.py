@@ -6,6 +6,8 @@ The only clock of the benchmarks is here and in the ledger: what a run takes bey
 import contextlib
 import functools
 import importlib.metadata
+import json
+import math
 import platform
 import shutil
 import subprocess
@@ -19,6 +21,7 @@ from benchmarks.ledger import BudgetSpent, Ledger
 from benchmarks.method import Method
 from benchmarks.problem import Problem
 from benchmarks.results import Key
+from gpbt_core.errors import ConfigError
 
 __all__ = ["run_cell"]
 
@@ -40,8 +43,16 @@ def run_cell(key: Key, problem: Problem, method: Method) -> dict[str, Any]:
         The line of results; benchmarks/README.md has its fields.
 
     Raises:
-        RuntimeError: No step of the run had a finite score.
+        ConfigError: The method's settings are not plain data.
+        RuntimeError: No step of the run had a finite score, or the test score is not finite.
     """
+    try:
+        json.dumps(dict(method.settings))  # before the training: without them there is no line to write
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"method {key.method!r}: wanted settings of plain data that JSON can write, got {method.settings!r}: "
+            f"{error}"
+        ) from error
     with threadpool_limits(limits=1):
         ledger = Ledger(problem, models=key.models, steps=key.steps, seed=key.seed)
         began = time.perf_counter()
@@ -49,6 +60,12 @@ def run_cell(key: Key, problem: Problem, method: Method) -> dict[str, Any]:
             method.run(ledger)
         total = time.perf_counter() - began
         score, entry, step = ledger.best()
+        test = float(problem.test(ledger.chosen_model()))
+        if not math.isfinite(test):
+            raise RuntimeError(
+                f"problem {key.problem!r}: wanted a finite test score of the chosen model, whose validation score is "
+                f"{score!r}, got {test!r}"
+            )
         return {
             "problem": key.problem,
             "method": key.method,
@@ -58,7 +75,7 @@ def run_cell(key: Key, problem: Problem, method: Method) -> dict[str, Any]:
             "smoke": key.smoke,
             "direction": ledger.direction,
             "validation": score,
-            "test": ledger.test(),
+            "test": test,
             "chosen": {"trial": entry, "step": step},
             "used": ledger.used,
             "seconds": {"searcher": total - ledger.training_seconds, "training": ledger.training_seconds},

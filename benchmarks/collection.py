@@ -6,7 +6,7 @@ of 10 steps.
 
 import collections
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import numpy as np
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from benchmarks.problem import Direction
 
-__all__ = ["Collection", "ProblemRuns", "Run", "collect"]
+__all__ = ["Collection", "ProblemRuns", "Run", "collect", "flaw"]
+
+_NEEDED = ("direction", "validation", "test", "used", "seconds", "versions", "trials")
 
 Floats = NDArray[np.float64]
 
@@ -82,11 +84,23 @@ class Collection:
         return list(dict.fromkeys(name for problem in self.problems.values() for name in problem.runs))
 
 
+def flaw(line: Mapping[str, Any]) -> str | None:
+    """What keeps a line of results out of a comparison; None: nothing."""
+    if missing := [name for name in _NEEDED if name not in line]:
+        return f"wanted {missing[0]}, got none"
+    if line["direction"] not in get_args(Direction):  # its best model was chosen as if scores were to rise
+        return f"wanted direction to be one of {', '.join(get_args(Direction))}, got {line['direction']!r}"
+    for kind in ("validation", "test"):
+        if line[kind] is None:
+            return f"wanted a finite {kind} score, got null"
+    return None
+
+
 def collect(lines: Iterable[Mapping[str, Any]], budget: tuple[int, int] | None = None) -> Collection:
     """Sorts lines of results.
 
     Args:
-        lines: As `read_results` gives them.
+        lines: As `read_results` gives them, without a `flaw`.
         budget: The main budget, (models, steps); None: the one with the most runs.
 
     Raises:

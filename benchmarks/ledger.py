@@ -2,7 +2,8 @@
 
 A method trains through the ledger and in no other way. So all methods get the same space, the same initial weights and
 the same number of steps, and the choice of the tested model is the same rule for all: the best validation score of all
-scored steps of all models, the earliest where several are equal.
+scored steps of all models, the earliest where several are equal. The ledger holds no test: whoever has the problem
+tests the chosen model once the run is over.
 """
 
 import math
@@ -12,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from benchmarks.problem import Direction, Problem
+from benchmarks.problem import Direction, Problem, verify_problem
 from gpbt_core.space import Space
 
 __all__ = ["BudgetSpent", "Entry", "Ledger"]
@@ -71,9 +72,10 @@ class Ledger:
     """
 
     def __init__(self, problem: Problem, *, models: int, steps: int, seed: int) -> None:
+        verify_problem(problem)
         if models < 1 or steps < 1:
             raise ValueError(f"Ledger: wanted a budget of at least 1 model of 1 step, got {models} x {steps}")
-        self._problem = problem
+        self._train = problem.train  # and not the problem, which knows the test scores
         self.space: Space = problem.space
         self.direction: Direction = problem.direction
         self.models = models
@@ -166,13 +168,13 @@ class Ledger:
         score, entry, step, _ = self._chosen()
         return score, entry, step
 
-    def test(self) -> float:
-        """The test score of the chosen model.
+    def chosen_model(self) -> Any:
+        """The state of the chosen model, as it was after the step that `best` names.
 
         Raises:
             RuntimeError: No step of the run has a finite score.
         """
-        return float(self._problem.test(self._chosen()[3]))
+        return self._chosen()[3]
 
     def _chosen(self) -> tuple[float, int, int, Any]:
         if self._best is None:
@@ -183,7 +185,7 @@ class Ledger:
         if self.remaining < 1:
             raise BudgetSpent
         began = time.perf_counter()
-        state, score = self._problem.train(self._states[entry.id], entry.config)
+        state, score = self._train(self._states[entry.id], entry.config)
         self.training_seconds += time.perf_counter() - began
         self.used += 1
         score = float(score) if math.isfinite(score) else math.nan

@@ -12,8 +12,9 @@ from typing import Any
 
 from benchmarks.method import Method
 from benchmarks.methods import METHODS
-from benchmarks.problem import Options, Problem
+from benchmarks.problem import Options, Problem, verify_problem
 from benchmarks.problems import PROBLEMS
+from gpbt_core.errors import ConfigError
 
 __all__ = ["LoadError", "load_method", "load_problem"]
 
@@ -31,10 +32,14 @@ def load_problem(name: str, options: Options) -> Problem:
         options: What the command line says.
 
     Raises:
-        LoadError: There is no such name.
+        LoadError: There is no such name, or what it makes is no problem.
     """
     if ":" in name:
         problem: Problem = _outside("problem", name)(options)
+        try:
+            verify_problem(problem)
+        except ConfigError as error:
+            raise LoadError(f"{name}: {error}") from error
         return problem
     if name not in PROBLEMS:
         raise LoadError(f"problem: wanted one of {', '.join(PROBLEMS)}, or path/to/file.py:name, got {name!r}")

@@ -26,7 +26,7 @@ class Method:
         run: Trains until the budget is spent (`BudgetSpent` may pass through) or it has nothing more to try. All its
             randomness comes from the ledger's seed. It takes part in no choice of the final model.
         packages: The distributions whose versions belong into the result.
-        settings: What was set, for the record.
+        settings: What was set, for the record: plain data, as JSON has it.
     """
 
     summary: str

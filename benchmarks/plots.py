@@ -85,6 +85,9 @@ def _focus(axes: Any, curves: Sequence[Any], *, rising: bool) -> None:
     best, worst = (ends.max(), early.min()) if rising else (ends.min(), early.max())
     if best == worst:
         return
+    if axes.get_yscale() == "log":  # the margin is a factor: below the best there is still something above zero
+        axes.set_ylim(*sorted((best * (best / worst) ** 0.06, worst * (worst / best) ** 0.06)))
+        return
     margin = 0.06 * abs(best - worst)
     axes.set_ylim(*sorted((best + np.sign(best - worst) * margin, worst - np.sign(best - worst) * margin)))
 

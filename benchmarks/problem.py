@@ -6,13 +6,14 @@ the state that goes in is the state that can go in again.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import attrs
 
+from gpbt_core.errors import ConfigError
 from gpbt_core.space import Space
 
-__all__ = ["Builder", "Direction", "Options", "Problem"]
+__all__ = ["Builder", "Direction", "Options", "Problem", "verify_problem"]
 
 Direction = Literal["minimize", "maximize"]
 
@@ -58,6 +59,28 @@ class Problem(Protocol):
 
     def test(self, state: Any) -> float:
         """The score on data that neither training nor validation has seen."""
+
+
+def verify_problem(problem: Problem) -> None:
+    """Refuses what no run can be made with, before anything is trained; `benchmarks.testing` proves the rest.
+
+    Raises:
+        ConfigError: Its space is no Space; its direction is another word; `models` or `steps` is no int of at least 1;
+            it lacks one of the three functions.
+    """
+    who, directions = f"problem {type(problem).__name__}", get_args(Direction)
+    if not isinstance(getattr(problem, "space", None), Space):
+        raise ConfigError(f"{who}: wanted space to be a Space, got {getattr(problem, 'space', None)!r}")
+    direction = getattr(problem, "direction", None)
+    if direction not in directions:
+        raise ConfigError(f"{who}: wanted direction to be one of {', '.join(directions)}, got {direction!r}")
+    for name in ("models", "steps"):
+        number = getattr(problem, name, None)
+        if not isinstance(number, int) or number < 1:
+            raise ConfigError(f"{who}: wanted {name} to be an int of at least 1, got {number!r}")
+    for name in ("start", "train", "test"):
+        if not callable(getattr(problem, name, None)):
+            raise ConfigError(f"{who}: wanted {name} to be a function, got {getattr(problem, name, None)!r}")
 
 
 @attrs.frozen(kw_only=True)

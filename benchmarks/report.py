@@ -9,16 +9,17 @@ import argparse
 import itertools
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from benchmarks import plots
-from benchmarks.collection import Collection, collect
+from benchmarks.collection import Collection, collect, flaw
 from benchmarks.pages import as_html, as_markdown
 from benchmarks.results import read_results
-from benchmarks.sections import Section, costs, everywhere, outcome, pairs, ranks, speed, speed_matrix, spread
+from benchmarks.sections import Section, costs, counted, everywhere, outcome, pairs, ranks, speed, speed_matrix, spread
 
 __all__ = ["main"]
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             lines = [line for line in lines if line["problem"] in given.problem.split(",")]
         if given.method:
             lines = [line for line in lines if line["method"] in given.method.split(",")]
-        collection = collect(lines, given.budget)
+        collection = collect(_sound(lines), given.budget)
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     reference = given.reference or collection.entrants()[0]
@@ -57,6 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif not given.html:
         print(text)
     return 0
+
+
+def _sound(lines: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The lines that can be compared; names the others on the standard error."""
+    for line in lines:
+        if (wrong := flaw(line)) is None:
+            yield line
+        else:
+            name = f"{line['problem']} {line['method']} seed {line['seed']} {line['models']}x{line['steps']}"
+            print(f"{name}: left out: {wrong}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,19 +93,21 @@ def _budget(text: str) -> tuple[int, int]:
 
 def _shown(collection: Collection, reference: str) -> list[str]:
     """The reference, then the best ranked of those that ran everywhere, then others in the order of the file."""
-    table = ranks(collection).table
-    ranked = [row[0] for row in table.rows] if table and everywhere(collection) else []
+    table = ranks(collection).table if everywhere(collection) else None
+    ranked = [row[0] for row in table.rows] if table else []
     return list(dict.fromkeys([reference, *ranked, *collection.entrants()]))[:SHOWN]
 
 
 def _introduction(collection: Collection) -> str:
     runs = [len(found) for problem in collection.problems.values() for found in problem.runs.values()]
+    seeds = (f"{min(runs)} to " if min(runs) < max(runs) else "") + counted(max(runs), "seed")
     models, steps = collection.budget
     versions = ", ".join(f"{name} {' and '.join(found)}" for name, found in sorted(collection.versions.items()))
     size = "At reduced size: a check that everything runs, and no result. " if collection.smoke else ""
     return (
-        f"{size}{sum(runs)} runs: {len(collection.problems)} problems, {len(collection.entrants())} entrants, "
-        f"{min(runs)} to {max(runs)} seeds each. An entrant without a budget in its name has {models} x {steps} steps. "
+        f"{size}{counted(sum(runs), 'run')}: {counted(len(collection.problems), 'problem')}, "
+        f"{counted(len(collection.entrants()), 'entrant')}, {seeds} each. "
+        f"An entrant without a budget in its name has {models} x {steps} steps. "
         f"Made with {versions}. Written by `python -m benchmarks.report`."
     )
 

@@ -14,7 +14,11 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Key", "Results", "read_results"]
+__all__ = ["ForeignLineError", "Key", "Results", "read_results"]
+
+
+class ForeignLineError(ValueError):
+    """A file of results has a line that is no run."""
 
 
 @attrs.frozen(kw_only=True)
@@ -51,7 +55,11 @@ class Results:
         self._read = 0  # bytes of the file that `_known` covers
 
     def __contains__(self, key: Key) -> bool:
-        """Whether the run is there by now; reads only what was appended since the last look."""
+        """Whether the run is there by now; reads only what was appended since the last look.
+
+        Raises:
+            ForeignLineError: The file has a line that is no run.
+        """
         if self._path.exists():
             with self._path.open("rb") as file:
                 self._catch_up(file.fileno())
@@ -89,7 +97,7 @@ class Results:
                 if not content.endswith(b"\n"):
                     break
                 self._read += len(content)
-                line = _parsed(content)
+                line = _parsed(content, self._path)
                 if line is not None:
                     self._known.add(Key.of(line))
 
@@ -99,23 +107,34 @@ def read_results(path: Path) -> Iterator[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: There is no such file.
+        ForeignLineError: It has a line that is no run.
     """
     seen: set[Key] = set()
     with path.open("rb") as file:
         for content in file:
-            line = _parsed(content)
+            line = _parsed(content, path)
             if line is not None and Key.of(line) not in seen:
                 seen.add(Key.of(line))
                 yield line
 
 
-def _parsed(content: bytes) -> dict[str, Any] | None:
-    """A line as data; None for one that a killed process left unfinished."""
+def _parsed(content: bytes, path: Path) -> dict[str, Any] | None:
+    """A line as data; None for one that a killed process left unfinished.
+
+    Raises:
+        ForeignLineError: It is whole, and no run.
+    """
     try:
-        line: dict[str, Any] = json.loads(content)
+        line: Any = json.loads(content)
     except ValueError:
         return None
-    return line
+    fields = [field.name for field in attrs.fields(Key)]
+    if isinstance(line, dict) and all(name in line for name in fields):
+        return line
+    raise ForeignLineError(
+        f"{path}: wanted lines as python -m benchmarks.run writes them, with {', '.join(fields)}, got "
+        f"{content[:60].decode(errors='replace').strip()!r}"
+    )
 
 
 def _finite(value: Any) -> Any:

@@ -24,17 +24,17 @@ from benchmarks.loading import LoadError, load_method, load_problem
 from benchmarks.methods import METHODS
 from benchmarks.problem import Options
 from benchmarks.problems import PROBLEMS
-from benchmarks.results import Key, Results
+from benchmarks.results import ForeignLineError, Key, Results
+from benchmarks.testing import check_first_step
 
 __all__ = ["main"]
 
 
 @attrs.frozen(kw_only=True)
 class Grid:
-    """What the command line asked for, ready to be sent to another process."""
+    """What all runs of the command line share, ready to be sent to another process."""
 
     options: Options
-    keys: tuple[Key, ...]
     out: Path
 
 
@@ -51,15 +51,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     options = Options(data=given.data, smoke=given.smoke)
     try:
+        _check_out(given.out)
         keys = tuple(
             _key(problem, method, seed, given.budget, options)
             for problem, seed, method in itertools.product(
-                _words(given.problem), _seeds(given.seed), _words(given.method)
+                _words("--problem", given.problem), _seeds(given.seed), _words("--method", given.method)
             )
         )
-    except (LoadError, FileNotFoundError) as error:
+        results = Results(given.out)
+        todo = [key for key in keys if key not in results]
+        _check_strangers(todo, options)
+    except (ForeignLineError, LoadError, FileNotFoundError) as error:
         parser.error(str(error))
-    return _execute(Grid(options=options, keys=keys, out=given.out), processes=given.processes)
+    print(f"{len(keys) - len(todo)} of {len(keys)} runs are in {given.out}; {len(todo)} to do", flush=True)
+    return _execute(Grid(options=options, out=given.out), todo, processes=given.processes)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,16 +80,38 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="where the Fashion-MNIST *-ubyte.gz files are")
     parser.add_argument("--smoke", action="store_true", help="all problems at a reduced size")
-    parser.add_argument("--processes", type=int, default=1, help="runs at a time; each has one thread")
+    parser.add_argument("--processes", type=_processes, default=1, help="runs at a time; each has one thread")
     parser.add_argument("--out", type=Path, default=Path("results.jsonl"), help="the results file")
     parser.add_argument("--list", action="store_true", help="print the names of problems and methods, and stop")
     return parser
 
 
-def _execute(grid: Grid, *, processes: int) -> int:
-    results = Results(grid.out)
-    todo = [key for key in grid.keys if key not in results]
-    print(f"{len(grid.keys) - len(todo)} of {len(grid.keys)} runs are in {grid.out}; {len(todo)} to do", flush=True)
+def _check_out(out: Path) -> None:
+    """Refuses a results file that could not be written, before there is anything to write.
+
+    Raises:
+        LoadError: Its directory is missing, or it or its directory is not to be written.
+    """
+    if not out.parent.is_dir():
+        raise LoadError(f"--out: wanted a file in a directory that exists, found no directory {str(out.parent)!r}")
+    if out.is_dir() or not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise LoadError(f"--out: wanted a file that can be written, got {str(out)!r}")
+
+
+def _check_strangers(todo: Sequence[Key], options: Options) -> None:
+    """Tries the first step of each problem from outside, which nobody has tested, before the first run.
+
+    Raises:
+        LoadError: Models of the problem that start from one state do not stay apart.
+    """
+    for key in {key.problem: key for key in reversed(todo) if ":" in key.problem}.values():
+        try:
+            check_first_step(load_problem(key.problem, options), seed=key.seed)
+        except AssertionError as error:
+            raise LoadError(f"{key.problem}: {error}") from error
+
+
+def _execute(grid: Grid, todo: Sequence[Key], *, processes: int) -> int:
     if processes == 1:
         failed = sum(not _one(grid, key) for key in todo)
     else:
@@ -107,11 +134,11 @@ def _one(grid: Grid, key: Key) -> bool:
         return True
     try:
         line = run_cell(key, load_problem(key.problem, grid.options), load_method(key.method))
+        results.append(line)
     except Exception:  # noqa: BLE001  # whatever a library raises must not end the other runs
         traceback.print_exc()
         print(f"{name}: failed", file=sys.stderr, flush=True)
         return False
-    results.append(line)
     seconds = line["seconds"]
     print(
         f"{name}: validation {line['validation']:.4g} test {line['test']:.4g} steps {line['used']}"
@@ -143,14 +170,24 @@ def _budget(text: str) -> tuple[int | None, int]:
     return (int(match[1]) if match[1] else None), int(match[2])
 
 
-def _words(text: str) -> list[str]:
-    return [word for word in text.split(",") if word]
+def _processes(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d*", text):
+        raise argparse.ArgumentTypeError(f"wanted a number of at least 1, got {text!r}")
+    return int(text)
+
+
+def _words(option: str, text: str) -> list[str]:
+    words = [word for word in text.split(",") if word]
+    if not words:
+        raise LoadError(f"{option}: wanted at least one, got {text!r}")
+    return words
 
 
 def _seeds(text: str) -> list[int]:
     seeds: list[int] = []
-    for word in _words(text):
-        if not (match := re.fullmatch(r"(\d+)(?:-(\d+))?", word)):
+    for word in _words("--seed", text):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
+        if not match or int(match[2] or match[1]) < int(match[1]):
             raise LoadError(f"--seed: wanted seeds such as 0, 3,5 or 0-19, got {text!r}")
         seeds.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
     return seeds

@@ -17,6 +17,7 @@ __all__ = [
     "Section",
     "Table",
     "costs",
+    "counted",
     "everywhere",
     "outcome",
     "pairs",
@@ -58,6 +59,11 @@ class Section:
     sub: bool = False
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, in words: 1 seed, 2 seeds."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def everywhere(collection: Collection) -> list[str]:
     """The entrants with at least one run on every problem: those that can be ranked."""
     return [
@@ -69,14 +75,17 @@ def ranks(collection: Collection) -> Section:
     """Mean ranks on validation and test, per problem and over all."""
     names = everywhere(collection)
     found: dict[Kind, list[list[float]]] = {"validation": [], "test": []}
-    for problem in collection.problems.values():
+    shared = {}
+    for title, problem in collection.problems.items():
         seeds = problem.paired(names)
+        most = max(len(problem.runs[name]) for name in names)
+        shared[title] = str(len(seeds)) if len(seeds) == most else f"{len(seeds)} of {most}"
         for kind, columns in found.items():
             if seeds:
                 columns.append(list(mean_ranks(np.array([problem.losses(name, kind, seeds) for name in names]))))
             else:
                 columns.append([math.nan] * len(names))
-    overall = {kind: np.nanmean(columns, axis=0) for kind, columns in found.items()}
+    overall = {kind: _mean_of_known(columns) for kind, columns in found.items()}
     order = sorted(range(len(names)), key=lambda index: float(overall["test"][index]))
     rows = tuple(
         (
@@ -90,8 +99,9 @@ def ranks(collection: Collection) -> Section:
     return Section(
         title="Ranks",
         text=(
-            f"Mean rank (1 is best) among the {len(names)} entrants that ran on every problem: first over the seeds "
-            "that all of them have run on a problem, then over problems. Problem columns are ranks on test."
+            f"Mean rank (1 is best) among the {counted(len(names), 'entrant')} that ran on every problem: first over "
+            f"the seeds that all of them have run on a problem ({_agreed(shared)}), then over problems. Problem "
+            "columns are ranks on test."
         ),
         table=_marked(Table(headers=("", "validation", "test", *collection.problems), rows=rows), lowest=True),
     )
@@ -254,9 +264,10 @@ def pairs(collection: Collection, reference: str, kind: Kind) -> Section:
         title=f"{reference} against each rival, seed by seed: {kind}",
         text=(
             "Share of the seeds on which it is better (ties half), matched-pairs rank-biserial correlation (+1: better "
-            f"on all), and p of the Wilcoxon signed-rank test after Holm's correction for all {len(found)} comparisons "
-            f"of this table. Strong where p < {LEVEL}. Pooled: over all pairs of all problems. The third column counts "
-            "problems on which it is significantly better / neither / significantly worse."
+            "on all), and p of the Wilcoxon signed-rank test after Holm's correction for the "
+            f"{counted(len(found), 'comparison')} of this table. Strong where p < {LEVEL}. Pooled: over all pairs of "
+            "all problems. The third column counts problems on which it is significantly better / neither / "
+            "significantly worse."
         ),
         table=Table(
             headers=("rival", "pooled", "better / equal / worse", *collection.problems),
@@ -303,6 +314,19 @@ def costs(collection: Collection) -> Section:
             rows=tuple(rows),
         ),
     )
+
+
+def _mean_of_known(columns: Sequence[Sequence[float]]) -> list[float]:
+    """Means of the columns that have numbers; NaN where none has."""
+    known = [column for column in columns if not math.isnan(column[0])] or columns
+    return [float(mean) for mean in np.mean(known, axis=0)]
+
+
+def _agreed(numbers: Mapping[str, str]) -> str:
+    """What is so on each problem, once where it is the same on all."""
+    if len(set(numbers.values())) == 1:
+        return f"{next(iter(numbers.values()))} on each"
+    return ", ".join(f"{number} on {name}" for name, number in numbers.items())
 
 
 def _comparisons(collection: Collection, reference: str, kind: Kind) -> Mapping[tuple[str, str], Comparison]:

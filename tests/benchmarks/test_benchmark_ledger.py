@@ -56,7 +56,7 @@ def test_validation_chooses_the_earliest_of_the_best_of_all_steps() -> None:
     for rate in (1.0, 4.0, 4.0, 2.0):
         book.train(book.begin({"rate": rate}))
     assert book.best() == (4.0, 1, 1)
-    assert book.test() == -4.0
+    assert book.chosen_model() == 4.0
 
 
 def test_the_best_model_outlives_its_release() -> None:
@@ -65,7 +65,7 @@ def test_the_best_model_outlives_its_release() -> None:
     book.train(entry, 3)
     book.release(entry)
     assert book.best() == (1.0, 0, 1)
-    assert book.test() == -1.0
+    assert book.chosen_model() == 1.0
     with pytest.raises(ValueError, match="live model, got 0"):
         book.train(entry)
     with pytest.raises(ValueError, match="live model, got 0"):
@@ -87,7 +87,7 @@ def test_a_run_without_a_finite_score_has_no_best() -> None:
     book = ledger(Counting(limit=-1))
     book.train(book.begin({"rate": 1.0}))
     with pytest.raises(RuntimeError, match="finite score"):
-        book.test()
+        book.chosen_model()
 
 
 def test_a_config_outside_of_the_space_is_refused() -> None:
@@ -101,6 +101,17 @@ def test_a_config_outside_of_the_space_is_refused() -> None:
 def test_a_budget_of_nothing_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="at least 1 model of 1 step"):
         ledger(**wrong)
+
+
+def test_a_method_finds_no_test_scores_in_its_ledger() -> None:
+    book = ledger()
+    assert not hasattr(book, "test")
+    assert not [name for name, value in vars(book).items() if hasattr(value, "test")]
+
+
+def test_a_direction_by_another_name_is_refused() -> None:
+    with pytest.raises(ConfigError, match="Counting: wanted direction to be one of minimize, maximize, got 'min'"):
+        ledger(Counting(direction="min"))  # type: ignore[arg-type]  # the mistake under test
 
 
 def test_training_for_no_steps_is_refused() -> None:

@@ -18,6 +18,7 @@ from benchmarks.problems.mlp import MLP, Weights
 from benchmarks.problems.optimum import best_constant, best_schedule, greedy_schedule
 from benchmarks.problems.quadratic import noisy_quadratic, short_horizon
 from benchmarks.problems.salesman import salesman
+from benchmarks.testing import check_problem
 from gpbt_core.space import Float
 
 EXACT = {"nqm", "short-horizon"}
@@ -51,6 +52,10 @@ def test_another_seed_is_another_run(problem: Problem, request: pytest.FixtureRe
     steps = configs(problem, 3)
     exact = request.node.callspec.params["problem"] in EXACT
     assert (scores(problem, 1, steps) == scores(problem, 2, steps)) == exact
+
+
+def test_a_problem_keeps_its_promises(problem: Problem) -> None:
+    check_problem(problem, steps=2)
 
 
 def test_training_leaves_the_state_that_it_started_from_as_it_was(problem: Problem) -> None:

@@ -7,8 +7,10 @@ from types import ModuleType
 
 import pytest
 
-from benchmarks import ledger, run, statistics
+from benchmarks import ledger, run, statistics, testing
+from benchmarks.loading import load_problem
 from benchmarks.methods import METHODS
+from benchmarks.problem import Options
 from benchmarks.problems import PROBLEMS
 from benchmarks.results import read_results
 
@@ -31,6 +33,7 @@ def test_its_problem_and_its_method_run(text: str, tmp_path: Path) -> None:
     assert climber["used"] == 50
     assert climber["test"] < 1e-3
     assert gpbt["test"] < 1
+    testing.check_problem(load_problem(names[1], Options()))
 
 
 def test_its_tables_name_every_problem_and_every_field(text: str, tmp_path: Path) -> None:
@@ -48,7 +51,7 @@ def test_the_methods_it_speaks_of_exist(text: str) -> None:
     assert {"gpbt", "paper", "dehb"} <= named <= set(METHODS)
 
 
-@pytest.mark.parametrize("module", [ledger, statistics])
+@pytest.mark.parametrize("module", [ledger, statistics, testing])
 def test_the_examples_in_docstrings_hold(module: ModuleType) -> None:
     failed, tried = doctest.testmod(module)
     assert tried > 0

@@ -135,6 +135,39 @@ def test_full_and_reduced_runs_are_not_mixed() -> None:
         collect([])
 
 
+def test_ranks_say_how_many_seeds_they_stand_on() -> None:
+    def said(*more: dict[str, Any]) -> str:
+        return ranks(collect([*lines(), *more])).text
+
+    assert "among the 2 entrants that ran on every problem" in said()
+    assert "(8 on each)" in said()
+    short = line("short", 3, [1.0] * 4)
+    assert "(1 of 8 on falls, 8 on rises)" in said(
+        short, *(line("short", seed, [1.0] * 4, problem="rises", direction="maximize") for seed in range(8))
+    )
+
+
+@pytest.mark.filterwarnings("error")
+def test_entrants_that_share_no_seed_or_no_problem_have_no_ranks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "results.jsonl"
+    for other in ({"seed": 1}, {"problem": "rises"}):
+        apart = [line("a", 0, [1.0]), {**line("b", 0, [2.0]), **other}]
+        path.write_text("".join(json.dumps(found) + "\n" for found in apart))
+        assert main([str(path)]) == 0
+        assert "2 runs: " in capsys.readouterr().out
+
+
+def test_one_of_a_thing_is_no_plural(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text(json.dumps(line("a", 0, [1.0])) + "\n")
+    main([str(path)])
+    text = capsys.readouterr().out
+    assert "1 run: 1 problem, 1 entrant, 1 seed each." in text
+    assert not re.search(r"\b1 (?:runs|problems|entrants|seeds|comparisons)\b", text)
+
+
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     path = tmp_path / "results.jsonl"
@@ -158,6 +191,48 @@ def test_the_page_needs_nothing_else_and_has_all_tables_and_plots(results: Path,
     figures = [set(re.findall(r'\bid="([^"]+)"', part)) for part in text.split("<svg")[1:]]
     shared = set.intersection(*figures) - {name for name in ids if re.search(r"_\d+$", name)}
     assert not {name for name in shared if f"#{name}" in text}  # what one picture refers to is in none of the others
+
+
+@pytest.mark.filterwarnings("error")
+def test_losses_that_fall_by_many_powers_of_ten_are_drawn_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "results.jsonl"
+    path.write_text(json.dumps(line("a", 0, [10.0**-k for k in range(10)])) + "\n")
+    assert main([str(path), "--html", str(tmp_path / "report.html")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"test": None}, "wanted a finite test score, got null"),
+        ({"direction": "min"}, "wanted direction to be one of minimize, maximize, got 'min'"),
+        ({"trials": ...}, "wanted trials, got none"),
+    ],
+    ids=["test", "direction", "trials"],
+)
+def test_a_line_that_cannot_be_compared_is_named_and_left_out(
+    results: Path, capsys: pytest.CaptureFixture[str], wrong: dict[str, Any], said: str
+) -> None:
+    main([str(results)])
+    expected = capsys.readouterr().out
+    spoilt = {key: value for key, value in {**line("good", 99, [1.0] * 4), **wrong}.items() if value is not ...}
+    with results.open("a") as file:
+        file.write(json.dumps(spoilt) + "\n")
+    assert main([str(results)]) == 0
+    found = capsys.readouterr()
+    assert found.err == f"falls good seed 99 1x4: left out: {said}\n"
+    assert found.out == expected
+
+
+@pytest.mark.parametrize("foreign", ['{"a": 1}', "[1, 2]", "3"])
+def test_a_file_of_something_else_is_refused(results: Path, capsys: pytest.CaptureFixture[str], foreign: str) -> None:
+    with results.open("a") as file:
+        file.write(foreign + "\n")
+    with pytest.raises(SystemExit):
+        main([str(results)])
+    said = capsys.readouterr().err
+    assert f"{results}: wanted lines as python -m benchmarks.run writes them" in said
+    assert f"got {foreign!r}" in said
 
 
 def test_equal_results_make_equal_pages(results: Path, tmp_path: Path) -> None:
@@ -189,7 +264,7 @@ def test_a_markdown_page_can_begin_with_a_preface(results: Path, tmp_path: Path)
 def test_a_report_can_be_of_some_problems_and_methods(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([str(results), "--problem", "falls", "--method", "good,bad"])
     text = capsys.readouterr().out
-    assert "16 runs: 1 problems, 2 entrants, 8 to 8 seeds each" in text
+    assert "16 runs: 1 problem, 2 entrants, 8 seeds each" in text
     assert "rises" not in text
 
 

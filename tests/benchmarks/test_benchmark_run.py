@@ -106,6 +106,14 @@ def test_the_budget_is_in_steps_or_in_models_and_steps(out: Path, given: str | N
         (("--budget", "255"), "wanted a multiple of the 10 steps"),
         (("--budget", "0"), "wanted STEPS or MODELSxSTEPS"),
         (("--problem", "fmnist-mlp-log"), "name it with --data"),
+        (("--problem", f"{OUTSIDE}:downward"), "wanted direction to be one of minimize, maximize, got 'down'"),
+        (("--problem", f"{OUTSIDE}:nothing"), "problem NoneType: wanted space to be a Space, got None"),
+        (("--problem", f"{OUTSIDE}:in_place"), "got 1.0 and then 2.0; train and test must leave the state"),
+        (("--problem", ","), "--problem: wanted at least one, got ','"),
+        (("--method", ","), "--method: wanted at least one, got ','"),
+        (("--seed", ","), "--seed: wanted at least one, got ','"),
+        (("--seed", "5-3"), "wanted seeds such as"),
+        (("--processes", "0"), "wanted a number of at least 1, got '0'"),
     ],
 )
 def test_wrong_arguments_end_the_command_before_any_run(
@@ -116,6 +124,43 @@ def test_wrong_arguments_end_the_command_before_any_run(
     assert error.value.code == 2
     assert said in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_file_that_cannot_be_written_ends_the_command_before_any_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign = tmp_path / "foreign.jsonl"
+    foreign.write_text('{"a": 1}\n')
+    for out, said in (
+        (tmp_path / "nowhere" / "x.jsonl", "found no directory"),
+        (tmp_path, "wanted a file that can be written"),
+        (foreign, "wanted lines as python -m benchmarks.run writes them"),
+    ):
+        with pytest.raises(SystemExit) as error:
+            run(out, "--method", "random", "--smoke")
+        assert error.value.code == 2
+        found = capsys.readouterr()
+        assert said in found.err
+        assert "to do" not in found.out
+    assert foreign.read_text() == '{"a": 1}\n'
+
+
+def test_settings_that_are_no_json_fail_their_run_before_it_trains_and_no_other(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    methods = f"{OUTSIDE}:unwritable,{OUTSIDE}:spender"
+    assert run(out, "--problem", PROBLEM, "--method", methods, "--seed", "0-1") == 1
+    assert [line["method"] for line in read_results(out)] == [f"{OUTSIDE}:spender"] * 2
+    said = capsys.readouterr().err
+    assert "wanted settings of plain data that JSON can write" in said
+    assert "out of ideas" not in said
+    assert "2 of 4 runs failed" in said
+
+
+def test_a_test_score_that_is_no_number_fails_the_run(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(out, "--problem", f"{OUTSIDE}:untestable,{PROBLEM}", "--method", "random") == 1
+    assert [line["problem"] for line in read_results(out)] == [PROBLEM]
+    assert "wanted a finite test score of the chosen model" in capsys.readouterr().err
 
 
 def test_names_are_listed(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -316,7 +316,7 @@ def test_truncation_replaces_every_failed_member() -> None:
 
 def test_a_quantile_of_0_replaces_the_failed_alone() -> None:
     members = [record(0, 0.3), record(1), record(2, 0.1)]
-    found = plan(Truncation(quantile=0), closing([members[0], members[2]], members=members))
+    found = plan(Truncation(quantile=0), closing([members[0], members[2]], members=members, population=3))
     assert found.slots == (Slot(0, True), Slot(2), Slot(2, True))
 
 

@@ -49,7 +49,8 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         estimator: What can be trained on: anything with `partial_fit`, or with `warm_start` and an iteration count;
             also a pipeline that ends in such. See `gpbt_adapters.sklearn.WarmStart`.
         space: The parameters to search: a `gpbt_core.Space`, or a dictionary of lists and of distributions of
-            scipy.stats, as RandomizedSearchCV takes it. Parameters that cannot change mid-run are refused.
+            scipy.stats, as RandomizedSearchCV takes it. Parameters that cannot change mid-run are refused, and so are
+            those that training step by step never reads (`max_iter` and `tol` of SGDClassifier, say).
         population: How many models, at least 1.
         steps: How many steps per model, at least 1. The budget is population x steps x iterations per fold.
         iterations: How many passes over the data, members or solver iterations make a step, at least 1.

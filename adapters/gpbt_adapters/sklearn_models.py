@@ -77,14 +77,15 @@ class Template:
         """Refuses a space that no model can follow, before anything is trained.
 
         Raises:
-            ConfigError: It has a parameter that the estimator does not have, or one that cannot change mid-run.
+            ConfigError: It has a parameter that the estimator does not have or never reads, or one that cannot change
+                mid-run.
         """
         for name in space.names:
             self.check_name(name)
             self.check_change(name, "a value that changes from one trial to the next")
 
     def check_name(self, name: str) -> None:
-        """Refuses a hyperparameter that the estimator does not have or that continuing needs for itself.
+        """Refuses a hyperparameter that the estimator lacks, that continuing needs for itself, or that it never reads.
 
         Raises:
             ConfigError: It is one of these.
@@ -99,6 +100,11 @@ class Template:
             raise ConfigError(
                 f"{type(self.estimator).__name__}: {name!r} cannot be a hyperparameter: the adapter sets it, to train "
                 f"the model step by step"
+            )
+        if own in self.continuation.unread:
+            raise ConfigError(
+                f"{type(self.estimator).__name__}: {name!r} cannot be a hyperparameter: training step by step never "
+                f"reads it, since the steps decide how long and on what a model trains; leave it out of the space"
             )
 
     def check_change(self, name: str, wanted: object) -> None:

@@ -108,7 +108,8 @@ class WarmStart:
         """Refuses a space that no model of this factory can follow, before anything is trained.
 
         Raises:
-            ConfigError: It has a parameter that the estimator does not have, or one that cannot change mid-run.
+            ConfigError: It has a parameter that the estimator does not have or never reads, or one that cannot change
+                mid-run.
         """
         self.template.check(space)
 

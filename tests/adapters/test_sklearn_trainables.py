@@ -26,6 +26,7 @@ from sklearn.linear_model import (
 from sklearn.model_selection import KFold
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -177,6 +178,8 @@ def test_a_value_that_does_not_take_is_an_error() -> None:
         (HistGradientBoostingClassifier(), "max_bins"),
         (SGDClassifier(), "average"),
         (MiniBatchKMeans(10), "n_clusters"),
+        (GaussianNB(), "var_smoothing"),
+        (OneVsRestClassifier(SGDClassifier()), "estimator__average"),
         (make_pipeline(StandardScaler(), SGDClassifier()), "standardscaler__with_mean"),
     ],
 )
@@ -199,6 +202,29 @@ def test_a_parameter_that_the_adapter_needs_is_refused(name: str) -> None:
         factory.check(Space({name: Int(1, 3)}))
     with pytest.raises(ConfigError, match=f"'{name}' cannot be a hyperparameter"):
         factory().setup({name: 3}, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        (SGDClassifier(), "max_iter"),
+        (MLPClassifier(), "tol"),
+        (HistGradientBoostingClassifier(), "validation_fraction"),
+        (make_pipeline(StandardScaler(), SGDClassifier()), "sgdclassifier__tol"),
+        (OneVsRestClassifier(SGDClassifier()), "estimator__max_iter"),
+    ],
+)
+def test_a_parameter_that_training_by_steps_never_reads_is_refused(estimator: Any, name: str) -> None:
+    factory = WarmStart(estimator, X, Y)
+    with pytest.raises(ConfigError, match=f"'{name}' cannot be a hyperparameter: training step by step never reads it"):
+        factory.check(Space({name: Int(1, 3)}))
+    with pytest.raises(ConfigError, match="leave it out of the space"):
+        factory().setup({name: 1}, seed=0)
+
+
+def test_a_perceptron_that_adapts_its_rate_may_search_when_to() -> None:
+    factory = WarmStart(MLPClassifier((8,), solver="sgd", learning_rate="adaptive"), X, Y)
+    factory.check(Space(tol=Float(1e-6, 1, log=True), n_iter_no_change=Int(1, 10)))
 
 
 def test_a_parameter_that_the_estimator_does_not_have_is_refused() -> None:

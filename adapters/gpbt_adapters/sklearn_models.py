@@ -199,11 +199,11 @@ class Model:
 
         But for the count of its members, which is what it has.
         """
-        last, original = last_step(self.estimator), last_step(self._template.estimator)
-        continuation, settings = self._template.continuation, original.get_params(deep=True)
+        continuation, settings = self._template.continuation, self._template.estimator.get_params(deep=True)
         kept = {continuation.count} if continuation.way == "members" else set()
-        names = {name for name in settings if name.split("__")[-1] == "random_state"} | continuation.reserved
-        last.set_params(**{name: clone(settings[name], safe=False) for name in names - kept})
+        names = {name for name in settings if name.split("__")[-1] == "random_state"}
+        names |= {self._template.prefix + name for name in continuation.reserved - kept}
+        self.estimator.set_params(**{name: clone(settings[name], safe=False) for name in names})
         return self.estimator
 
     def state(self) -> dict[str, Any]:

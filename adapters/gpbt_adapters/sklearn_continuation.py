@@ -416,7 +416,8 @@ class _ExpectedConvergence:
     """Counts the threads in which a `ConvergenceWarning` says only what was asked for: to stop after a step.
 
     `warnings.catch_warnings` restores the list of filters that it found, so that threads which overlap would lose or
-    keep one another's; this adds one filter for all of them, and removes that one.
+    keep one another's; this adds one filter for all of them, and removes that one. Its pattern, a comment that matches
+    everything, makes it unlike any filter of the user's: `warnings` keeps but one of two equal ones.
     """
 
     def __init__(self) -> None:
@@ -429,7 +430,7 @@ class _ExpectedConvergence:
         with self._lock:
             self._threads += 1
             if self._threads == 1:
-                warnings.simplefilter("ignore", ConvergenceWarning)
+                warnings.filterwarnings("ignore", "(?#gpbt: a step is to end early)", ConvergenceWarning)
                 self._filter = warnings.filters[0]
         try:
             yield

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import (
@@ -346,12 +346,35 @@ def test_a_solver_cut_short_on_purpose_does_not_warn_and_later_ones_do() -> None
 
 
 def test_threads_that_overlap_leave_the_warning_filters_as_they_were() -> None:
+    # scikit-learn's own fits enter catch_warnings here and there, which threads may not: these do nothing but warn.
+    everybody, shown = threading.Barrier(8), []
+
+    class Overlapping(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+        def __init__(self, warm_start: bool = False, max_iter: int = 1) -> None:
+            self.warm_start, self.max_iter = warm_start, max_iter
+
+        def fit(self, *_: Any) -> None:
+            everybody.wait()
+            try:
+                warnings.warn("not converged", ConvergenceWarning, stacklevel=1)
+            except ConvergenceWarning as error:
+                shown.append(error)
+            everybody.wait()
+
     before = list(warnings.filters)
-    threads = [threading.Thread(target=_trained, args=(LogisticRegression(), 1)) for _ in range(8)]
+    threads = [threading.Thread(target=_trained, args=(Overlapping(), 1)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    assert not shown
+    assert warnings.filters == before
+
+
+def test_the_users_own_filter_outlives_a_step() -> None:
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    before = list(warnings.filters)
+    _trained(LogisticRegression(), 1)
     assert warnings.filters == before
 
 

@@ -73,6 +73,21 @@ class Template:
             return None
         return all_labels(last_step(self.estimator), target)
 
+    def fit_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What the last step gets of the parameters of a fit, by its own names; given by these, or as a pipeline's.
+
+        Raises:
+            ConfigError: Another step of the pipeline would get some.
+        """
+        steps = [name for name, _ in self.estimator.steps[:-1]] if self.prefix else []
+        others = [param for param in params if param.split("__")[0] in steps]
+        if others:
+            raise ConfigError(
+                f"{type(self.estimator).__name__}: wanted fit parameters of the last step, {self.prefix}<name>, got "
+                f"{', '.join(others)}: only the last step is trained on and gets any; transform the data beforehand"
+            )
+        return {param.removeprefix(self.prefix): value for param, value in params.items()}
+
     def check(self, space: Space) -> None:
         """Refuses a space that no model can follow, before anything is trained.
 

@@ -301,6 +301,26 @@ def test_sample_weights_are_split_with_the_data_and_reach_the_estimator() -> Non
     assert np.isin(predicted, range(5)).mean() > 0.95
 
 
+def test_weights_for_a_pipelines_last_step_may_be_named_as_in_its_fit() -> None:
+    def weights(**fit_params: Any) -> Any:
+        made = WarmStart(make_pipeline(StandardScaler(), SGDClassifier()), X, Y, fit_params=fit_params)()
+        made.setup({}, seed=0)
+        made.step()
+        return made.estimator[-1].coef_
+
+    given = np.where(Y < 5, 1.0, 0.0)
+    np.testing.assert_array_equal(weights(sgdclassifier__sample_weight=given), weights(sample_weight=given))
+    assert not np.array_equal(weights(sample_weight=given), weights())
+
+
+def test_weights_for_a_pipelines_other_steps_are_refused_at_once() -> None:
+    piped = make_pipeline(StandardScaler(), SGDClassifier())
+    with pytest.raises(
+        ConfigError, match="wanted fit parameters of the last step, sgdclassifier__<name>, got standard"
+    ):
+        WarmStart(piped, X, Y, fit_params={"standardscaler__sample_weight": np.ones(len(X))})
+
+
 def test_labels_that_only_the_validation_data_has_are_known_from_the_first_pass() -> None:
     some = Y < 8
     made = WarmStart(SGDClassifier(), X[some], Y[some], validation=(X, Y))()

@@ -89,6 +89,9 @@ RESERVED = frozenset({"warm_start", "early_stopping", "random_state"})
 ONE_PER_TARGET = frozenset({"OneVsRestClassifier", "OneVsOneClassifier", "_MultiOutputEstimator"})
 """Classes that train a clone of their estimator for each class or output."""
 
+PASSIVE_AGGRESSIVE = frozenset({"PassiveAggressiveClassifier", "PassiveAggressiveRegressor"})
+"""Classes that in newer scikit-learn copy their C into `eta0` when they are made, and read it there alone."""
+
 OPTIMIZER_FIELDS: Mapping[str, str] = {
     "learning_rate_init": "learning_rate_init",
     "learning_rate": "lr_schedule",
@@ -278,6 +281,8 @@ def set_live(estimator: Estimator, config: Mapping[str, Any]) -> None:
         _update_optimizer(estimator)
     if "BaseGradientBoosting" in bases:
         _keep_contributions(estimator, rate)
+    if bases & PASSIVE_AGGRESSIVE:
+        estimator.eta0 = estimator.C
 
 
 def current_values(estimator: Estimator, names: Iterable[str]) -> dict[str, Any]:
@@ -301,6 +306,8 @@ def live_values(estimator: Estimator, names: Mapping[str, Any]) -> dict[str, Any
         the estimator does not have is left out.
     """
     live = current_values(estimator, names)
+    if "C" in live and PASSIVE_AGGRESSIVE & {base.__name__ for base in type(estimator).__mro__}:
+        live["C"] = estimator.eta0
     optimizer = getattr(estimator, "_optimizer", None)
     if optimizer is not None:
         held = {name: field for name, field in OPTIMIZER_FIELDS.items() if name in live and hasattr(optimizer, field)}

@@ -168,6 +168,7 @@ class Model:
         if self._template.prefix:
             changes = {**random_states(self.estimator, seed), **changes}
         self.estimator.set_params(**config, **changes)
+        set_live(last_step(self.estimator), self._own(config))
         self._config = config
         self._check_way()
         self._fit_first_steps()

@@ -18,6 +18,7 @@ from sklearn.ensemble import (
 from sklearn.linear_model import (
     ElasticNet,
     LogisticRegression,
+    PassiveAggressiveClassifier,
     Perceptron,
     SGDClassifier,
     SGDRegressor,
@@ -157,6 +158,21 @@ def test_an_activation_acts_on_predictions_by_its_nature() -> None:
     check_trainable(factory, configs, inert=False)
     with pytest.raises(BrokenPromiseError, match="Inherit"):
         check_trainable(factory, configs)
+
+
+@pytest.mark.filterwarnings("ignore:.*PassiveAggressive.* is deprecated:FutureWarning")
+def test_a_passive_aggressive_models_step_size_acts_from_the_start_and_later() -> None:
+    def weights(*sizes: float) -> Any:
+        made = WarmStart(PassiveAggressiveClassifier(), X, Y)()
+        made.setup({"C": sizes[0]}, seed=0)
+        for size in sizes:
+            made.apply({"C": size})
+            verify_applied(made, {"C": size})
+            made.step()
+        return made.estimator.coef_
+
+    assert not np.array_equal(weights(1e-3), weights(1.0))  # their set_params alone does not get there
+    assert not np.array_equal(weights(1e-3, 1e-3), weights(1e-3, 1.0))
 
 
 def test_a_value_that_does_not_take_is_an_error() -> None:

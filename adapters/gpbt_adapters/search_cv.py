@@ -49,7 +49,8 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         estimator: What can be trained on: anything with `partial_fit`, or with `warm_start` and an iteration count;
             also a pipeline that ends in such. See `gpbt_adapters.sklearn.WarmStart`.
         space: The parameters to search: a `gpbt_core.Space`, or a dictionary of lists and of distributions of
-            scipy.stats, as RandomizedSearchCV takes it. Parameters that cannot change mid-run are refused.
+            scipy.stats, as RandomizedSearchCV takes it. Parameters that cannot change mid-run are refused, and so are
+            those that training step by step never reads (`max_iter` and `tol` of SGDClassifier, say).
         population: How many models, at least 1.
         steps: How many steps per model, at least 1. The budget is population x steps x iterations per fold.
         iterations: How many passes over the data, members or solver iterations make a step, at least 1.
@@ -65,7 +66,7 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         error_score: The score that `cv_results_` shows for a trial that failed, or "raise" to end the search. What
             failed is no parent and never the best.
         return_train_score: Whether `cv_results_` has scores on the training data too.
-        random_state: Seed, generator, or None.
+        random_state: Seed, `numpy.random.RandomState`, or None.
 
     Attributes:
         best_schedule_: The configs that led to the best score, with the steps that each held for.
@@ -139,12 +140,12 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         Args:
             X: Samples by features.
             y: One entry or row per sample, or None.
-            **params: Passed on as by RandomizedSearchCV: to the estimator, the scorer and the splitter. Arrays with one
-                entry per sample are split with the data.
+            **params: Passed on as by RandomizedSearchCV: to the estimator, the scorer and the splitter; of a pipeline
+                to the last step alone. Arrays with one entry per sample are split with the data.
 
         Raises:
             ConfigError: A setting is out of its range, the estimator cannot be trained on, or cannot follow the space.
-            ValueError: No trial was completed.
+            ValueError: No trial was completed, or a step of a pipeline before the last would get some of `params`.
             KeyboardInterrupt: Ctrl-C came before any trial was completed; later it ends the search early.
             Exception: What the estimator raised, where `error_score` is "raise".
         """
@@ -322,12 +323,20 @@ def _last_steps(template: Template, params: Mapping[str, Any]) -> dict[str, Any]
         return dict(params)
     name = template.estimator.steps[-1][0]
     if _routing_enabled():
-        return dict(process_routing(template.estimator, "fit", **params)[name].fit)
-    others = [param for param in params if not param.startswith(template.prefix)]
+        routed = process_routing(template.estimator, "fit", **params)
+        others = {param for step in routed.keys() - {name} for given in routed[step].values() for param in given}
+        if others:
+            raise ValueError(
+                f"Pipeline.fit does not accept {', '.join(sorted(others))} here for a step before the last, and one "
+                f"requests it: only the last step, {name!r}, is trained on and gets parameters; have the others not "
+                f"request it (set_fit_request(<name>=False)), or transform the data beforehand"
+            )
+        return dict(routed[name].fit)
+    others = {param for param in params if not param.startswith(template.prefix)}
     if others:
         raise ValueError(
-            f"Pipeline.fit does not accept {', '.join(others)} here: name parameters of the last step, {name!r}, the "
-            f"only one that is trained on, as {template.prefix}<name>"
+            f"Pipeline.fit does not accept {', '.join(sorted(others))} here: name parameters of the last step, "
+            f"{name!r}, the only one that is trained on, as {template.prefix}<name>"
         )
     return {param.removeprefix(template.prefix): value for param, value in params.items()}
 

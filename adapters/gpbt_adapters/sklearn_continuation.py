@@ -46,20 +46,51 @@ FIXED: Mapping[str, frozenset[str]] = {
     "OneVsRestClassifier": frozenset({"estimator"}),
     "OneVsOneClassifier": frozenset({"estimator"}),
     "_MultiOutputEstimator": frozenset({"estimator"}),
-    "BaseMixture": frozenset({"n_components", "covariance_type", "weight_concentration_prior_type"}),
+    "BaseMixture": frozenset(
+        {"n_components", "covariance_type", "weight_concentration_prior_type", "init_params", "n_init"}
+    ),
     "_BaseKMeans": frozenset({"n_clusters"}),
+    "MiniBatchKMeans": frozenset({"init", "init_size", "batch_size"}),
     "Birch": frozenset({"branching_factor", "threshold"}),
-    "LatentDirichletAllocation": frozenset({"n_components"}),
+    "LatentDirichletAllocation": frozenset({"n_components", "doc_topic_prior", "topic_word_prior"}),
     "IncrementalPCA": frozenset({"n_components"}),
     "_BaseNMF": frozenset({"n_components"}),
+    "MiniBatchNMF": frozenset({"init", "beta_loss", "forget_factor", "batch_size", "max_iter", "transform_max_iter"}),
     "_BaseSparseCoding": frozenset({"n_components"}),
-    "BernoulliRBM": frozenset({"n_components"}),
+    "MiniBatchDictionaryLearning": frozenset({"fit_algorithm", "dict_init"}),
+    "BernoulliRBM": frozenset({"n_components", "batch_size"}),
     "CategoricalNB": frozenset({"min_categories"}),
+    "BernoulliNB": frozenset({"binarize"}),  # its counts are those of features cut where it was
+    # Each pass takes the smoothing of the day off the variances, which have that of the pass before in them.
+    "GaussianNB": frozenset({"var_smoothing", "priors"}),
+    # Its scores take all trees to have been grown on as many features and samples as the newest.
+    "IsolationForest": frozenset({"max_features", "max_samples"}),
 }
 """Parameters that a trained estimator of a class (or derived from it) takes from its first pass for good."""
 
+UNREAD: Mapping[str, frozenset[str]] = {
+    "BaseSGD": frozenset({"max_iter", "tol", "n_iter_no_change", "validation_fraction"}),
+    "BaseMultilayerPerceptron": frozenset({"max_iter", "tol", "n_iter_no_change", "validation_fraction"}),
+    "BaseGradientBoosting": frozenset({"tol", "validation_fraction"}),
+    "BaseHistGradientBoosting": frozenset({"tol", "n_iter_no_change", "validation_fraction", "scoring"}),
+    "MiniBatchKMeans": frozenset({"max_iter", "tol", "max_no_improvement", "n_init"}),
+    "LatentDirichletAllocation": frozenset({"max_iter", "learning_method", "evaluate_every", "perp_tol"}),
+    "IncrementalPCA": frozenset({"batch_size"}),
+    "MiniBatchNMF": frozenset({"max_no_improvement"}),
+    "MiniBatchDictionaryLearning": frozenset({"max_iter", "tol", "max_no_improvement", "batch_size", "shuffle"}),
+    "BernoulliRBM": frozenset({"n_iter"}),
+}
+"""Parameters that a class (or one derived from it) reads where it decides by itself how long to train, or cuts a pass
+into batches by itself: never here."""
+
 RESERVED = frozenset({"warm_start", "early_stopping", "random_state"})
 """Parameters that continuing needs for itself."""
+
+ONE_PER_TARGET = frozenset({"OneVsRestClassifier", "OneVsOneClassifier", "_MultiOutputEstimator"})
+"""Classes that train a clone of their estimator for each class or output."""
+
+PASSIVE_AGGRESSIVE = frozenset({"PassiveAggressiveClassifier", "PassiveAggressiveRegressor"})
+"""Classes that in newer scikit-learn copy their C into `eta0` when they are made, and read it there alone."""
 
 OPTIMIZER_FIELDS: Mapping[str, str] = {
     "learning_rate_init": "learning_rate_init",
@@ -83,13 +114,15 @@ class Continuation:
             "iterations": `fit` starts from the solution so far.
         count: The parameter that counts members or iterations; None for passes.
         fixed: Parameters that must not change once training has begun.
-        reserved: Parameters that no config may set.
+        reserved: Parameters that continuing needs for itself, so that no config may set them.
+        unread: Parameters that training in this way never looks at, so that a config would set them in vain.
     """
 
     way: Way
     count: str | None
     fixed: frozenset[str]
     reserved: frozenset[str]
+    unread: frozenset[str]
 
 
 def continuation(estimator: Estimator) -> Continuation:
@@ -132,12 +165,14 @@ def continuation(estimator: Estimator) -> Continuation:
             f"does not train the steps it is asked for; leave the stopping to the optimizer"
         )
     stoppers = frozenset() if "early_stopping" in settings else frozenset({"n_iter_no_change"})
-    return Continuation(
+    found = Continuation(
         way=way,  # type: ignore[arg-type]  # one of the three literals, chosen above
         count=count,
-        fixed=frozenset().union(*(names for base, names in FIXED.items() if base in bases)),
+        fixed=_named(FIXED, bases),
         reserved=(RESERVED | stoppers | ({count} if count else frozenset())) & frozenset(settings),
+        unread=_unread(bases, way, settings),
     )
+    return _with_inner(found, continuation(settings["estimator"])) if bases & ONE_PER_TARGET else found
 
 
 def prepare(estimator: Estimator, seed: int) -> None:
@@ -246,6 +281,8 @@ def set_live(estimator: Estimator, config: Mapping[str, Any]) -> None:
         _update_optimizer(estimator)
     if "BaseGradientBoosting" in bases:
         _keep_contributions(estimator, rate)
+    if bases & PASSIVE_AGGRESSIVE:
+        estimator.eta0 = estimator.C
 
 
 def current_values(estimator: Estimator, names: Iterable[str]) -> dict[str, Any]:
@@ -269,6 +306,8 @@ def live_values(estimator: Estimator, names: Mapping[str, Any]) -> dict[str, Any
         the estimator does not have is left out.
     """
     live = current_values(estimator, names)
+    if "C" in live and PASSIVE_AGGRESSIVE & {base.__name__ for base in type(estimator).__mro__}:
+        live["C"] = estimator.eta0
     optimizer = getattr(estimator, "_optimizer", None)
     if optimizer is not None:
         held = {name: field for name, field in OPTIMIZER_FIELDS.items() if name in live and hasattr(optimizer, field)}
@@ -281,6 +320,30 @@ def live_values(estimator: Estimator, names: Mapping[str, Any]) -> dict[str, Any
             if value != live[full]:
                 live[full] = (live[full], value)
     return live
+
+
+def _named(names: Mapping[str, frozenset[str]], bases: set[str]) -> frozenset[str]:
+    """What a table by class says of an estimator with these bases."""
+    return frozenset().union(*(own for base, own in names.items() if base in bases))
+
+
+def _with_inner(outer: Continuation, inner: Continuation) -> Continuation:
+    """Adds what holds for the estimator within, which is trained on in its turn, by the outer one's names for it."""
+    names = {
+        what: getattr(outer, what) | {f"estimator__{name}" for name in getattr(inner, what)}
+        for what in ("fixed", "reserved", "unread")
+    }
+    return attrs.evolve(outer, **names)
+
+
+def _unread(bases: set[str], way: str, settings: Mapping[str, Any]) -> frozenset[str]:
+    """The parameters that training in this way never looks at."""
+    if way == "iterations":
+        return frozenset()  # each `fit` is a whole one, but for its start
+    names = _named(UNREAD, bases)
+    if settings.get("solver") == "sgd" and settings.get("learning_rate") == "adaptive":
+        names -= {"tol", "n_iter_no_change"}  # by them a perceptron finds when to divide its rate
+    return names
 
 
 def _first_pass(estimator: Estimator) -> bool:
@@ -305,7 +368,7 @@ def _parts(estimator: Estimator, config: Mapping[str, Any]) -> Iterator[tuple[Es
     ensemble that grows by members also has `estimators_`, but makes each from the settings of the day.)
     """
     bases = {base.__name__ for base in type(estimator).__mro__}
-    if not bases & {"OneVsRestClassifier", "OneVsOneClassifier", "_MultiOutputEstimator"}:
+    if not bases & ONE_PER_TARGET:
         return
     own = {name.removeprefix("estimator__"): value for name, value in config.items() if name.startswith("estimator__")}
     for part in getattr(estimator, "estimators_", ()):
@@ -360,7 +423,8 @@ class _ExpectedConvergence:
     """Counts the threads in which a `ConvergenceWarning` says only what was asked for: to stop after a step.
 
     `warnings.catch_warnings` restores the list of filters that it found, so that threads which overlap would lose or
-    keep one another's; this adds one filter for all of them, and removes that one.
+    keep one another's; this adds one filter for all of them, and removes that one. Its pattern, a comment that matches
+    everything, makes it unlike any filter of the user's: `warnings` keeps but one of two equal ones.
     """
 
     def __init__(self) -> None:
@@ -373,7 +437,7 @@ class _ExpectedConvergence:
         with self._lock:
             self._threads += 1
             if self._threads == 1:
-                warnings.simplefilter("ignore", ConvergenceWarning)
+                warnings.filterwarnings("ignore", "(?#gpbt: a step is to end early)", ConvergenceWarning)
                 self._filter = warnings.filters[0]
         try:
             yield

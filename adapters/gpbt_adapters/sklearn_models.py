@@ -73,18 +73,34 @@ class Template:
             return None
         return all_labels(last_step(self.estimator), target)
 
+    def fit_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What the last step gets of the parameters of a fit, by its own names; given by these, or as a pipeline's.
+
+        Raises:
+            ConfigError: Another step of the pipeline would get some.
+        """
+        steps = [name for name, _ in self.estimator.steps[:-1]] if self.prefix else []
+        others = [param for param in params if param.split("__")[0] in steps]
+        if others:
+            raise ConfigError(
+                f"{type(self.estimator).__name__}: wanted fit parameters of the last step, {self.prefix}<name>, got "
+                f"{', '.join(others)}: only the last step is trained on and gets any; transform the data beforehand"
+            )
+        return {param.removeprefix(self.prefix): value for param, value in params.items()}
+
     def check(self, space: Space) -> None:
         """Refuses a space that no model can follow, before anything is trained.
 
         Raises:
-            ConfigError: It has a parameter that the estimator does not have, or one that cannot change mid-run.
+            ConfigError: It has a parameter that the estimator does not have or never reads, or one that cannot change
+                mid-run.
         """
         for name in space.names:
             self.check_name(name)
             self.check_change(name, "a value that changes from one trial to the next")
 
     def check_name(self, name: str) -> None:
-        """Refuses a hyperparameter that the estimator does not have or that continuing needs for itself.
+        """Refuses a hyperparameter that the estimator lacks, that continuing needs for itself, or that it never reads.
 
         Raises:
             ConfigError: It is one of these.
@@ -99,6 +115,11 @@ class Template:
             raise ConfigError(
                 f"{type(self.estimator).__name__}: {name!r} cannot be a hyperparameter: the adapter sets it, to train "
                 f"the model step by step"
+            )
+        if own in self.continuation.unread:
+            raise ConfigError(
+                f"{type(self.estimator).__name__}: {name!r} cannot be a hyperparameter: training step by step never "
+                f"reads it, since the steps decide how long and on what a model trains; leave it out of the space"
             )
 
     def check_change(self, name: str, wanted: object) -> None:
@@ -147,6 +168,7 @@ class Model:
         if self._template.prefix:
             changes = {**random_states(self.estimator, seed), **changes}
         self.estimator.set_params(**config, **changes)
+        set_live(last_step(self.estimator), self._own(config))
         self._config = config
         self._check_way()
         self._fit_first_steps()
@@ -193,11 +215,11 @@ class Model:
 
         But for the count of its members, which is what it has.
         """
-        last, original = last_step(self.estimator), last_step(self._template.estimator)
-        continuation, settings = self._template.continuation, original.get_params(deep=True)
+        continuation, settings = self._template.continuation, self._template.estimator.get_params(deep=True)
         kept = {continuation.count} if continuation.way == "members" else set()
-        names = {name for name in settings if name.split("__")[-1] == "random_state"} | continuation.reserved
-        last.set_params(**{name: clone(settings[name], safe=False) for name in names - kept})
+        names = {name for name in settings if name.split("__")[-1] == "random_state"}
+        names |= {self._template.prefix + name for name in continuation.reserved - kept}
+        self.estimator.set_params(**{name: clone(settings[name], safe=False) for name in names})
         return self.estimator
 
     def state(self) -> dict[str, Any]:

@@ -49,7 +49,8 @@ class WarmStart:
         split_seed: Of that split; stratified for classifiers where each class has two samples.
         scoring: Name of a scorer, callable (estimator, X, y), or None for the estimator's own `score`.
         iterations: How many passes, members or solver iterations make a step, at least 1.
-        fit_params: What else `fit` or `partial_fit` takes; arrays with one entry per sample are split with the data.
+        fit_params: What else `fit` or `partial_fit` takes, of a pipeline that of the last step; there the step's name
+            may be in front, as in `Pipeline.fit`. Arrays with one entry per sample are split with the data.
         format: Of checkpoints: "pickle" is fast and only ever read from files that the run itself wrote; "skops" is
             safe to read from anywhere and needs the package skops.
         trusted_types: For "skops", full names of further types that the estimator holds and that may be read.
@@ -92,7 +93,8 @@ class WarmStart:
             self.scorer = check_scoring(estimator, scoring)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"WarmStart: {type(estimator).__name__} has no score to take: {error}") from error
-        self.data, self.validation = _split(self.template, X, y, validation, split_seed, fit_params or {})
+        fit_params = self.template.fit_params(fit_params or {})
+        self.data, self.validation = _split(self.template, X, y, validation, split_seed, fit_params)
         self.iterations = iterations
         self.format = format
         self.trusted_types = tuple(trusted_types)
@@ -108,7 +110,8 @@ class WarmStart:
         """Refuses a space that no model of this factory can follow, before anything is trained.
 
         Raises:
-            ConfigError: It has a parameter that the estimator does not have, or one that cannot change mid-run.
+            ConfigError: It has a parameter that the estimator does not have or never reads, or one that cannot change
+                mid-run.
         """
         self.template.check(space)
 

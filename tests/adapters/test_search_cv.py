@@ -8,6 +8,7 @@ from scipy.stats import loguniform
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, SGDClassifier
@@ -61,6 +62,9 @@ def test_the_best_estimator_has_the_callers_settings_again(fitted: GPBTSearchCV)
     )
     assert grown.best_estimator_.n_estimators == 2 * grown.best_schedule_.steps
     assert len(grown.best_estimator_.estimators_) == 2 * grown.best_schedule_.steps
+    piped = make_pipeline(PCA(2, svd_solver="randomized", random_state=7), clone(SGD).set_params(random_state=5))
+    search = _search(piped, {"sgdclassifier__alpha": [1e-3, 1e-2]}).fit(X, Y)
+    assert [step.random_state for step in search.best_estimator_] == [7, 5]
 
 
 def test_the_results_have_a_row_for_each_trial_as_other_searches_have_for_each_candidate(fitted: GPBTSearchCV) -> None:
@@ -177,7 +181,11 @@ def test_refit_may_choose_the_trial() -> None:
     assert search.best_params_ == search.cv_results_["params"][search.best_index_]
     assert search.best_estimator_.t_ == 1 + search.best_schedule_.steps * len(X)
     with pytest.raises(ValueError, match=r"refit chose row .*, a trial that was stopped"):
-        _search(population=10, refit=lambda results: int(np.flatnonzero(results["status"] == "stopped")[0])).fit(X, Y)
+        _search(
+            population=10,
+            scoring=lambda estimator, *_: -estimator.alpha,  # so plain that some are stopped for sure
+            refit=lambda results: int(np.flatnonzero(results["status"] == "stopped")[0]),
+        ).fit(X, Y)
 
 
 # ------------------------------------------------------------------------------------------------------------- metadata
@@ -216,6 +224,17 @@ def test_metadata_is_routed_where_that_is_switched_on() -> None:
         named = {f"sgd__{name}": values for name, values in SPACE.items()}
         search = _search(piped, named, scoring=scorer).fit(X, Y, sample_weight=weights)
         assert not (search.predict(X) == 2).any()
+
+
+def test_metadata_that_an_earlier_step_requests_is_refused_rather_than_dropped() -> None:
+    named = {f"sgdclassifier__{name}": values for name, values in SPACE.items()}
+    with config_context(enable_metadata_routing=True):
+        for last in (False, True):
+            piped = make_pipeline(
+                StandardScaler().set_fit_request(sample_weight=True), clone(SGD).set_fit_request(sample_weight=last)
+            )
+            with pytest.raises(ValueError, match="does not accept sample_weight here for a step before the last"):
+                _search(piped, named).fit(X, Y, sample_weight=np.ones(len(X)))
 
 
 def test_parameters_of_a_pipelines_last_step_are_named_as_in_its_fit() -> None:

@@ -6,8 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.cluster import KMeans
+from sklearn.base import BaseEstimator, clone
+from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.decomposition import (
+    IncrementalPCA,
+    LatentDirichletAllocation,
+    MiniBatchDictionaryLearning,
+    MiniBatchNMF,
+)
 from sklearn.ensemble import (
     AdaBoostClassifier,
     BaggingClassifier,
@@ -15,15 +22,17 @@ from sklearn.ensemble import (
     GradientBoostingClassifier,
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
+    IsolationForest,
     RandomForestRegressor,
 )
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.linear_model import ElasticNet, LogisticRegression, Perceptron, Ridge, SGDClassifier, SGDRegressor
+from sklearn.mixture import GaussianMixture
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.naive_bayes import GaussianNB
+from sklearn.naive_bayes import BernoulliNB, GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.neural_network import BernoulliRBM, MLPClassifier, MLPRegressor
 from sklearn.svm import SVC
 
 from gpbt_adapters.sklearn_continuation import continuation, live_values, prepare, set_live, train
@@ -117,6 +126,100 @@ def test_each_pass_draws_another_order() -> None:
         states.append(estimator.random_state.get_state()[2])
         _train(estimator)
     assert states[0] != states[1]
+
+
+def _outcome(estimator: Any) -> Any:
+    """The finest that it makes of the data."""
+    methods = ("predict_proba", "decision_function", "transform", "predict")
+    return next(getattr(estimator, name) for name in methods if hasattr(estimator, name))(X)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name", "values"),
+    [
+        (SGDClassifier(), "max_iter", (1, 1000)),
+        (SGDClassifier(), "tol", (1e-9, 10.0)),
+        (SGDRegressor(learning_rate="adaptive"), "tol", (1e-9, 10.0)),
+        (Perceptron(), "n_iter_no_change", (1, 10)),
+        (SGDClassifier(), "validation_fraction", (0.1, 0.5)),
+        (OneVsRestClassifier(SGDClassifier()), "estimator__max_iter", (1, 1000)),
+        (MLPClassifier((3,)), "max_iter", (1, 1000)),
+        (MLPClassifier((3,)), "tol", (1e-9, 10.0)),
+        (MLPClassifier((3,), learning_rate="adaptive"), "tol", (1e-9, 10.0)),  # Adam adapts in its own way
+        (MLPClassifier((3,), solver="sgd"), "n_iter_no_change", (1, 10)),
+        (HistGradientBoostingClassifier(), "n_iter_no_change", (1, 10)),
+        (HistGradientBoostingClassifier(), "validation_fraction", (0.1, 0.5)),
+        (HistGradientBoostingClassifier(), "scoring", ("loss", "accuracy")),
+        (GradientBoostingClassifier(), "tol", (1e-9, 10.0)),
+        (MiniBatchKMeans(3), "max_iter", (1, 100)),
+        (MiniBatchKMeans(3), "n_init", (1, 5)),
+        (IncrementalPCA(2), "batch_size", (5, 50)),
+        (LatentDirichletAllocation(2), "max_iter", (1, 10)),
+        (LatentDirichletAllocation(2), "learning_method", ("batch", "online")),
+        (MiniBatchNMF(2), "max_no_improvement", (1, 10)),
+        (MiniBatchDictionaryLearning(2), "batch_size", (5, 50)),
+        (MiniBatchDictionaryLearning(2), "shuffle", (False, True)),
+        (BernoulliRBM(2), "n_iter", (1, 10)),
+    ],
+    ids=lambda value: type(value).__name__ if hasattr(value, "get_params") else None,
+)
+def test_a_parameter_that_training_by_steps_never_reads_is_known(estimator: Any, name: str, values: Any) -> None:
+    assert name in continuation(estimator).unread
+    one, other = (_outcome(_trained(clone(estimator).set_params(**{name: value}), 3)) for value in values)
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_perceptron_that_adapts_its_rate_reads_when_to() -> None:
+    adapting = MLPClassifier(solver="sgd", learning_rate="adaptive")
+    assert continuation(adapting).unread == {"max_iter", "validation_fraction"}
+    assert "tol" not in continuation(LogisticRegression()).unread  # each step is a fit of its own, which tol may end
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name", "values"),
+    [
+        (MiniBatchKMeans(3), "init", ("k-means++", "random")),
+        (MiniBatchKMeans(3), "batch_size", (5, 50)),
+        (GaussianMixture(3), "init_params", ("kmeans", "random")),
+        (LatentDirichletAllocation(2), "doc_topic_prior", (0.1, 2.0)),
+        (MiniBatchNMF(2), "beta_loss", ("frobenius", "kullback-leibler")),
+        (MiniBatchNMF(2, batch_size=50), "forget_factor", (0.1, 0.9)),
+        (MiniBatchDictionaryLearning(2), "fit_algorithm", ("lars", "cd")),
+        (BernoulliRBM(2), "batch_size", (5, 50)),
+    ],
+    ids=lambda value: type(value).__name__ if hasattr(value, "get_params") else None,
+)
+def test_a_parameter_that_only_the_first_pass_looks_at_is_fixed(estimator: Any, name: str, values: Any) -> None:
+    assert name in continuation(estimator).fixed
+    one, other = (_trained(clone(estimator).set_params(**{name: values[0]})) for _ in range(2))
+    set_live(other, {name: values[1]})
+    for each in (one, other):
+        _train(each)
+    np.testing.assert_array_equal(_outcome(one), _outcome(other))
+
+
+def test_the_variances_of_naive_bayes_would_keep_a_former_smoothing() -> None:
+    estimator = _trained(GaussianNB(var_smoothing=1.0))
+    estimator.set_params(var_smoothing=1e-9)
+    _train(estimator)
+    assert estimator.var_.min() > 10 * GaussianNB().fit(X, Y).var_.min()  # the trap: they should be as good as equal
+    assert "var_smoothing" in continuation(estimator).fixed
+    assert "binarize" in continuation(BernoulliNB()).fixed
+
+
+def test_an_isolation_forest_would_read_its_older_trees_as_the_newest() -> None:
+    estimator = _trained(IsolationForest(max_features=0.5))
+    estimator.set_params(max_features=1.0)
+    _train(estimator)
+    with pytest.raises(ValueError, match="features"):
+        estimator.score_samples(X)
+    assert {"max_features", "max_samples"} <= continuation(estimator).fixed
+
+
+def test_what_holds_for_the_estimator_of_each_class_holds_by_its_name_there() -> None:
+    how = continuation(OneVsRestClassifier(SGDClassifier()))
+    assert {"estimator", "estimator__average"} <= how.fixed
+    assert {"estimator__warm_start", "estimator__early_stopping"} <= how.reserved
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
@@ -243,12 +346,35 @@ def test_a_solver_cut_short_on_purpose_does_not_warn_and_later_ones_do() -> None
 
 
 def test_threads_that_overlap_leave_the_warning_filters_as_they_were() -> None:
+    # scikit-learn's own fits enter catch_warnings here and there, which threads may not: these do nothing but warn.
+    everybody, shown = threading.Barrier(8), []
+
+    class Overlapping(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+        def __init__(self, warm_start: bool = False, max_iter: int = 1) -> None:
+            self.warm_start, self.max_iter = warm_start, max_iter
+
+        def fit(self, *_: Any) -> None:
+            everybody.wait()
+            try:
+                warnings.warn("not converged", ConvergenceWarning, stacklevel=1)
+            except ConvergenceWarning as error:
+                shown.append(error)
+            everybody.wait()
+
     before = list(warnings.filters)
-    threads = [threading.Thread(target=_trained, args=(LogisticRegression(), 1)) for _ in range(8)]
+    threads = [threading.Thread(target=_trained, args=(Overlapping(), 1)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    assert not shown
+    assert warnings.filters == before
+
+
+def test_the_users_own_filter_outlives_a_step() -> None:
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    before = list(warnings.filters)
+    _trained(LogisticRegression(), 1)
     assert warnings.filters == before
 
 

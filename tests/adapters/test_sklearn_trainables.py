@@ -18,6 +18,7 @@ from sklearn.ensemble import (
 from sklearn.linear_model import (
     ElasticNet,
     LogisticRegression,
+    PassiveAggressiveClassifier,
     Perceptron,
     SGDClassifier,
     SGDRegressor,
@@ -26,6 +27,7 @@ from sklearn.linear_model import (
 from sklearn.model_selection import KFold
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -158,6 +160,21 @@ def test_an_activation_acts_on_predictions_by_its_nature() -> None:
         check_trainable(factory, configs)
 
 
+@pytest.mark.filterwarnings("ignore:.*PassiveAggressive.* is deprecated:FutureWarning")
+def test_a_passive_aggressive_models_step_size_acts_from_the_start_and_later() -> None:
+    def weights(*sizes: float) -> Any:
+        made = WarmStart(PassiveAggressiveClassifier(), X, Y)()
+        made.setup({"C": sizes[0]}, seed=0)
+        for size in sizes:
+            made.apply({"C": size})
+            verify_applied(made, {"C": size})
+            made.step()
+        return made.estimator.coef_
+
+    assert not np.array_equal(weights(1e-3), weights(1.0))  # their set_params alone does not get there
+    assert not np.array_equal(weights(1e-3, 1e-3), weights(1e-3, 1.0))
+
+
 def test_a_value_that_does_not_take_is_an_error() -> None:
     class Stubborn(SGDClassifier):  # type: ignore[misc]  # scikit-learn ships no types
         def set_params(self, **params: Any) -> Any:
@@ -177,6 +194,8 @@ def test_a_value_that_does_not_take_is_an_error() -> None:
         (HistGradientBoostingClassifier(), "max_bins"),
         (SGDClassifier(), "average"),
         (MiniBatchKMeans(10), "n_clusters"),
+        (GaussianNB(), "var_smoothing"),
+        (OneVsRestClassifier(SGDClassifier()), "estimator__average"),
         (make_pipeline(StandardScaler(), SGDClassifier()), "standardscaler__with_mean"),
     ],
 )
@@ -199,6 +218,29 @@ def test_a_parameter_that_the_adapter_needs_is_refused(name: str) -> None:
         factory.check(Space({name: Int(1, 3)}))
     with pytest.raises(ConfigError, match=f"'{name}' cannot be a hyperparameter"):
         factory().setup({name: 3}, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        (SGDClassifier(), "max_iter"),
+        (MLPClassifier(), "tol"),
+        (HistGradientBoostingClassifier(), "validation_fraction"),
+        (make_pipeline(StandardScaler(), SGDClassifier()), "sgdclassifier__tol"),
+        (OneVsRestClassifier(SGDClassifier()), "estimator__max_iter"),
+    ],
+)
+def test_a_parameter_that_training_by_steps_never_reads_is_refused(estimator: Any, name: str) -> None:
+    factory = WarmStart(estimator, X, Y)
+    with pytest.raises(ConfigError, match=f"'{name}' cannot be a hyperparameter: training step by step never reads it"):
+        factory.check(Space({name: Int(1, 3)}))
+    with pytest.raises(ConfigError, match="leave it out of the space"):
+        factory().setup({name: 1}, seed=0)
+
+
+def test_a_perceptron_that_adapts_its_rate_may_search_when_to() -> None:
+    factory = WarmStart(MLPClassifier((8,), solver="sgd", learning_rate="adaptive"), X, Y)
+    factory.check(Space(tol=Float(1e-6, 1, log=True), n_iter_no_change=Int(1, 10)))
 
 
 def test_a_parameter_that_the_estimator_does_not_have_is_refused() -> None:
@@ -273,6 +315,26 @@ def test_sample_weights_are_split_with_the_data_and_reach_the_estimator() -> Non
     made.step()
     predicted = made.estimator.predict(X)
     assert np.isin(predicted, range(5)).mean() > 0.95
+
+
+def test_weights_for_a_pipelines_last_step_may_be_named_as_in_its_fit() -> None:
+    def weights(**fit_params: Any) -> Any:
+        made = WarmStart(make_pipeline(StandardScaler(), SGDClassifier()), X, Y, fit_params=fit_params)()
+        made.setup({}, seed=0)
+        made.step()
+        return made.estimator[-1].coef_
+
+    given = np.where(Y < 5, 1.0, 0.0)
+    np.testing.assert_array_equal(weights(sgdclassifier__sample_weight=given), weights(sample_weight=given))
+    assert not np.array_equal(weights(sample_weight=given), weights())
+
+
+def test_weights_for_a_pipelines_other_steps_are_refused_at_once() -> None:
+    piped = make_pipeline(StandardScaler(), SGDClassifier())
+    with pytest.raises(
+        ConfigError, match="wanted fit parameters of the last step, sgdclassifier__<name>, got standard"
+    ):
+        WarmStart(piped, X, Y, fit_params={"standardscaler__sample_weight": np.ones(len(X))})
 
 
 def test_labels_that_only_the_validation_data_has_are_known_from_the_first_pass() -> None:

@@ -107,6 +107,14 @@ def test_whatever_optuna_may_draw_is_a_value_of_the_space(space: Space, seed: in
     assert list(space.validate(config)) == list(config)
 
 
+def test_whole_numbers_farther_apart_than_floats_can_tell_are_learnt_from() -> None:
+    space = Space(far=Int(-(2**53), 2**53, step=2**14 + 1))
+    rng = np.random.default_rng(0)
+    told = [(config, float(abs(config["far"] - 7 * 10**15))) for config in (space.sample(rng) for _ in range(30))]
+    found = [config["far"] for config in ask(built("optuna:TPESampler"), query_of(space, told), 10)]
+    assert np.median(found) > 4 * 10**15
+
+
 def test_a_space_and_its_distributions_say_the_same() -> None:
     space = Space(rate=Float(1e-4, 1, log=True), n=Int(1, 7, step=2), kind=Categorical(["a", None, 2]))
     described = {name: dimension.distribution for name, dimension in dimensions(space).items()}

@@ -82,6 +82,43 @@ def test_a_sampler_inside_a_sampler_is_seeded_too() -> None:
     assert len({config["x"] for config in first}) == 3
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_fixed_values_are_those_of_the_space() -> None:
+    space = Space(
+        n=Float(0, 5, step=0.5),
+        width=Int(10, 1000, log=True, step=7),
+        far=Int(-(2**53), 2**53, step=2**14 + 1),
+        near=Float(1, 1 + 1e-9),
+        kind=Categorical([1, True, "a"]),
+        x=Float(0, 1),
+    )
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        fixed = {name: value for name, value in space.sample(rng).items() if name != "x"}
+        sampler = optuna.samplers.PartialFixedSampler(fixed, optuna.samplers.TPESampler(n_startup_trials=1))
+        query = query_of(space, [(space.sample(rng), float(k)) for k in range(4)])
+        for config in ask(OptunaSearcher(sampler), query, 2):
+            assert {name: (type(config[name]), config[name]) for name in fixed} == {
+                name: (type(value), value) for name, value in fixed.items()
+            }
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize(
+    ("fixed", "message"),
+    [
+        ({"n": 0.3}, "parameter 'n': wanted a float from 0.0 to 5.0 in steps of 0.5, got 0.3"),
+        ({"kind": 1.0}, "parameter 'kind': wanted one of"),
+        ({"m": 1.0}, r"wanted values of \['n', 'kind'\], got 'm'"),
+    ],
+)
+def test_what_cannot_be_fixed_is_refused(fixed: dict[str, Any], message: str) -> None:
+    space = Space(n=Float(0, 5, step=0.5), kind=Categorical([1, True]))
+    sampler = optuna.samplers.PartialFixedSampler(fixed, optuna.samplers.RandomSampler())
+    with pytest.raises(ConfigError, match="PartialFixedSampler: " + message):
+        OptunaSearcher(sampler).propose(Query(space=space), np.random.default_rng(0))
+
+
 @settings(max_examples=40, deadline=None)
 @given(query=queries(), seed=st.integers(0, 2**32 - 1))
 def test_a_proposal_is_a_config_of_any_space_after_any_history(query: Query, seed: int) -> None:

@@ -206,6 +206,15 @@ def test_a_refused_sampler_is_found_inside_another() -> None:
         OptunaSearcher(optuna.samplers.PartialFixedSampler({"x": 0.5}, inner))
 
 
+@pytest.mark.filterwarnings("ignore:.*constraints_func", "ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("name", ["TPESampler", "GPSampler", "NSGAIISampler", "NSGAIIISampler"])
+def test_a_sampler_with_constraints_is_refused_with_what_to_do_instead(name: str) -> None:
+    constrained = getattr(optuna.samplers, name)(constraints_func=lambda trial: (trial.params["x"] - 0.2,))
+    for sampler in (constrained, optuna.samplers.PartialFixedSampler({"x": 0.5}, constrained)):
+        with pytest.raises(ConfigError, match=rf"{name} with a constraints_func, .* Optimizer\.fail"):
+            OptunaSearcher(sampler)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [

@@ -76,7 +76,7 @@ def checked(sampler: object) -> BaseSampler:
     """The sampler, if it and those inside it can be used.
 
     Raises:
-        ConfigError: They cannot, or it is no sampler.
+        ConfigError: They cannot, one has constraints, or it is no sampler.
     """
     if not isinstance(sampler, BaseSampler):
         raise ConfigError(
@@ -86,6 +86,12 @@ def checked(sampler: object) -> BaseSampler:
         reasons = [_REFUSED[kind.__name__] for kind in type(part).__mro__ if kind.__name__ in _REFUSED]
         if reasons and isinstance(part, BaseSampler):
             raise ConfigError(f"OptunaSearcher: {type(part).__name__} cannot be used: {reasons[0]}")
+        if getattr(part, "_constraints_func", None) is not None:  # Optuna calls it as it is told a result
+            raise ConfigError(
+                f"OptunaSearcher: wanted a sampler without constraints, got {type(part).__name__} with a "
+                "constraints_func, which would never be called; leave it out and fail the trials that break a "
+                "constraint: Optimizer.fail(trial.id, why)"
+            )
     return sampler
 
 

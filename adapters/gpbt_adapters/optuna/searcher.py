@@ -47,7 +47,8 @@ class OptunaSearcher:
             neither must numpy's global generator: `gpbt_core.testing.check_searcher` shows whether it does.
 
     Raises:
-        ConfigError: It is no sampler, or one that lives on what it remembers: CMA-ES, quasi-Monte Carlo, grids.
+        ConfigError: It is no sampler, one that lives on what it remembers (CMA-ES, quasi-Monte Carlo, grids), or one
+            with a `constraints_func`.
 
     Examples:
         >>> from gpbt_core.space import Float

@@ -105,10 +105,10 @@ def forest_shares(
 ) -> dict[str, float]:
     """Shares by permutation importance under a random forest (Breiman 2001, section 10), on held-out trials.
 
-    The forest learns ranks of losses from configs in the unit cube, and from the loss that a trial's parent had, so
-    that better weights are not put down to the hyperparameters of those who got them. In each of 5 folds, a column is
-    shuffled among the held-out trials; what that adds to the squared error is its importance, and nothing if it is
-    less than 0. Failed trials count as the worst. The trees and shuffles are the same each time.
+    The forest learns ranks of losses from configs in the unit cube, and from the rank of the loss that a trial's parent
+    had, so that better weights are not put down to the hyperparameters of those who got them. In each of 5 folds, a
+    column is shuffled among the held-out trials; what that adds to the squared error is its importance, and nothing if
+    it is less than 0. Failed trials count as the worst. The trees and shuffles are the same each time.
 
     Args:
         space: The space of the configs.
@@ -119,18 +119,18 @@ def forest_shares(
     References:
         L. Breiman, Random forests, Machine Learning 45, 2001.
     """
+    from scipy.stats import rankdata
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.inspection import permutation_importance
     from sklearn.model_selection import KFold
 
     losses = _losses(records)
-    ranks = (np.argsort(np.argsort(losses, kind="stable")) + 0.5) / losses.size
-    _, place = np.unique(losses, return_inverse=True)
-    ranks = np.bincount(place, ranks)[place] / np.bincount(place)[place]  # ties share the mean of their ranks
+    ranks = (rankdata(losses) - 0.5) / losses.size  # ties share the mean of their ranks
     known = inherited or {}
     before = [known.get(-1 if record.trial.parent is None else record.trial.parent, np.nan) for record in records]
     u = space.encode([record.trial.config for record in records])
-    x = np.column_stack([np.where(np.isnan(u), -1.0, u), np.nan_to_num(np.array(before, dtype=np.float64))])
+    # Ranks here too: a tree sees no more than the order, and its floats are too short for some losses.
+    x = np.column_stack([np.where(np.isnan(u), -1.0, u), np.nan_to_num(rankdata(before, nan_policy="omit"))])
     total = np.zeros(len(space))
     for fold, (seen, held) in enumerate(KFold(_FOLDS, shuffle=True, random_state=0).split(x)):
         forest = RandomForestRegressor(_TREES, min_samples_leaf=2, random_state=fold).fit(x[seen], ranks[seen])

@@ -11,7 +11,7 @@ import numpy as np
 
 from gpbt_core.errors import ConfigError
 from gpbt_core.space.conditions import Wanted
-from gpbt_core.space.parameters import Categorical, Float, Int, Parameter, Plain
+from gpbt_core.space.parameters import Categorical, Float, Int, Parameter, Plain, typed
 
 __all__ = ["configspace_parameters", "optuna_parameters", "scipy_parameters"]
 
@@ -101,7 +101,8 @@ def configspace_parameters(configspace: Any) -> tuple[dict[str, Parameter], Want
         try:
             for parent, values in _pairs(condition, parameters):
                 own = conditions.setdefault(child, {})
-                own[parent] = tuple(value for value in values if value in own.get(parent, values))
+                before = set(typed(own.get(parent, values)))
+                own[parent] = tuple(value for value in values if (type(value), value) in before)
         except ConfigError as error:
             raise ConfigError(f"{who}, the condition {condition}: {error}") from None
     return parameters, {name: list(pairs.items()) for name, pairs in conditions.items()}

@@ -70,6 +70,14 @@ def test_better_weights_are_not_put_down_to_a_hyperparameter() -> None:
     assert importance(optimizer)[1]["b"] > 0.6
 
 
+@each
+def test_the_size_of_the_losses_does_not_count(method: Any) -> None:
+    everyday = importance(run(lambda config, _: 1 + config["a"]), method)
+    huge = importance(run(lambda config, _: (1 + config["a"]) * 2.0**900), method)
+    for generation in (0, 1):
+        assert huge[generation] == pytest.approx(everyday[generation], abs=1e-6)
+
+
 def test_the_same_run_has_the_same_shares() -> None:
     optimizer = run(lambda config, _: config["a"] + config["b"])
     assert importance(optimizer) == importance(optimizer)

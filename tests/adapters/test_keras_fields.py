@@ -11,7 +11,7 @@ pytest.importorskip("keras")
 
 import keras
 
-from gpbt_adapters.bindings import verify, write
+from gpbt_adapters.bindings import Setter, verify, write
 from gpbt_adapters.keras import BatchSize, LayerField, LossField, OptimizerField, Parts, ScheduleCallback
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Schedule, Segment
@@ -161,6 +161,15 @@ def test_a_callback_follows_the_schedule_and_holds_its_last_values() -> None:
     callbacks = [ScheduleCallback(_schedule(), bindings), watch]
     parts.model.fit(*data, epochs=5, verbose=0, callbacks=callbacks)
     assert watch.seen == [(0.5, 0.25)] * 2 + [(0.125, 0.75)] * 3
+
+
+def test_a_callback_tells_equal_values_of_several_types_apart() -> None:
+    written: list[str] = []
+    bindings = {"size": Setter[Parts](set=lambda _, value: written.append(repr(value)), get=lambda _: None)}
+    segments = [Segment(config={"size": size}, start_step=k, steps=1) for k, size in enumerate([1, 1.0, True])]
+    data = np.ones((4, 2), np.float32), np.ones((4, 1), np.float32)
+    _parts().model.fit(*data, epochs=4, verbose=0, callbacks=[ScheduleCallback(Schedule(tuple(segments)), bindings)])
+    assert written == ["1", "1.0", "True"]
 
 
 def test_a_step_of_the_schedule_can_be_several_epochs() -> None:

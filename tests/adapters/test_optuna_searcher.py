@@ -82,6 +82,43 @@ def test_a_sampler_inside_a_sampler_is_seeded_too() -> None:
     assert len({config["x"] for config in first}) == 3
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_fixed_values_are_those_of_the_space() -> None:
+    space = Space(
+        n=Float(0, 5, step=0.5),
+        width=Int(10, 1000, log=True, step=7),
+        far=Int(-(2**53), 2**53, step=2**14 + 1),
+        near=Float(1, 1 + 1e-9),
+        kind=Categorical([1, True, "a"]),
+        x=Float(0, 1),
+    )
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        fixed = {name: value for name, value in space.sample(rng).items() if name != "x"}
+        sampler = optuna.samplers.PartialFixedSampler(fixed, optuna.samplers.TPESampler(n_startup_trials=1))
+        query = query_of(space, [(space.sample(rng), float(k)) for k in range(4)])
+        for config in ask(OptunaSearcher(sampler), query, 2):
+            assert {name: (type(config[name]), config[name]) for name in fixed} == {
+                name: (type(value), value) for name, value in fixed.items()
+            }
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize(
+    ("fixed", "message"),
+    [
+        ({"n": 0.3}, "parameter 'n': wanted a float from 0.0 to 5.0 in steps of 0.5, got 0.3"),
+        ({"kind": 1.0}, "parameter 'kind': wanted one of"),
+        ({"m": 1.0}, r"wanted values of \['n', 'kind'\], got 'm'"),
+    ],
+)
+def test_what_cannot_be_fixed_is_refused(fixed: dict[str, Any], message: str) -> None:
+    space = Space(n=Float(0, 5, step=0.5), kind=Categorical([1, True]))
+    sampler = optuna.samplers.PartialFixedSampler(fixed, optuna.samplers.RandomSampler())
+    with pytest.raises(ConfigError, match="PartialFixedSampler: " + message):
+        OptunaSearcher(sampler).propose(Query(space=space), np.random.default_rng(0))
+
+
 @settings(max_examples=40, deadline=None)
 @given(query=queries(), seed=st.integers(0, 2**32 - 1))
 def test_a_proposal_is_a_config_of_any_space_after_any_history(query: Query, seed: int) -> None:
@@ -105,6 +142,14 @@ def test_values_go_to_optuna_and_come_back_as_they_were(space: Space, seed: int)
 def test_whatever_optuna_may_draw_is_a_value_of_the_space(space: Space, seed: int) -> None:
     config = built("optuna:RandomSampler").propose(Query(space=space), np.random.default_rng(seed))
     assert list(space.validate(config)) == list(config)
+
+
+def test_whole_numbers_farther_apart_than_floats_can_tell_are_learnt_from() -> None:
+    space = Space(far=Int(-(2**53), 2**53, step=2**14 + 1))
+    rng = np.random.default_rng(0)
+    told = [(config, float(abs(config["far"] - 7 * 10**15))) for config in (space.sample(rng) for _ in range(30))]
+    found = [config["far"] for config in ask(built("optuna:TPESampler"), query_of(space, told), 10)]
+    assert np.median(found) > 4 * 10**15
 
 
 def test_a_space_and_its_distributions_say_the_same() -> None:
@@ -159,6 +204,15 @@ def test_a_refused_sampler_is_found_inside_another() -> None:
     inner = optuna.samplers.QMCSampler()
     with pytest.raises(ConfigError, match="QMCSampler cannot be used"):
         OptunaSearcher(optuna.samplers.PartialFixedSampler({"x": 0.5}, inner))
+
+
+@pytest.mark.filterwarnings("ignore:.*constraints_func", "ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("name", ["TPESampler", "GPSampler", "NSGAIISampler", "NSGAIIISampler"])
+def test_a_sampler_with_constraints_is_refused_with_what_to_do_instead(name: str) -> None:
+    constrained = getattr(optuna.samplers, name)(constraints_func=lambda trial: (trial.params["x"] - 0.2,))
+    for sampler in (constrained, optuna.samplers.PartialFixedSampler({"x": 0.5}, constrained)):
+        with pytest.raises(ConfigError, match=rf"{name} with a constraints_func, .* Optimizer\.fail"):
+            OptunaSearcher(sampler)
 
 
 @pytest.mark.parametrize(

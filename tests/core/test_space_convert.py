@@ -1,5 +1,6 @@
 """Other libraries' spaces: read exactly, or refused."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -133,6 +134,20 @@ def test_conditions_of_a_configspace_are_read() -> None:
         "u": (("n", (1, 5)),),
         "v": (("k", ("a",)), ("size", ("m",))),
     }
+
+
+def test_conditions_on_many_values_are_read_at_once() -> None:
+    source = ConfigSpace.ConfigurationSpace({"n": (0, 2**16 - 1), "x": (0.0, 1.0)})
+    n, x = source["n"], source["x"]
+    source.add(
+        ConfigSpace.AndConjunction(
+            ConfigSpace.GreaterThanCondition(x, n, 5), ConfigSpace.LessThanCondition(x, n, 60_000)
+        )
+    )
+    start = time.process_time()
+    space = Space.from_configspace(source)
+    assert time.process_time() - start < 5  # it was a minute when each value was looked for among all
+    assert space.conditions == {"x": (("n", tuple(range(6, 60_000))),)}
 
 
 def test_configs_of_a_configspace_are_configs_of_the_space() -> None:

@@ -88,6 +88,11 @@ def test_the_margin_keeps_a_neighbour_of_an_integer_in_reach() -> None:
     assert set(late) - {3}
 
 
+def test_an_integer_of_very_many_values_is_no_burden() -> None:
+    space = Space(x=Float(0, 1), seed=Int(0, 10**12))
+    assert len({record.trial.config["seed"] for record in run(space, lambda config: config["x"], 20)}) == 20
+
+
 def test_equal_losses_and_failures_leave_it_searching() -> None:
     rng = np.random.default_rng(0)
     for loss in (1.0, None):

@@ -51,6 +51,19 @@ def test_importance_is_there_for_any_space_and_history(space: Space, count: int)
     assert all(type(share) is float and 0 <= share <= 1 for share in shares.values())
 
 
+def test_what_has_one_value_has_no_share_and_few_values_have_that_of_their_spread() -> None:
+    one: dict[str, Any] = {
+        "whole": Int(3, 3),
+        "real": Float(2, 2),
+        "lattice": Float(1, 1.5, step=1),
+        "kind": Categorical(["a"]),
+    }
+    shares = importance(Space(one | {"x": Float(0, 1), "flag": Int(0, 1)}), [])
+    assert [shares[name] for name in one] == [0.0] * 4
+    assert shares["flag"] / shares["x"] == pytest.approx((1 / 4) ** 2 / (1 / 12), rel=0.01)
+    assert importance(Space(one), []) == dict.fromkeys(one, 0.25)
+
+
 def test_without_records_numbers_of_one_kind_are_all_alike() -> None:
     shares = importance(Space(a=Float(0, 1), b=Float(1e-3, 1, log=True)), [])
     assert shares == pytest.approx({"a": 0.5, "b": 0.5})

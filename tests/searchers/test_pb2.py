@@ -116,6 +116,13 @@ def test_gains_that_are_all_alike_tell_nothing(values: list[float]) -> None:
     assert (standardized(np.array(values)) == 0).all()
 
 
+@pytest.mark.parametrize("unit", [2.0**-900, 2.0**-550, 2.0**900])
+def test_the_unit_of_the_losses_does_not_count(unit: float) -> None:
+    records = population(NET, lambda c, g: float(np.sin(20 * c["lr"] + c["layers"])) / (1 + g), 4)
+    same = [attrs.evolve(record, loss=None if record.loss is None else record.loss * unit) for record in records]
+    assert ask(question(NET, same)) == ask(question(NET, records))
+
+
 def test_the_bandit_favours_what_was_rewarded_and_never_gives_a_choice_up() -> None:
     rounds = [(np.array([0, 1, 2, 0, 1, 2]), np.array([0.9, 0.1, 0.4, 1.0, 0.2, 0.5]))] * 6
     share = probabilities(3, rounds, 100)

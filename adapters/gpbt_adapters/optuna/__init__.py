@@ -4,7 +4,7 @@ By name it is `searcher="optuna:GPSampler"`, with options `searcher=("optuna:TPE
 from an instance `OptunaSearcher(sampler)`. Importing this needs Optuna, and nothing else of gpbt_adapters imports it.
 
     distributions  parameters to Optuna's distributions, values there and back
-    samplers       which samplers can be used, how they are made and seeded
+    samplers       which samplers can be used, how they are made, and made ready for a proposal
     searcher       a history to a study, a study to a config
     importances    which parameters matter, by Optuna's measure
 """

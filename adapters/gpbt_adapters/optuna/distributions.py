@@ -18,6 +18,7 @@ __all__ = ["Dimension", "dimensions"]
 
 _NARROW = 1e-6  # of the larger bound
 _WIDE = 1e100
+_WIDEST_INT = 2**53  # Optuna looks for a value's place in floats
 
 
 @attrs.frozen(kw_only=True)
@@ -85,7 +86,8 @@ def _dimension(parameter: Float | Int | Categorical) -> Dimension:
 def _is_extreme(parameter: Float | Int) -> bool:
     """Whether the bounds differ by so little, or by so much, that the sums and squares of a sampler break down."""
     width = parameter.high - parameter.low
-    return 0 < width < _NARROW * max(abs(parameter.low), abs(parameter.high)) or width > _WIDE
+    widest = _WIDEST_INT if isinstance(parameter, Int) else _WIDE
+    return 0 < width < _NARROW * max(abs(parameter.low), abs(parameter.high)) or width > widest
 
 
 def _number(parameter: Float | Int) -> Dimension:

@@ -1,4 +1,4 @@
-"""Which of Optuna's samplers can be used, how they are made from a name, and how a copy of one is seeded.
+"""Which of Optuna's samplers can be used, how they are made from a name, and how a copy is made ready for a proposal.
 
 Every proposal is a function of the history and the generator: a sampler keeps nothing from one to the next. Those that
 live on what they kept are refused, with the name of what does the same here.
@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, PartialFixedSampler
 
+from gpbt_adapters.optuna.distributions import dimensions
 from gpbt_adapters.optuna.quiet import quiet
 from gpbt_core.errors import ConfigError
+from gpbt_core.space import Space
 
-__all__ = ["checked", "sampler_named", "seeded"]
+__all__ = ["checked", "prepared", "sampler_named"]
 
 _REFUSED: Mapping[str, str] = {
     "CmaEsSampler": "it takes no notice of trials that it did not propose itself; use the searcher 'cmaes', which "
@@ -74,7 +76,7 @@ def checked(sampler: object) -> BaseSampler:
     """The sampler, if it and those inside it can be used.
 
     Raises:
-        ConfigError: They cannot, or it is no sampler.
+        ConfigError: They cannot, one has constraints, or it is no sampler.
     """
     if not isinstance(sampler, BaseSampler):
         raise ConfigError(
@@ -84,17 +86,33 @@ def checked(sampler: object) -> BaseSampler:
         reasons = [_REFUSED[kind.__name__] for kind in type(part).__mro__ if kind.__name__ in _REFUSED]
         if reasons and isinstance(part, BaseSampler):
             raise ConfigError(f"OptunaSearcher: {type(part).__name__} cannot be used: {reasons[0]}")
+        if getattr(part, "_constraints_func", None) is not None:  # Optuna calls it as it is told a result
+            raise ConfigError(
+                f"OptunaSearcher: wanted a sampler without constraints, got {type(part).__name__} with a "
+                "constraints_func, which would never be called; leave it out and fail the trials that break a "
+                "constraint: Optimizer.fail(trial.id, why)"
+            )
     return sampler
 
 
-def seeded(sampler: BaseSampler, rng: np.random.Generator) -> BaseSampler:
-    """A copy of a sampler whose every source of randomness follows from `rng`.
+def prepared(sampler: BaseSampler, space: Space, rng: np.random.Generator) -> BaseSampler:
+    """A copy of a sampler whose every source of randomness follows from `rng`, and whose fixed values are Optuna's.
 
     Optuna seeds a sampler only when it is made, and afterwards from the system's entropy. So the sources are looked for
     in the copy: numpy's and Python's generators, wherever the sampler holds them.
+
+    Args:
+        sampler: It stays as it is.
+        space: What is searched.
+        rng: The source of seeds.
+
+    Raises:
+        ConfigError: A `PartialFixedSampler` fixes a value that is none of the space.
     """
     made = copy.deepcopy(sampler)
     for part in _parts(made):
+        if isinstance(part, PartialFixedSampler):
+            part._fixed_params = _fixed(part._fixed_params, space)  # noqa: SLF001 - of a copy; there is no other way
         state = getattr(part, "rng", part)  # Optuna's lazy ones come into being when looked at
         if isinstance(state, np.random.RandomState):
             state.seed(rng.integers(2**32, size=4))
@@ -103,6 +121,22 @@ def seeded(sampler: BaseSampler, rng: np.random.Generator) -> BaseSampler:
         elif isinstance(state, random.Random):
             state.seed(int(rng.integers(2**63)))
     return made
+
+
+def _fixed(values: Mapping[str, Any], space: Space) -> dict[str, Any]:
+    """Values of the space's parameters as those of Optuna's distributions."""
+    found = {}
+    for name, value in values.items():
+        if name not in space.parameters:
+            raise ConfigError(
+                f"PartialFixedSampler: wanted values of {list(space.names)}, got {name!r}; leave it out or correct it"
+            )
+        try:
+            ours = Space({name: space.parameters[name]}).validate({name: value})[name]
+        except ConfigError as error:
+            raise ConfigError(f"PartialFixedSampler: {error}; fix it at a value that it can take") from None
+        found[name] = dimensions(space)[name].to_optuna(ours)
+    return found
 
 
 def _classes() -> dict[str, type[BaseSampler]]:

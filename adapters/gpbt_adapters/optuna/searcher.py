@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from gpbt_adapters.optuna.distributions import Dimension, dimensions
 from gpbt_adapters.optuna.quiet import quiet
-from gpbt_adapters.optuna.samplers import checked, seeded
+from gpbt_adapters.optuna.samplers import checked, prepared
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Record, Trial
 from gpbt_core.searcher import Query
@@ -47,7 +47,8 @@ class OptunaSearcher:
             neither must numpy's global generator: `gpbt_core.testing.check_searcher` shows whether it does.
 
     Raises:
-        ConfigError: It is no sampler, or one that lives on what it remembers: CMA-ES, quasi-Monte Carlo, grids.
+        ConfigError: It is no sampler, one that lives on what it remembers (CMA-ES, quasi-Monte Carlo, grids), or one
+            with a `constraints_func`.
 
     Examples:
         >>> from gpbt_core.space import Float
@@ -64,11 +65,12 @@ class OptunaSearcher:
         """Answers with a config of `query.space`.
 
         Raises:
-            ConfigError: The sampler tries every config, and there is no end of them.
+            ConfigError: The sampler tries every config, and there is no end of them; or it fixes what is no value of
+                the space.
         """
         with quiet():
             _check_space(self.sampler, query.space)
-            sampler = seeded(self.sampler, rng)
+            sampler = prepared(self.sampler, query.space, rng)
             study = optuna.create_study(sampler=sampler)
             study.add_trials(_trials(query, sampler))
             return _suggested(query.space, study.ask())

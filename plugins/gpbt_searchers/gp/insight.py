@@ -76,11 +76,11 @@ def posterior(
 def importance(space: Space, records: Sequence[Record], *, generations: int = 1) -> Mapping[str, float]:
     """The share of each HP in the distance that the fitted kernel sees between two random configs.
 
-    For two independent points uniform in the unit cube, r^2 = sum_i (w_i - w_i')^2 / l_i^2; the share of HP i is its
-    expected term over the expected sum, with w the fitted warp and l the fitted length-scales (automatic relevance
-    determination; Neal 1996, section 1.2.3). The score varies quickly along an HP with a large share and hardly along
-    one with a small share. It says how sharp an effect is and not how large; what was hardly varied stays near its
-    prior, an equal share.
+    For the configs of two independent points uniform in the unit cube, r^2 = sum_i (w_i - w_i')^2 / l_i^2; the share of
+    HP i is its expected term over the expected sum, with w the fitted warp and l the fitted length-scales (automatic
+    relevance determination; Neal 1996, section 1.2.3). The score varies quickly along an HP with a large share and
+    hardly along one with a small share. It says how sharp an effect is and not how large; what was hardly varied stays
+    near its prior, an equal share. What has one value only has no share, unless that is so of every HP.
 
     Args:
         space: The space of the configs.
@@ -100,7 +100,7 @@ def importance(space: Space, records: Sequence[Record], *, generations: int = 1)
     data = _gathered("importance", space, records, [record.trial for record in records], generations)
     with one_blas_thread():
         fitted, _ = fitted_to(data)
-    return dict(zip(space.names, _shares(data, fitted.hyper).tolist(), strict=True))
+    return dict(zip(space.names, _shares(space, data, fitted.hyper).tolist(), strict=True))
 
 
 def _gathered(who: str, space: Space, records: Sequence[Record], trials: Sequence[Trial], generations: int) -> Data:
@@ -113,17 +113,19 @@ def _gathered(who: str, space: Space, records: Sequence[Record], trials: Sequenc
     return gather(space, records, (), generations)
 
 
-def _shares(data: Data, hyper: Hyper) -> Array:
-    """Shares of the HPs in the expected squared distance between two uniform points, shape (HPs,)."""
+def _shares(space: Space, data: Data, hyper: Hyper) -> Array:
+    """Shares of the HPs in the expected squared distance between the configs of two uniform points, shape (HPs,)."""
     layout = data.layout
     grid = np.full((_GRID, layout.columns), 0.5)
     grid[:, layout.numeric] = ((np.arange(_GRID) + 0.5) / _GRID)[:, None]
     numbers = layout.numeric.size
+    always = Space(space.parameters)  # without conditions: every value of an HP counts
+    grid[:, : len(space)] = always.snap(grid[:, : len(space)])  # the values that there are
     warped = features(Points.of(layout, grid), hyper)[:, :numbers]
     spread = np.empty(len(layout.choices))
     spread[layout.numeric] = 2.0 * warped.var(axis=0)
     chance = 1.0 - 1.0 / np.array(layout.choices)[layout.categorical]  # that two uniform choices differ
     spread[layout.categorical] = chance / hyper.length[numbers : numbers + layout.categorical.size] ** 2
     total = float(spread.sum())
-    # Only categories of one choice: nothing varies, and all are alike.
+    # Each has one value only: nothing varies, and all are alike.
     return spread / total if total > 0.0 else np.full(spread.size, 1.0 / spread.size)

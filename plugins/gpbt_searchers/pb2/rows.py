@@ -88,9 +88,9 @@ def standardized(y: Array) -> Array:
     if failed.all():
         return np.zeros_like(y)
     y = np.where(failed, y[~failed].min(), y)
-    y = y / max(1.0, float(np.abs(y).max()))  # so that no square overflows
+    y = y / (float(np.abs(y).max()) or 1.0)  # so that no square overflows, or comes to nothing
     deviation = float(y.std())
-    if deviation <= 1e-12 * float(np.abs(y).max()):
+    if deviation <= 1e-12:
         return np.zeros_like(y)
     return np.asarray(np.clip((y - y.mean()) / deviation, -_CUT, _CUT), dtype=np.float64)
 

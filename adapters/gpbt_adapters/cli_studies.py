@@ -33,14 +33,20 @@ _SOURCE = click.argument("source")
 @_URL
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def studies(*, url: str, as_json: bool) -> None:
-    """List the studies of a journal.
+    """List the studies of a journal; one that cannot be read is listed with the reason.
 
     URL is a database, "sqlite:///runs.db" or "postgresql://user@host/database", or the path of a SQLite file.
     """
     from gpbt_adapters.sources import Follower, reading
+    from gpbt_core import GpbtError
 
+    found: list[dict[str, Any]] = []
     with reading(url) as journal:
-        found = [_plain(Follower(journal, name).read()) for name in journal.names()]
+        for name in journal.names():
+            try:
+                found.append(_plain(Follower(journal, name).read()))
+            except GpbtError as error:  # a rule that is not installed, say: the other studies are none the worse
+                found.append({"study": name, "stands": f"cannot be read: {error}"})
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -53,6 +59,8 @@ def studies(*, url: str, as_json: bool) -> None:
             "-" if one["score"] is None else f"{one['score']:.6g}",
             one["stands"],
         ]
+        if "trials" in one
+        else [one["study"], "-", "-", "-", one["stands"]]
         for one in found
     ]
     print_table(headings, rows, empty="There is no study in this journal yet.")

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,26 @@ def test_the_studies_of_a_journal_are_listed(journal: str, capsys: pytest.Captur
     assert study["stands"] == "nobody trains it"
     assert main(["studies", journal]) == 0
     assert "digits" in capsys.readouterr().out
+
+
+def test_a_study_that_cannot_be_read_is_listed_with_the_reason_beside_the_others(
+    journal: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_study(journal, "foreign", SPACE, durability="process", population=4, steps=2, trial_stopping="median"):
+        pass
+    with closing(sqlite3.connect(tmp_path / "runs.db")) as connection, connection:
+        (header,) = connection.execute("SELECT header FROM gpbt_studies WHERE name = 'foreign'").fetchone()
+        assert '"median"' in header
+        header = header.replace('"median"', '"from-elsewhere"')
+        connection.execute("UPDATE gpbt_studies SET header = ? WHERE name = 'foreign'", [header])
+    assert main(["studies", journal, "--json"]) == 0
+    digits, foreign = sorted(json.loads(capsys.readouterr().out), key=lambda study: str(study["study"]))
+    assert digits["stands"] == "nobody trains it"
+    assert foreign["stands"].startswith("cannot be read: ")
+    assert main(["studies", journal]) == 0
+    shown = capsys.readouterr().out
+    assert "from-elsewhere" in shown
+    assert "nobody trains it" in shown
 
 
 def test_the_status_says_how_far_a_study_is(journal: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,9 +162,6 @@ def test_what_is_not_there_is_an_error_of_one_line_and_is_not_made(
     arguments: list[str],
     said: str,
 ) -> None:
-    import sqlite3
-    from contextlib import closing
-
     assert journal
     monkeypatch.chdir(tmp_path)
     Path("notes.txt").write_text("nothing\n")

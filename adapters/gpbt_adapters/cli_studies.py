@@ -9,6 +9,7 @@ import io
 import json
 import math
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -152,7 +153,7 @@ def schedule(*, source: str, study: str | None, trial: int | None, form: str) ->
         return
     names = state.settings.space.names
     headings = ["start_step", "steps", *names]
-    rows = [[part.start_step, part.steps, *(part.config.get(name, "") for name in names)] for part in found.segments]
+    rows = [[part.start_step, part.steps, *_cells(part.config, names)] for part in found.segments]
     if form == "csv":
         written = io.StringIO()
         csv.writer(written, lineterminator="\n").writerows([headings, *rows])
@@ -340,5 +341,10 @@ def _write_trials(state: "State", file: IO[str]) -> None:
         parent, score = int(table.parent[i]), float(table.score[i])
         known = ["" if parent < 0 else parent, int(table.generation[i]), kind.value, "" if math.isnan(score) else score]
         steps = [int(column[i]) for column in (table.start_step, table.ordered, table.trained)]
-        values = [table.configs[i].get(name, "") for name in names]
-        writer.writerow([i, *known, *steps, table.reasons[i] or "", *values])
+        writer.writerow([i, *known, *steps, table.reasons[i] or "", *_cells(table.configs[i], names)])
+
+
+def _cells(config: Mapping[str, Any], names: Iterable[str]) -> list[Any]:
+    """A config as a part of a row: empty where a parameter is not active, and only there, None being a value too."""
+    values = [config.get(name, "") for name in names]
+    return ["None" if value is None else value for value in values]

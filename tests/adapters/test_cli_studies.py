@@ -11,6 +11,7 @@ import pytest
 
 from gpbt_adapters import cli_studies
 from gpbt_adapters.cli import main
+from gpbt_core import Categorical, Float, Optimizer, Space, When
 from gpbt_core.codec import encode_schedule
 from looked_at import SPACE, advance, run_of
 
@@ -132,6 +133,25 @@ def test_trials_are_exported_as_a_table(journal: str, tmp_path: Path) -> None:
     assert rows[5]["status"] == "failed"
     assert rows[5]["score"] == ""
     assert float(rows[1]["score"]) == optimizer.score_of(optimizer.records[1].loss or 0.0)
+
+
+def test_a_value_none_is_told_from_a_parameter_that_is_not_active(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = Space(weights=Categorical(["balanced", None]), power=When(Float(0, 1), {"weights": ["balanced"]}))
+    optimizer = Optimizer(space, population=8, steps=2, preset="random", seed=1)
+    for trial in optimizer.ask(8):
+        optimizer.tell(trial.id, 0.0 if trial.config["weights"] is None else 1.0)
+    assert optimizer.best.trial.config["weights"] is None
+    source, table = tmp_path / "run.json", tmp_path / "trials.csv"
+    source.write_text(json.dumps(optimizer.to_dict()))
+    assert main(["schedule", str(source), "--format", "csv"]) == 0
+    (row,) = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert (row["weights"], row["power"]) == ("None", "")
+    assert main(["export", str(source), "-o", str(table), "--format", "csv"]) == 0
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["weights"] for row in rows] == [str(record.trial.config["weights"]) for record in optimizer.records]
 
 
 def test_a_report_of_a_study_is_written(journal: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

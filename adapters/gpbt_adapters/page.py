@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from gpbt_adapters import figures
-from gpbt_adapters.palette import number, settings
+from gpbt_adapters.palette import counted, number, settings, span
 from gpbt_adapters.views import Overview, Run, failures, overview, savings, schedules, state_of
 from gpbt_core.records import Status
 
@@ -61,7 +61,7 @@ def contents(run: Run, title: str, importance: Mapping[int, Mapping[str, float]]
     goal = "lower is better" if seen.direction == "minimize" else "higher is better"
     return {
         "title": title,
-        "subtitle": f"{_where(seen)} · {goal} · {len(space)} hyperparameters · seed {seen.seed}",
+        "subtitle": f"{_where(seen)} · {goal} · {counted(len(space), 'hyperparameter')} · seed {seen.seed}",
         "tiles": _tiles(run, seen),
         "sections": [
             _drawn(
@@ -113,7 +113,7 @@ def _tiles(run: Run, seen: Overview) -> list[list[str]]:
         [
             "stopped early",
             f"{counts[Status.STOPPED]:,}",
-            f"{tally.saved:,} steps saved, {tally.refilled:,} trained in their place",
+            f"{counted(tally.saved, 'step')} saved, {tally.refilled:,} trained in their place",
         ],
         ["failed", f"{counts[Status.FAILED]:,}", f"{counts[Status.CANCELLED]:,} cancelled"],
     ]
@@ -143,7 +143,7 @@ def _best(run: Run) -> dict[str, Any]:
         about = f"What the line of trial {view.best.trial} was trained under, score {number(view.best.score)}."
         for part in view.best.schedule.segments:
             values = [number(part.config[axis.name]) if axis.name in part.config else "-" for axis in view.axes]
-            rows.append([f"{part.start_step}-{part.start_step + part.steps}", *values])
+            rows.append([span(part.start_step, part.steps), *values])
     return _listed("best", "The best schedule", about, columns, rows, empty="")
 
 

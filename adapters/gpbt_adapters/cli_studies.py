@@ -180,11 +180,12 @@ def report(*, source: str, study: str | None, output: Path, title: str | None, i
 
     SOURCE is a journal, as for `gpbt studies`, or a file: the JSON of Optimizer.to_dict(), or what `gpbt export` wrote.
     """
+    from gpbt_adapters.palette import counted
     from gpbt_adapters.report import write_report
 
     state, name = _read(source, study)
     write_report(state, output, title=title or name, importance=importance)
-    click.echo(f"{output}: {len(state.records):,} trials, {output.stat().st_size / 1e6:.1f} MB")
+    click.echo(f"{output}: {counted(len(state.records), 'trial')}, {output.stat().st_size / 1e6:.1f} MB")
 
 
 @click.command(

@@ -136,6 +136,7 @@ def schedule(*, source: str, study: str | None, trial: int | None, form: str) ->
 
     SOURCE is a journal, as for `gpbt studies`, or a file: the JSON of Optimizer.to_dict(), or what `gpbt export` wrote.
     """
+    from gpbt_adapters.views import overview
     from gpbt_core import ConfigError
     from gpbt_core.codec import encode_schedule
     from gpbt_core.genealogy import schedule as schedule_of
@@ -143,7 +144,7 @@ def schedule(*, source: str, study: str | None, trial: int | None, form: str) ->
     state, name = _read(source, study)
     if trial is None:
         if state.final is None:
-            raise ConfigError(f"{name}: no trial is completed yet, so none is the best; choose one with --trial")
+            raise ConfigError(f"{name}: {overview(state).nothing}, so none is the best; choose one with --trial")
         trial = state.final
     if trial >= len(state.records):
         raise ConfigError(f"{name}: wanted a trial from 0 to {len(state.records) - 1}, got {trial}")
@@ -214,7 +215,7 @@ def export(*, source: str, study: str | None, output: Path, form: str) -> None:
         with output.open("x", encoding="utf-8", newline="") as file:
             _write_trials(state, file)
         return
-    if not is_journal(source):
+    if Path(source).exists() and not is_journal(source):
         raise ConfigError(f"export: wanted a journal, whose events are known, got the file {source!r}")
     with reading(source) as journal:
         name = only_study(journal, study)
@@ -298,7 +299,8 @@ def _screen(seen: "Watched") -> "RenderableType":
     from gpbt_adapters.views import failures
 
     data = _plain(seen)
-    counts = ", ".join(f"{count} {kind}" for kind, count in data["trials"].items())
+    kinds = {} if seen.workers else {"running": "unfinished"}  # of a study that nobody trains
+    counts = ", ".join(f"{count} {kinds.get(kind, kind)}" for kind, count in data["trials"].items())
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()

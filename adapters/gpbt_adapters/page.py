@@ -85,7 +85,7 @@ def contents(run: Run, title: str, importance: Mapping[int, Mapping[str, float]]
                 "The schedule that led to the best trial, and those of the newest parents, for each hyperparameter.",
                 run,
             ),
-            _best(run),
+            _best(run, seen),
             _importance(importance or {}),
             _drawn(
                 "parallel",
@@ -106,7 +106,7 @@ def _tiles(run: Run, seen: Overview) -> list[list[str]]:
     tally = state_of(run).tally
     share = f"{seen.steps / seen.budget:.0%} of the budget of {seen.budget:,}" if seen.budget else ""
     return [
-        [seen.heading, number(seen.score), "none is completed yet" if seen.best is None else f"trial {seen.best}"],
+        [seen.heading, number(seen.score), seen.nothing if seen.best is None else f"trial {seen.best}"],
         ["generations", f"{min(seen.generation + 1, seen.generations)} of {seen.generations}", _where(seen)],
         ["trials", f"{asked:,}", f"{counts[Status.COMPLETED]:,} completed, {seen.pending:,} in training"],
         ["steps trained", f"{seen.steps:,}", share],
@@ -122,7 +122,7 @@ def _tiles(run: Run, seen: Overview) -> list[list[str]]:
 def _where(seen: Overview) -> str:
     if seen.extinct:
         return "extinct"
-    return "finished" if seen.finished else "running" if seen.pending else "not finished"
+    return "finished" if seen.finished else "not finished"  # whether somebody trains it, a state does not know
 
 
 def _drawn(name: str, title: str, about: str, run: Run) -> dict[str, Any]:
@@ -135,10 +135,10 @@ def _drawn(name: str, title: str, about: str, run: Run) -> dict[str, Any]:
     }
 
 
-def _best(run: Run) -> dict[str, Any]:
+def _best(run: Run, seen: Overview) -> dict[str, Any]:
     view = schedules(run, most=0)
     columns, rows = ["steps", *(axis.name for axis in view.axes)], []
-    about = "No trial is completed yet."
+    about = f"{seen.nothing.capitalize()}."
     if view.best is not None:
         about = f"What the line of trial {view.best.trial} was trained under, score {number(view.best.score)}."
         for part in view.best.schedule.segments:

@@ -128,7 +128,7 @@ def schedule(run: Run) -> Figure:
         axes.set_title(_text(title), fontsize=9, loc="left", fontweight="bold")
         axes.grid(color=GRID)
         if not any(axis.name in part.config for line in shown for part in line.schedule.segments):
-            said = "not active in these" if shown else "no trial is completed yet"
+            said = "not active in these" if shown else "no trial is completed"
             axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=MUTED)
         axes.set_xlim(0, end)
         _values(axes, axis)
@@ -137,7 +137,7 @@ def schedule(run: Run) -> Figure:
     for axes in grid[max(0, len(view.axes) - columns) : len(view.axes)]:
         axes.set_xlabel("step")
     handles = [axes.plot([], [], color=BEST, linewidth=2)[0] for axes in grid[:1]]
-    names = ["no trial is completed yet" if view.best is None else f"the best (trial {view.best.trial})"]
+    names = ["no trial is completed" if view.best is None else f"the best (trial {view.best.trial})"]
     if view.parents:
         handles += grid[0].plot([], [], color=CALM, linewidth=0.8)
         names.append(f"the newest parents ({len(view.parents)})")

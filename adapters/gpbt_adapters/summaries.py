@@ -30,7 +30,7 @@ def run_html(run: Run, *, note: str = "") -> str:
         (True, True)
     """
     seen, view = overview(run), schedules(run, most=0)
-    best = "no trial is completed yet"
+    best = seen.nothing
     if seen.best is not None:
         best = f"{seen.heading} {number(seen.score)} (trial {seen.best})"
     where = "extinct" if seen.extinct else "finished" if seen.finished else "not finished"

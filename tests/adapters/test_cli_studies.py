@@ -82,6 +82,19 @@ def test_the_status_says_how_far_a_study_is(journal: str, capsys: pytest.Capture
     assert "time left" in shown
 
 
+def test_no_trial_is_said_to_run_in_a_study_that_nobody_trains(
+    journal: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_study(journal, "digits", durability="process") as study:
+        study.ask()
+        assert main(["status", journal]) == 0
+        assert "1 running" in capsys.readouterr().out
+    assert main(["status", journal]) == 0
+    shown = capsys.readouterr().out
+    assert "nobody trains it" in shown
+    assert "1 unfinished" in shown
+
+
 def test_the_status_names_workers_and_time_left_while_somebody_trains(
     journal: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,7 +182,10 @@ def test_a_report_of_a_study_is_written(journal: str, tmp_path: Path, capsys: py
         (["status", "notes.db"], "is a database of something else"),
         (["report", "notes.txt"], "wanted the JSON of Optimizer.to_dict()"),
         (["schedule", "notes.txt", "digits"], "got the file of one run"),
+        (["report", "weights.bin"], "wanted the JSON of Optimizer.to_dict()"),
         (["export", "notes.txt", "-o", "x"], "wanted a journal"),
+        (["export", "missing.db", "-o", "x"], "wanted a SQLite file that is there"),
+        (["schedule", "lost.json"], "lost: no trial was completed, so none is the best"),
         (["status", "runs.db", "other"], "there is no study 'other'"),
         (["schedule", "runs.db", "--trial", "99"], "wanted a trial from 0 to 29"),
     ],
@@ -185,6 +201,12 @@ def test_what_is_not_there_is_an_error_of_one_line_and_is_not_made(
     assert journal
     monkeypatch.chdir(tmp_path)
     Path("notes.txt").write_text("nothing\n")
+    Path("weights.bin").write_bytes(bytes(range(256)))
+    lost = Optimizer(SPACE, population=4, steps=2, preset="random")
+    while not lost.finished:
+        for trial in lost.ask(4):
+            lost.fail(trial.id, "out of memory")
+    Path("lost.json").write_text(json.dumps(lost.to_dict()))
     with closing(sqlite3.connect("notes.db")) as connection:
         connection.execute("CREATE TABLE notes (text)")
     before = {path.name for path in tmp_path.iterdir()}

@@ -68,6 +68,21 @@ def test_a_page_counts_steps_from_1_and_one_as_one() -> None:
     assert " 1 hyperparameter " in page["subtitle"]
 
 
+def test_a_page_does_not_say_that_somebody_trains_what_is_in_training() -> None:
+    optimizer = run_of(3)
+    optimizer.ask()
+    assert contents(optimizer, "run")["subtitle"].startswith("not finished")
+
+
+def test_a_page_says_of_a_lost_run_that_no_trial_was_completed() -> None:
+    optimizer = Optimizer(Space(rate=Float(0, 1)), population=4, steps=4, preset="random")
+    assert "No trial is completed yet." in json.dumps(contents(optimizer, "run"))
+    for trial in optimizer.ask(4):
+        optimizer.fail(trial.id, "out of memory")
+    assert optimizer.extinct
+    assert "yet" not in json.dumps([*contents(optimizer, "run")["tiles"], contents(optimizer, "run")["sections"][3]])
+
+
 @pytest.mark.parametrize("trials", [0, 1, 3, 200])
 def test_the_data_of_a_page_are_plain_json_at_any_size(trials: int) -> None:
     json.dumps(contents(run_of(trials, population=max(4, trials // 5)), "run"), allow_nan=False)

@@ -97,7 +97,7 @@ def _schedule_traces(view: Schedules, axis: Axis, suffix: str, *, legend: bool) 
 
 
 def _nothing(x: float, y: float, *, some: bool) -> Figure:
-    text = "not active in these" if some else "no trial is completed yet"
+    text = "not active in these" if some else "no trial is completed"
     at: Figure = {"x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": "center", "yanchor": "middle"}
     return {**at, "text": text, "showarrow": False, "font": {"size": 12, "color": MUTED}}
 

@@ -191,9 +191,10 @@ def _importance(found: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:
         "id": "importance",
         "title": "Importance",
         "about": "Which hyperparameters made the trials of a generation differ: shares by permutation under a random "
-        "forest that knows what weights each trial began with. For closed generations of at least 10 told trials.",
+        "forest that knows what weights each trial began with. For closed generations of at least 10 told trials; "
+        "equal shares of all mean that their scores tell nothing.",
         "figure": figures.importance(found),
-        "empty": "There is no closed generation of at least 10 told trials, or its shares are still being computed.",
+        "empty": "There is no closed generation of at least 10 told trials, or its shares have not been computed.",
     }
 
 

@@ -139,8 +139,8 @@ def _value_axis(axis: Axis) -> Figure:
             return {**made, "dtick": max(1, round((high - low) / 4))}
         ticks = log_ticks(axis.low, axis.high, whole=axis.whole)
         return {**made, "tickvals": ticks, "ticktext": [number(tick) for tick in ticks]}
-    ticks = {"tickformat": "d"} if axis.whole else {}
-    return {**plain_axis(), "range": padded(axis.low, axis.high), "nticks": 6, **ticks}
+    form = {"tickformat": "d"} if axis.whole else {}
+    return {**plain_axis(), "range": padded(axis.low, axis.high), "nticks": 6, **form}
 
 
 def _lines(view: Schedules) -> Iterable[Line]:

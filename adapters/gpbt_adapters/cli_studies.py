@@ -9,6 +9,7 @@ import io
 import json
 import math
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -33,14 +34,20 @@ _SOURCE = click.argument("source")
 @_URL
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def studies(*, url: str, as_json: bool) -> None:
-    """List the studies of a journal.
+    """List the studies of a journal; one that cannot be read is listed with the reason.
 
     URL is a database, "sqlite:///runs.db" or "postgresql://user@host/database", or the path of a SQLite file.
     """
     from gpbt_adapters.sources import Follower, reading
+    from gpbt_core import GpbtError
 
+    found: list[dict[str, Any]] = []
     with reading(url) as journal:
-        found = [_plain(Follower(journal, name).read()) for name in journal.names()]
+        for name in journal.names():
+            try:
+                found.append(_plain(Follower(journal, name).read()))
+            except GpbtError as error:  # a rule that is not installed, say: the other studies are none the worse
+                found.append({"study": name, "stands": f"cannot be read: {error}"})
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -53,6 +60,8 @@ def studies(*, url: str, as_json: bool) -> None:
             "-" if one["score"] is None else f"{one['score']:.6g}",
             one["stands"],
         ]
+        if "trials" in one
+        else [one["study"], "-", "-", "-", one["stands"]]
         for one in found
     ]
     print_table(headings, rows, empty="There is no study in this journal yet.")
@@ -127,6 +136,7 @@ def schedule(*, source: str, study: str | None, trial: int | None, form: str) ->
 
     SOURCE is a journal, as for `gpbt studies`, or a file: the JSON of Optimizer.to_dict(), or what `gpbt export` wrote.
     """
+    from gpbt_adapters.views import overview
     from gpbt_core import ConfigError
     from gpbt_core.codec import encode_schedule
     from gpbt_core.genealogy import schedule as schedule_of
@@ -134,7 +144,7 @@ def schedule(*, source: str, study: str | None, trial: int | None, form: str) ->
     state, name = _read(source, study)
     if trial is None:
         if state.final is None:
-            raise ConfigError(f"{name}: no trial is completed yet, so none is the best; choose one with --trial")
+            raise ConfigError(f"{name}: {overview(state).nothing}, so none is the best; choose one with --trial")
         trial = state.final
     if trial >= len(state.records):
         raise ConfigError(f"{name}: wanted a trial from 0 to {len(state.records) - 1}, got {trial}")
@@ -144,7 +154,7 @@ def schedule(*, source: str, study: str | None, trial: int | None, form: str) ->
         return
     names = state.settings.space.names
     headings = ["start_step", "steps", *names]
-    rows = [[part.start_step, part.steps, *(part.config.get(name, "") for name in names)] for part in found.segments]
+    rows = [[part.start_step, part.steps, *_cells(part.config, names)] for part in found.segments]
     if form == "csv":
         written = io.StringIO()
         csv.writer(written, lineterminator="\n").writerows([headings, *rows])
@@ -171,11 +181,12 @@ def report(*, source: str, study: str | None, output: Path, title: str | None, i
 
     SOURCE is a journal, as for `gpbt studies`, or a file: the JSON of Optimizer.to_dict(), or what `gpbt export` wrote.
     """
+    from gpbt_adapters.palette import counted
     from gpbt_adapters.report import write_report
 
     state, name = _read(source, study)
     write_report(state, output, title=title or name, importance=importance)
-    click.echo(f"{output}: {len(state.records):,} trials, {output.stat().st_size / 1e6:.1f} MB")
+    click.echo(f"{output}: {counted(len(state.records), 'trial')}, {output.stat().st_size / 1e6:.1f} MB")
 
 
 @click.command(
@@ -204,7 +215,7 @@ def export(*, source: str, study: str | None, output: Path, form: str) -> None:
         with output.open("x", encoding="utf-8", newline="") as file:
             _write_trials(state, file)
         return
-    if not is_journal(source):
+    if Path(source).exists() and not is_journal(source):
         raise ConfigError(f"export: wanted a journal, whose events are known, got the file {source!r}")
     with reading(source) as journal:
         name = only_study(journal, study)
@@ -288,7 +299,8 @@ def _screen(seen: "Watched") -> "RenderableType":
     from gpbt_adapters.views import failures
 
     data = _plain(seen)
-    counts = ", ".join(f"{count} {kind}" for kind, count in data["trials"].items())
+    kinds = {} if seen.workers else {"running": "unfinished"}  # of a study that nobody trains
+    counts = ", ".join(f"{count} {kinds.get(kind, kind)}" for kind, count in data["trials"].items())
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
@@ -332,5 +344,10 @@ def _write_trials(state: "State", file: IO[str]) -> None:
         parent, score = int(table.parent[i]), float(table.score[i])
         known = ["" if parent < 0 else parent, int(table.generation[i]), kind.value, "" if math.isnan(score) else score]
         steps = [int(column[i]) for column in (table.start_step, table.ordered, table.trained)]
-        values = [table.configs[i].get(name, "") for name in names]
-        writer.writerow([i, *known, *steps, table.reasons[i] or "", *values])
+        writer.writerow([i, *known, *steps, table.reasons[i] or "", *_cells(table.configs[i], names)])
+
+
+def _cells(config: Mapping[str, Any], names: Iterable[str]) -> list[Any]:
+    """A config as a part of a row: empty where a parameter is not active, and only there, None being a value too."""
+    values = [config.get(name, "") for name in names]
+    return ["None" if value is None else value for value in values]

@@ -29,6 +29,7 @@ from threadpoolctl import threadpool_limits
 
 from gpbt_adapters.checkpoints import CheckpointStore
 from gpbt_adapters.driver import run
+from gpbt_adapters.palette import counted, span
 from gpbt_adapters.sklearn import SklearnTrainable, WarmStart
 from gpbt_core import Float, Int, Optimizer, Schedule, Space
 
@@ -141,8 +142,9 @@ def show(*, models: int, steps: int, seeds: int, workers: int) -> None:
     sizes = ", ".join(f"{len(labels)} for {part}" for part, (_, labels) in digits().items())
     console.print(
         f"Handwritten digits ({sizes}), a network with 64 hidden units trained by Adam. Each run may train {models} "
-        f"models for {steps} passes over the data, {models * steps} in all, and chooses by the loss "
-        f"(cross-entropy) on the validation data. The chosen model is then measured on the test data.\n"
+        f"models for {steps} passes over the data, about {models * steps} in all (what stopped trials leave over "
+        f"goes to whole new ones), and chooses by the loss (cross-entropy) on the validation data. The chosen model is "
+        f"then measured on the test data.\n"
     )
     tasks = [Task(method=method, seed=seed, models=models, steps=steps) for seed in range(seeds) for method in METHODS]
     first = train(tasks[0], progress=True)
@@ -191,15 +193,13 @@ def _schedule(outcome: Outcome) -> Table:
     for name in SPACE.names:
         table.add_column(name, justify="right")
     for segment in outcome.schedule.segments:
-        first, last = segment.start_step + 1, segment.start_step + segment.steps
-        passes = str(first) if first == last else f"{first} to {last}"
-        table.add_row(passes, *(f"{segment.config[name]:.3g}" for name in SPACE.names))
+        table.add_row(span(segment.start_step, segment.steps), *(f"{segment.config[name]:.3g}" for name in SPACE.names))
     return table
 
 
 def _comparison(outcomes: Sequence[Outcome]) -> Table:
     seeds = len({outcome.seed for outcome in outcomes})
-    table = _table(f"At equal budget, mean ± standard deviation of {seeds} seeds; lower is better")
+    table = _table(f"At about equal budget, mean ± standard deviation of {counted(seeds, 'seed')}; lower is better")
     for heading in ("", "passes trained", "validation loss", "test loss", "test error"):
         table.add_column(heading, justify="right" if heading else "left")
     for method in METHODS:

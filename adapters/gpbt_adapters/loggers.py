@@ -82,7 +82,7 @@ class CsvLog(_Logger):
     """One row per ended trial, in the order in which they end.
 
     The columns are `trial`, `parent`, `generation`, `depth`, `status`, `score`, `start_step`, `steps`, `reason`, and
-    one per parameter of the space; what a trial does not have is empty.
+    one per parameter of the space; what a trial does not have is empty, and a value None is written so.
 
     Args:
         path: The file; appended to where it has the same columns.
@@ -102,11 +102,10 @@ class CsvLog(_Logger):
         if self._columns is None:
             self._columns = self._begin(optimizer)
         record = optimizer.records[event.trial_id]
-        row = {**_ended(record, optimizer), **_trial(record), **record.trial.config}
+        config = {name: "None" if value is None else value for name, value in record.trial.config.items()}
+        row = {**_ended(record, optimizer), **_trial(record), **config}
         with self._path.open("a", encoding="utf-8", newline="") as file:
-            csv.DictWriter(file, self._columns, restval="", extrasaction="ignore").writerow(
-                {name: "" if value is None else value for name, value in row.items()}
-            )
+            csv.DictWriter(file, self._columns, restval="", extrasaction="ignore").writerow(row)
 
     def _begin(self, optimizer: Optimizer) -> list[str]:
         columns = ["trial", "parent", "generation", "depth", "status", "score", "start_step", "steps", "reason"]

@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from gpbt_adapters import figures
-from gpbt_adapters.palette import number, settings
+from gpbt_adapters.palette import counted, number, settings, span
 from gpbt_adapters.views import Overview, Run, failures, overview, savings, schedules, state_of
 from gpbt_core.records import Status
 
@@ -61,7 +61,7 @@ def contents(run: Run, title: str, importance: Mapping[int, Mapping[str, float]]
     goal = "lower is better" if seen.direction == "minimize" else "higher is better"
     return {
         "title": title,
-        "subtitle": f"{_where(seen)} · {goal} · {len(space)} hyperparameters · seed {seen.seed}",
+        "subtitle": f"{_where(seen)} · {goal} · {counted(len(space), 'hyperparameter')} · seed {seen.seed}",
         "tiles": _tiles(run, seen),
         "sections": [
             _drawn(
@@ -85,7 +85,7 @@ def contents(run: Run, title: str, importance: Mapping[int, Mapping[str, float]]
                 "The schedule that led to the best trial, and those of the newest parents, for each hyperparameter.",
                 run,
             ),
-            _best(run),
+            _best(run, seen),
             _importance(importance or {}),
             _drawn(
                 "parallel",
@@ -106,14 +106,14 @@ def _tiles(run: Run, seen: Overview) -> list[list[str]]:
     tally = state_of(run).tally
     share = f"{seen.steps / seen.budget:.0%} of the budget of {seen.budget:,}" if seen.budget else ""
     return [
-        [seen.heading, number(seen.score), "none is completed yet" if seen.best is None else f"trial {seen.best}"],
+        [seen.heading, number(seen.score), seen.nothing if seen.best is None else f"trial {seen.best}"],
         ["generations", f"{min(seen.generation + 1, seen.generations)} of {seen.generations}", _where(seen)],
         ["trials", f"{asked:,}", f"{counts[Status.COMPLETED]:,} completed, {seen.pending:,} in training"],
         ["steps trained", f"{seen.steps:,}", share],
         [
             "stopped early",
             f"{counts[Status.STOPPED]:,}",
-            f"{tally.saved:,} steps saved, {tally.refilled:,} trained in their place",
+            f"{counted(tally.saved, 'step')} saved, {tally.refilled:,} trained in their place",
         ],
         ["failed", f"{counts[Status.FAILED]:,}", f"{counts[Status.CANCELLED]:,} cancelled"],
     ]
@@ -122,7 +122,7 @@ def _tiles(run: Run, seen: Overview) -> list[list[str]]:
 def _where(seen: Overview) -> str:
     if seen.extinct:
         return "extinct"
-    return "finished" if seen.finished else "running" if seen.pending else "not finished"
+    return "finished" if seen.finished else "not finished"  # whether somebody trains it, a state does not know
 
 
 def _drawn(name: str, title: str, about: str, run: Run) -> dict[str, Any]:
@@ -135,15 +135,15 @@ def _drawn(name: str, title: str, about: str, run: Run) -> dict[str, Any]:
     }
 
 
-def _best(run: Run) -> dict[str, Any]:
+def _best(run: Run, seen: Overview) -> dict[str, Any]:
     view = schedules(run, most=0)
     columns, rows = ["steps", *(axis.name for axis in view.axes)], []
-    about = "No trial is completed yet."
+    about = f"{seen.nothing.capitalize()}."
     if view.best is not None:
         about = f"What the line of trial {view.best.trial} was trained under, score {number(view.best.score)}."
         for part in view.best.schedule.segments:
             values = [number(part.config[axis.name]) if axis.name in part.config else "-" for axis in view.axes]
-            rows.append([f"{part.start_step}-{part.start_step + part.steps}", *values])
+            rows.append([span(part.start_step, part.steps), *values])
     return _listed("best", "The best schedule", about, columns, rows, empty="")
 
 
@@ -191,9 +191,10 @@ def _importance(found: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:
         "id": "importance",
         "title": "Importance",
         "about": "Which hyperparameters made the trials of a generation differ: shares by permutation under a random "
-        "forest that knows what weights each trial began with. For closed generations of at least 10 told trials.",
+        "forest that knows what weights each trial began with. For closed generations of at least 10 told trials; "
+        "equal shares of all mean that their scores tell nothing.",
         "figure": figures.importance(found),
-        "empty": "There is no closed generation of at least 10 told trials, or its shares are still being computed.",
+        "empty": "There is no closed generation of at least 10 told trials, or its shares have not been computed.",
     }
 
 

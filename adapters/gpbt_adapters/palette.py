@@ -1,4 +1,4 @@
-"""The colours of all plots, and how numbers are written in them: told apart by those who are colour-blind too.
+"""The colours of all plots, told apart by those who are colour-blind too, and how numbers are written everywhere.
 
 Scores run along the colours of viridis, the better the darker, without the lightest end, which is lost on white. What
 has no score is told apart by shape as well as by colour.
@@ -13,7 +13,21 @@ import numpy.typing as npt
 
 from gpbt_core.records import Status
 
-__all__ = ["BEST", "CALM", "GRID", "INK", "MUTED", "PALE", "SCALE", "STATUS", "number", "sensible_range", "settings"]
+__all__ = [
+    "BEST",
+    "CALM",
+    "GRID",
+    "INK",
+    "MUTED",
+    "PALE",
+    "SCALE",
+    "STATUS",
+    "counted",
+    "number",
+    "sensible_range",
+    "settings",
+    "span",
+]
 
 INK = "#1f2933"
 MUTED = "#69758a"
@@ -45,6 +59,24 @@ def number(value: object) -> str:
     if isinstance(value, float):
         return "-" if math.isnan(value) else f"{value:.6g}"
     return str(value)
+
+
+def counted(count: int, noun: str) -> str:
+    """How many there are of something.
+
+    >>> counted(1, "trial"), counted(2000, "trial")
+    ('1 trial', '2,000 trials')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def span(start_step: int, steps: int) -> str:
+    """The steps of a segment, at least one, counted from 1 as people do.
+
+    >>> span(0, 6), span(6, 1)
+    ('1 to 6', '7')
+    """
+    return f"{start_step + 1}" if steps == 1 else f"{start_step + 1} to {start_step + steps}"
 
 
 def settings(config: Mapping[str, Any]) -> str:

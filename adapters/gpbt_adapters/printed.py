@@ -15,6 +15,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from gpbt_adapters.figures.parts import log_ticks, shortened
 from gpbt_adapters.palette import BEST, CALM, GRID, INK, MUTED, PALE, SCALE, STATUS, number, sensible_range
 from gpbt_adapters.views import PENDING, Axis, Line, Run, savings, schedules, scores, state_of, tree, trials
 from gpbt_adapters.views import axes as axes_of
@@ -117,16 +118,17 @@ def schedule(run: Run) -> Figure:
     grid = np.ravel(figure.subplots(rows, columns, squeeze=False))
     shown = (*view.parents, *(() if view.best is None else (view.best,)))
     end = max((line.schedule.steps for line in shown), default=1)
-    for axes, axis in zip(grid, view.axes, strict=False):
+    titles = shortened([axis.name for axis in view.axes], 32)
+    for axes, axis, title in zip(grid, view.axes, titles, strict=False):
         _plain(axes)
         for line in view.parents:
             axes.plot(*_staircase(line, axis), color=CALM, linewidth=0.8, alpha=0.35)
         if view.best is not None:
             axes.plot(*_staircase(view.best, axis), color=BEST, linewidth=2)
-        axes.set_title(_text(_tail(axis.name, 32)), fontsize=9, loc="left", fontweight="bold")
+        axes.set_title(_text(title), fontsize=9, loc="left", fontweight="bold")
         axes.grid(color=GRID)
         if not any(axis.name in part.config for line in shown for part in line.schedule.segments):
-            said = "not active in these" if shown else "no trial is completed yet"
+            said = "not active in these" if shown else "no trial is completed"
             axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=MUTED)
         axes.set_xlim(0, end)
         _values(axes, axis)
@@ -135,7 +137,7 @@ def schedule(run: Run) -> Figure:
     for axes in grid[max(0, len(view.axes) - columns) : len(view.axes)]:
         axes.set_xlabel("step")
     handles = [axes.plot([], [], color=BEST, linewidth=2)[0] for axes in grid[:1]]
-    names = ["no trial is completed yet" if view.best is None else f"the best (trial {view.best.trial})"]
+    names = ["no trial is completed" if view.best is None else f"the best (trial {view.best.trial})"]
     if view.parents:
         handles += grid[0].plot([], [], color=CALM, linewidth=0.8)
         names.append(f"the newest parents ({len(view.parents)})")
@@ -161,7 +163,7 @@ def parallel(run: Run) -> Figure:
         _scale_beside(axes, place, axis, inactive=bool((heights[place] < 0).any()))
     _scale_ends(axes, len(found), [(0, f"{norm.vmin:.4g}"), (1, f"{norm.vmax:.4g}")])
     axes.set(xlim=(-0.1, len(names) - 0.75), ylim=(-0.2, 1.05), yticks=[])
-    axes.set_xticks(range(len(names)), [_text(_tail(name, 18)) for name in names], fontsize=9)
+    axes.set_xticks(range(len(names)), [_text(name) for name in shortened(names, 18)], fontsize=9)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     for spine in axes.spines.values():
@@ -243,7 +245,9 @@ def _legend(axes: Axes, size: float = 36.0) -> None:
 
 def _values(axes: Axes, axis: Axis) -> None:
     if axis.scale == "category":
-        axes.set_yticks(range(len(axis.labels)), [_text(_cut(label, 14)) for label in axis.labels])
+        every = math.ceil(len(axis.labels) / 10)  # there is room for
+        labels = [_text(label) for label in shortened(axis.labels, 14)[::every]]
+        axes.set_yticks(range(0, len(axis.labels), every), labels)
         axes.set_ylim(axis.low, axis.high)
         return
     if axis.scale == "log":
@@ -251,6 +255,10 @@ def _values(axes: Axes, axis: Axis) -> None:
     pad = 1.3 if axis.scale == "log" else 0.06 * (axis.high - axis.low) or 0.5
     low, high = (axis.low / pad, axis.high * pad) if axis.scale == "log" else (axis.low - pad, axis.high + pad)
     axes.set_ylim(low, high)
+    if axis.scale == "log" and axis.high < 100 * axis.low:
+        ticks = log_ticks(axis.low, axis.high, whole=axis.whole)
+        axes.set_yticks(ticks, [number(tick) for tick in ticks])
+        axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     if axis.whole and axis.scale == "linear":
         axes.yaxis.set_major_locator(ticker.MaxNLocator(integer=True, nbins=5))
 
@@ -277,7 +285,8 @@ def _unit(axis: Axis, configs: list[Any]) -> Any:
 def _scale_beside(axes: Axes, place: int, axis: Axis, *, inactive: bool) -> None:
     if axis.scale == "category":
         span = axis.high - axis.low
-        marks = [((i - axis.low) / span, _cut(label, 14)) for i, label in enumerate(axis.labels)]
+        labels = list(enumerate(shortened(axis.labels, 14)))[:: math.ceil(len(axis.labels) / 20)]
+        marks = [((i - axis.low) / span, label) for i, label in labels]
     else:
         marks = [(0.0, number(axis.low)), (1.0, number(axis.high))]
     if inactive:
@@ -292,15 +301,6 @@ def _scale_ends(axes: Axes, place: int, marks: list[tuple[float, str]]) -> None:
             place + 0.03, height, _text(text), fontsize=7, color=INK, va="center", zorder=4,
             bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.6},
         )  # fmt: skip
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def _tail(text: str, most: int) -> str:
-    """The end of a name, which tells nested ones apart."""
-    return text if len(text) <= most else f"…{text[1 - most :]}"
 
 
 def _text(text: str) -> str:

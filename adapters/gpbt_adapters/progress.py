@@ -16,9 +16,14 @@ from gpbt_core.state import Asked, Cancelled, Event, Reported, Requeued, Told
 
 __all__ = ["ProgressBar"]
 
+WIDE = 110
+"""Columns of a terminal from which on there is room for all that the bar can say."""
+
 
 class ProgressBar:
-    """Shows generation, best score, trials in training, steps and time left; a context manager.
+    """Shows generation, best score, steps and time left; a context manager.
+
+    In a terminal of at least `WIDE` columns also the trials in training and the time so far.
 
     Args:
         wanted: True: where stderr is a terminal; "rich": in any case; False: not at all.
@@ -34,14 +39,16 @@ class ProgressBar:
         self._training: dict[int, int] = {}  # of each trial in training, the steps that it has reported
         self._bar: Progress | None = None
         if wanted == "rich" or (wanted and sys.stderr is not None and sys.stderr.isatty()):
+            console = Console(stderr=True)
+            self._wide = console.width >= WIDE
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 TextColumn("{task.completed}/{task.total} steps"),
-                TimeElapsedColumn(),
+                *([TimeElapsedColumn()] if self._wide else []),
                 TextColumn("left"),
                 TimeRemainingColumn(elapsed_when_finished=True),
-                console=Console(stderr=True),
+                console=console,
             )
             self._task = self._bar.add_task("", total=None)
             self._show(optimizer)
@@ -86,9 +93,10 @@ class ProgressBar:
             done += tally.saved
         best = "" if optimizer.state.best is None else f" · best {optimizer.score_of(optimizer.state.best[0]):.6g}"
         generation = min(optimizer.generation + 1, optimizer.generations)
+        training = f" · {len(self._training)} in training" if self._wide else ""
         self._bar.update(
             self._task,
             total=optimizer.budget,
             completed=done,
-            description=f"generation {generation}/{optimizer.generations}{best} · {len(self._training)} in training",
+            description=f"generation {generation}/{optimizer.generations}{best}{training}",
         )

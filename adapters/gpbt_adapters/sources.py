@@ -158,8 +158,11 @@ def read_file(path: str | os.PathLike[str]) -> State:
         PluginError: A rule's name is unknown, offered twice, or cannot be built.
         OSError: It cannot be read.
     """
-    text = Path(path).read_text("utf-8")
     wanted = f"{str(path)!r}: wanted the JSON of Optimizer.to_dict(), or the lines that `gpbt export` writes"
+    try:
+        text = Path(path).read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{wanted}, got something that is no text") from error
     lines = text.splitlines()
     try:
         first = json.loads(lines[0]) if lines else None

@@ -5,7 +5,7 @@ Needs no plotting library; what is shown at greater length is in `report` and `p
 
 import html
 
-from gpbt_adapters.palette import number
+from gpbt_adapters.palette import counted, number, span
 from gpbt_adapters.views import Run, overview, schedules
 
 __all__ = ["run_html"]
@@ -30,17 +30,17 @@ def run_html(run: Run, *, note: str = "") -> str:
         (True, True)
     """
     seen, view = overview(run), schedules(run, most=0)
-    best = "no trial is completed yet"
+    best = seen.nothing
     if seen.best is not None:
         best = f"{seen.heading} {number(seen.score)} (trial {seen.best})"
     where = "extinct" if seen.extinct else "finished" if seen.finished else "not finished"
-    said = f"{best}; {where}, {sum(seen.counts.values()):,} trials, {seen.steps:,} of {seen.budget:,} steps"
+    said = f"{best}; {where}, {counted(sum(seen.counts.values()), 'trial')}, {seen.steps:,} of {seen.budget:,} steps"
     parts = [f"<div><p><b>{_text(best)}</b>{_text(said[len(best) :] + note)}</p>"]
     if view.best is not None:
         head = _row("th", ["steps", *(axis.name for axis in view.axes)])
         parts.append(f'<table style="{_TABLE}"><thead>{head}</thead><tbody>')
         for part in view.best.schedule.segments:
-            steps = f"{part.start_step}-{part.start_step + part.steps}"
+            steps = span(part.start_step, part.steps)
             values = [number(part.config[axis.name]) if axis.name in part.config else "-" for axis in view.axes]
             parts.append(_row("td", [steps, *values]))
         parts.append("</tbody></table>")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -265,7 +266,10 @@ def test_figures_are_kept_by_trial() -> None:
     assert all(set(figures) == {"velocity"} for figures in result.figures.values())
 
 
-def test_a_progress_bar_is_drawn_on_stderr_where_wanted(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_progress_bar_is_drawn_on_stderr_where_wanted(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
     result = small_run(progress="rich")
     drawn = capfd.readouterr()
     assert drawn.out == ""
@@ -273,6 +277,20 @@ def test_a_progress_bar_is_drawn_on_stderr_where_wanted(capfd: pytest.CaptureFix
     generations = result.optimizer.state.generations
     assert f"generation {generations}/{generations} · best {result.best.score:.6g} · 0 in training" in last
     assert "/60 steps" in last
+
+
+def test_in_a_narrow_terminal_the_bar_and_the_time_left_stay_readable(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tiny(Descent):
+        def step(self) -> float:
+            return -1.23456e-122 * abs(super().step())
+
+    monkeypatch.setenv("COLUMNS", "80")
+    small_run(Tiny, progress="rich")
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert re.search(r"generation \d+/\d+ · best -[\d.]+e-\d+ +━{10,}\S* +\d+/60 steps left \d:\d\d:\d\d", last)
+    assert "…" not in last
 
 
 @pytest.mark.parametrize("progress", [True, False])

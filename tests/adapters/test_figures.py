@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbt_adapters.figures import FIGURES, importance
-from gpbt_adapters.figures.parts import nice_ticks
+from gpbt_adapters.figures.parts import nice_ticks, shortened
 from gpbt_adapters.palette import STATUS
 from gpbt_core import Categorical, Float, Int, Optimizer, Space, Status, When
 from looked_at import run_of
@@ -63,6 +64,58 @@ def test_long_names_keep_the_ends_that_tell_them_apart() -> None:
     assert max(map(len, labels)) <= 18
     shown = importance({0: dict.fromkeys(names, 0.5)})["layout"]["yaxis"]["ticktext"]
     assert len(set(shown)) == 2
+
+
+def test_two_different_names_never_read_the_same() -> None:
+    blocks = [f"{part}.block.{i}.attention.dropout_probability" for part in ("encoder", "decoder") for i in (1, 2)]
+    choices = [f"pretrained_on_{place}_images" for place in ("a_few", "a_lot_of")]
+    space = Space({**{name: Float(0, 1) for name in blocks}, "start": Categorical(choices)})
+    run = _run_in(space, 3)
+    schedules = FIGURES["schedule"](run)["layout"]
+    (parallel,) = FIGURES["parallel"](run)["data"]
+    assert len({title["text"] for title in schedules["annotations"]}) == 5
+    assert len(set(schedules["yaxis5"]["ticktext"])) == 2
+    assert len({one["label"] for one in parallel["dimensions"]}) == 7
+    assert len(set(importance({0: dict.fromkeys(blocks, 0.25)})["layout"]["yaxis"]["ticktext"])) == 4
+    hover = next(trace["text"][0] for trace in FIGURES["genealogy"](run)["data"] if "text" in trace)
+    assert len({line.split(" = ")[0] for line in hover.split("<br>")}) == len(hover.split("<br>"))
+
+
+@given(names=st.lists(st.text("ab.", min_size=1, max_size=30), max_size=6, unique=True), most=st.integers(3, 12))
+def test_shortened_names_stay_different(names: list[str], most: int) -> None:
+    made = shortened(names, most)
+    assert len(set(made)) == len(names)
+    assert all(short == name for short, name in zip(made, names, strict=True) if len(name) <= most)
+
+
+def test_no_axis_writes_numbers_with_prefixes() -> None:
+    optimizer = Optimizer(Space(decay=Float(0, 1e-4)), population=8, steps=4, preset="random", seed=0)
+    for trial in optimizer.ask(8):
+        optimizer.tell(trial.id, 1e-6 * trial.config["decay"])
+    for describe in FIGURES.values():
+        figure = describe(optimizer)
+        axes = [value for key, value in figure["layout"].items() if re.match("[xy]axis", key)]
+        bars = [trace["marker"]["colorbar"] for trace in figure["data"] if "colorbar" in trace.get("marker", ())]
+        assert all(one["exponentformat"] == "e" for one in (*axes, *bars) if one.get("visible", True))
+
+
+def test_a_short_logarithmic_axis_has_ticks_to_read_values_by() -> None:
+    space = Space(batch=Int(16, 256, log=True), rate=Float(1e-5, 1, log=True), few=Int(2, 4, log=True))
+    layout = FIGURES["schedule"](_run_in(space, 3))["layout"]
+    assert layout["yaxis"]["ticktext"] == ["20", "50", "100", "200"]
+    assert "tickvals" not in layout["yaxis2"]  # powers of ten, of which there are enough
+    assert layout["yaxis3"]["ticktext"] == ["2", "3", "4"]
+
+
+def test_many_categories_are_not_written_over_one_another() -> None:
+    space = Space(many=Categorical([f"choice_{i:02d}" for i in range(25)]))
+    run = _run_in(space, 3)
+    axis = FIGURES["schedule"](run)["layout"]["yaxis"]
+    assert 5 <= len(axis["tickvals"]) <= 10
+    assert [axis["ticktext"][i] for i in (0, 1)] == [f"choice_{axis['tickvals'][i]:02d}" for i in (0, 1)]
+    space = Space(many=Categorical([f"choice_{i:03d}" for i in range(100)]))
+    (trace,) = FIGURES["parallel"](_run_in(space, 3))["data"]
+    assert len(trace["dimensions"][1]["ticktext"]) == len(trace["dimensions"][1]["tickvals"]) <= 25
 
 
 def test_axes_of_parallel_coordinates_have_ticks_at_both_ends_and_show_them_exactly() -> None:

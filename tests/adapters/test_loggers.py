@@ -81,6 +81,24 @@ def test_csv_has_a_row_for_each_ended_trial(tmp_path: Path) -> None:
     assert float(rows[result.best.trial.id]["score"]) == result.best.score
 
 
+def test_csv_tells_the_value_none_from_a_parameter_that_is_not_active(tmp_path: Path) -> None:
+    space = Space(
+        lr=Float(0.01, 0.3),
+        weights=Categorical(["balanced", None]),
+        power=When(Categorical([None, 2]), {"weights": ["balanced"]}),
+    )
+    optimizer = Optimizer(space, population=8, steps=2, searcher="random", seed=1)
+    with CsvLog(tmp_path / "run.csv") as log:
+        run(optimizer, Descent, callbacks=[log], progress=False)
+    with (tmp_path / "run.csv").open(newline="") as file:
+        rows = {int(row["trial"]): row for row in csv.DictReader(file)}
+    for record in optimizer.records:
+        row, config = rows[record.trial.id], record.trial.config
+        assert row["weights"] == str(config["weights"])
+        assert row["power"] == (str(config["power"]) if "power" in config else "")
+        assert row["reason"] == (record.reason or "")
+
+
 def test_csv_goes_on_only_in_a_file_of_the_same_columns(tmp_path: Path) -> None:
     path = tmp_path / "run.csv"
     for _ in range(2):

@@ -8,7 +8,7 @@ import pytest
 
 from gpbt_adapters import plots
 from gpbt_adapters.summaries import run_html
-from gpbt_core import ConfigError
+from gpbt_core import Categorical, ConfigError, Float, Int, Optimizer, Space
 from looked_at import EVIL, SPACE, advance, run_of
 
 ALL = ["genealogy", "scores", "schedule", "parallel", "stopping"]
@@ -36,6 +36,22 @@ def test_importance_is_drawn_by_both(backend: Any) -> None:
     pytest.importorskip(backend)
     assert plots.plot_importance(run_of(16, trial_stopping=None), backend=backend)
     assert plots.plot_importance(run_of(3), backend=backend)
+
+
+def test_printed_axes_have_ticks_to_read_values_by_and_titles_that_differ() -> None:
+    pytest.importorskip("matplotlib")
+    names = [f"{part}.block.attention.dropout_probability" for part in ("encoder", "decoder")]
+    space = Space(
+        {"batch": Int(16, 256, log=True), "many": Categorical(list(range(25))), **{name: Float(0, 1) for name in names}}
+    )
+    optimizer = Optimizer(space, population=4, steps=2, preset="random")
+    for trial in optimizer.ask(4):
+        optimizer.tell(trial.id, 0.0)
+    figure = plots.plot_schedule(optimizer, backend="matplotlib")
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert len({axes.get_title(loc="left") for axes in panels}) == 4
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["20", "50", "100", "200"]
+    assert len(panels[1].get_yticks()) <= 10
 
 
 def test_an_unknown_backend_is_refused() -> None:

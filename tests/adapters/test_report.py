@@ -9,6 +9,7 @@ import pytest
 
 from gpbt_adapters.figures import FIGURES
 from gpbt_adapters.page import contents
+from gpbt_core import Float, Optimizer, Space
 from looked_at import EVIL, run_of
 
 pytest.importorskip("plotly")
@@ -52,6 +53,34 @@ def test_all_views_are_on_the_page() -> None:
     assert EVIL in sections["failures"]["table"]["rows"][0][2]
     for name in FIGURES:
         assert sections[name]["figure"]["data"], name
+
+
+def test_a_page_counts_steps_from_1_and_one_as_one() -> None:
+    optimizer = Optimizer(Space(rate=Float(0, 1)), population=4, steps=4, preset="pbt", seed=0)
+    while not optimizer.finished:
+        for trial in optimizer.ask(4):
+            optimizer.tell(trial.id, float(trial.id))
+    page = contents(optimizer, "run")
+    (best,) = (section for section in page["sections"] if section["id"] == "best")
+    parts = optimizer.best.schedule.segments
+    ends = [(part.start_step + 1, part.start_step + part.steps) for part in parts]
+    assert [row[0] for row in best["table"]["rows"]] == [str(a) if a == b else f"{a} to {b}" for a, b in ends]
+    assert " 1 hyperparameter " in page["subtitle"]
+
+
+def test_a_page_does_not_say_that_somebody_trains_what_is_in_training() -> None:
+    optimizer = run_of(3)
+    optimizer.ask()
+    assert contents(optimizer, "run")["subtitle"].startswith("not finished")
+
+
+def test_a_page_says_of_a_lost_run_that_no_trial_was_completed() -> None:
+    optimizer = Optimizer(Space(rate=Float(0, 1)), population=4, steps=4, preset="random")
+    assert "No trial is completed yet." in json.dumps(contents(optimizer, "run"))
+    for trial in optimizer.ask(4):
+        optimizer.fail(trial.id, "out of memory")
+    assert optimizer.extinct
+    assert "yet" not in json.dumps([*contents(optimizer, "run")["tiles"], contents(optimizer, "run")["sections"][3]])
 
 
 @pytest.mark.parametrize("trials", [0, 1, 3, 200])

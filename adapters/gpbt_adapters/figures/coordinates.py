@@ -1,12 +1,22 @@
 """Completed trials in parallel coordinates as a figure."""
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from gpbt_adapters.figures.parts import Figure, base_layout, colour_scale, cut, minimizes, named, nice_ticks, short
+from gpbt_adapters.figures.parts import (
+    Figure,
+    base_layout,
+    colour_scale,
+    minimizes,
+    named,
+    nice_ticks,
+    short,
+    shortened,
+)
 from gpbt_adapters.palette import number, sensible_range
 from gpbt_adapters.views import Axis, Run, Trials, axes, state_of, trials
 from gpbt_core.records import Status
@@ -25,7 +35,7 @@ def _parallel(table: Trials, found: tuple[Axis, ...], *, minimize: bool) -> Figu
     configs = [table.configs[i] for i in ids.tolist()]
     dimensions = [
         {"label": "generation", "values": table.generation[ids].tolist(), "tickformat": "d", "range": None},
-        *(_dimension(axis, configs) for axis in found),
+        *map(_dimension, found, named([axis.name for axis in found], 18), itertools.repeat(configs)),
     ]
     last = int(table.generation.max()) if len(table) else 0
     dimensions[0]["range"] = [0, max(1, last)]
@@ -51,10 +61,10 @@ def _parallel(table: Trials, found: tuple[Axis, ...], *, minimize: bool) -> Figu
     return {"data": [trace] if ids.size else [], "layout": layout}
 
 
-def _dimension(axis: Axis, configs: list[Mapping[str, Any]]) -> Figure:
+def _dimension(axis: Axis, label: str, configs: list[Mapping[str, Any]]) -> Figure:
     values = np.array([axis.at(config) for config in configs], dtype=np.float64)
     low, high = axis.low, axis.high
-    made: Figure = {"label": named(axis.name, 18)}  # ticks, unlike labels, are shown as they are
+    made: Figure = {"label": label}
     if axis.scale == "log":
         values, low, high = np.log10(values), math.log10(low), math.log10(high)
         between = range(math.floor(low) + 1, math.ceil(high))
@@ -62,7 +72,9 @@ def _dimension(axis: Axis, configs: list[Mapping[str, Any]]) -> Figure:
         ticks = _with_ends(low, inside, high)
         made |= {"tickvals": ticks, "ticktext": [number(10**tick) for tick in ticks]}
     elif axis.scale == "category":
-        made |= {"tickvals": list(range(len(axis.labels))), "ticktext": [cut(one, 14) for one in axis.labels]}
+        every = math.ceil(len(axis.labels) / 25)  # there is room for
+        made |= {"tickvals": list(range(0, len(axis.labels), every))}
+        made |= {"ticktext": shortened(axis.labels, 14)[::every]}  # ticks, unlike labels, are shown as they are
     else:
         inside = nice_ticks(low, high, whole=axis.whole) if low < high else []
         ticks = _with_ends(low, inside, high)

@@ -2,12 +2,13 @@
 
 import html
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gpbt_adapters.palette import GRID, INK, PALE, SCALE, number
+from gpbt_adapters.palette import GRID, INK, PALE, SCALE, number, span
 from gpbt_adapters.views import Run, Trials, state_of
 
 __all__ = [
@@ -17,7 +18,6 @@ __all__ = [
     "Figure",
     "base_layout",
     "colour_scale",
-    "cut",
     "domain_of",
     "escaped",
     "generations_axis",
@@ -25,6 +25,7 @@ __all__ = [
     "kind_of",
     "legend_above",
     "line_trace",
+    "log_ticks",
     "minimizes",
     "named",
     "nice_ticks",
@@ -32,6 +33,7 @@ __all__ = [
     "panel_title",
     "plain_axis",
     "short",
+    "shortened",
 ]
 
 Figure = dict[str, Any]
@@ -75,6 +77,7 @@ def plain_axis() -> Figure:
         "tickcolor": PALE,
         "ticks": "outside",
         "tickfont": {"size": 11},
+        "exponentformat": "e",  # 2e-5 as everywhere else, not 20µ
     }
 
 
@@ -134,15 +137,14 @@ def line_trace(kind: str, x: Any, y: Any, *, colour: str, width: float) -> Figur
 def hover_texts(table: Trials) -> list[str]:
     """What is said of each trial when the pointer is on it."""
     texts = []
-    parents, starts, ends = (
-        table.parent.tolist(),
-        table.start_step.tolist(),
-        (table.start_step + table.trained).tolist(),
-    )
+    parents, starts, trained = table.parent.tolist(), table.start_step.tolist(), table.trained.tolist()
+    names = list(dict.fromkeys(name for config in table.configs for name in config))
+    shown = dict(zip(names, named(names, 30), strict=True))
     for i, status in enumerate(table.status):
         said = [f"<b>trial {i}</b> · {status.value}", f"score {number(float(table.score[i]))}"]
-        said.append(f"steps {starts[i]}-{ends[i]}" + (f" · child of {parents[i]}" if parents[i] >= 0 else ""))
-        said += [f"{escaped(name, 30)} = {escaped(number(value), 40)}" for name, value in table.configs[i].items()][:20]
+        steps = f"steps {span(starts[i], trained[i])}" if trained[i] else "no step yet"
+        said.append(steps + (f" · child of {parents[i]}" if parents[i] >= 0 else ""))
+        said += [f"{shown[name]} = {escaped(number(value), 40)}" for name, value in table.configs[i].items()][:20]
         reason = table.reasons[i]
         if reason:
             said.append(f"<i>{escaped(reason, 120)}</i>")
@@ -152,18 +154,35 @@ def hover_texts(table: Trials) -> list[str]:
 
 def escaped(text: str, most: int = 60) -> str:
     """Text that Plotly shows as it is, cut off behind so many characters."""
-    return html.escape(cut(text, most), quote=False)  # Plotly knows no entities for quotes
+    line = " ".join(text.split())
+    cut = line if len(line) <= most else f"{line[: most - 1]}…"
+    return html.escape(cut, quote=False)  # Plotly knows no entities for quotes
 
 
-def cut(text: str, most: int) -> str:
-    """Text on one line, of at most so many characters."""
-    short = text if len(text) <= most else text[: most - 1] + "…"
-    return " ".join(short.split())
+def shortened(names: Sequence[str], most: int) -> list[str]:
+    """Names on one line each, of at most so many characters, in which different ones stay different.
+
+    What is too long loses its middle, and keeps more of its end, which tells nested names apart. Where two names would
+    come out alike another part is cut, or, if none will do, less.
+
+    >>> shortened(["encoder.attention.dropout", "decoder.attention.dropout", "lr"], 16)
+    ['encod…on.dropout', 'decod…on.dropout', 'lr']
+    >>> shortened(["layers.07.attention.dropout", "layers.08.attention.dropout"], 16)
+    ['layers.07…ropout', 'layers.08…ropout']
+    """
+    lines = [" ".join(name.split()) for name in names]
+    while True:
+        for head in (most // 3, *range(most)):
+            tail = most - 1 - head
+            made = [line if len(line) <= most else f"{line[:head]}…{line[len(line) - tail :]}" for line in lines]
+            if len(set(made)) == len(set(lines)):
+                return made
+        most += 1
 
 
-def named(text: str, most: int) -> str:
-    """The name of a parameter, of at most so many characters: of nested names it is the end that tells them apart."""
-    return escaped(text if len(text) <= most else f"…{text[1 - most :]}", most)
+def named(names: Sequence[str], most: int) -> list[str]:
+    """As `shortened`, as Plotly shows them."""
+    return [html.escape(name, quote=False) for name in shortened(names, most)]
 
 
 def nice_ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
@@ -178,6 +197,18 @@ def nice_ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
     step = max(step, 1.0) if whole else step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
+    """Round values from low to high for a logarithmic axis too short for powers of ten; 0 < low <= high.
+
+    >>> log_ticks(16, 256), log_ticks(8, 64), log_ticks(62, 78), log_ticks(1, 4, whole=True)
+    ([20.0, 50.0, 100.0, 200.0], [10.0, 20.0, 50.0], [65.0, 70.0, 75.0], [1.0, 2.0, 3.0, 4.0])
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [float(f"{factor}e{power}") for power in powers for factor in (1, 2, 5)]
+    inside = [tick for tick in found if low <= tick <= high]
+    return inside if len(inside) > 2 or low == high else nice_ticks(low, high, whole=whole)
 
 
 def colour_scale(*, minimize: bool) -> list[list[Any]]:

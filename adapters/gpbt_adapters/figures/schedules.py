@@ -10,6 +10,7 @@ from gpbt_adapters.figures.parts import (
     domain_of,
     escaped,
     legend_above,
+    log_ticks,
     named,
     padded,
     panel_title,
@@ -30,7 +31,7 @@ def _schedule(view: Schedules) -> Figure:
     columns = min(3, max(1, len(view.axes)))
     rows = math.ceil(len(view.axes) / columns)
     plot = 200 * rows
-    names = [named(axis.name, 38) for axis in view.axes]
+    names = named([axis.name for axis in view.axes], 38)
     room = max(200, *(8 * len(name) for name in names), 0)  # for a title, in pixels
     layout = base_layout(
         70 + room * columns, height=plot + 130, legend={**legend_above(), "y": 1 + 26 / plot}, hovermode="closest"
@@ -96,7 +97,7 @@ def _schedule_traces(view: Schedules, axis: Axis, suffix: str, *, legend: bool) 
 
 
 def _nothing(x: float, y: float, *, some: bool) -> Figure:
-    text = "not active in these" if some else "no trial is completed yet"
+    text = "not active in these" if some else "no trial is completed"
     at: Figure = {"x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": "center", "yanchor": "middle"}
     return {**at, "text": text, "showarrow": False, "font": {"size": 12, "color": MUTED}}
 
@@ -124,23 +125,22 @@ def _said(line: Line, axis: Axis) -> list[str]:
 
 def _value_axis(axis: Axis) -> Figure:
     if axis.scale == "category":
+        every = math.ceil(len(axis.labels) / 10)  # there is room for
         return {
             **plain_axis(),
             "range": [axis.low, axis.high],
-            "tickvals": list(range(len(axis.labels))),
-            "ticktext": [escaped(label, 12) for label in axis.labels],
+            "tickvals": list(range(0, len(axis.labels), every)),
+            "ticktext": named(axis.labels, 12)[::every],
         }
     if axis.scale == "log":
         low, high = math.log10(axis.low), math.log10(axis.high)
-        return {
-            **plain_axis(),
-            "type": "log",
-            "range": padded(low, high),
-            "dtick": max(1, round((high - low) / 4)),
-            "exponentformat": "e",
-        }
-    ticks = {"tickformat": "d"} if axis.whole else {}
-    return {**plain_axis(), "range": padded(axis.low, axis.high), "nticks": 6, **ticks}
+        made = {**plain_axis(), "type": "log", "range": padded(low, high)}
+        if axis.high >= 100 * axis.low:
+            return {**made, "dtick": max(1, round((high - low) / 4))}
+        ticks = log_ticks(axis.low, axis.high, whole=axis.whole)
+        return {**made, "tickvals": ticks, "ticktext": [number(tick) for tick in ticks]}
+    form = {"tickformat": "d"} if axis.whole else {}
+    return {**plain_axis(), "range": padded(axis.low, axis.high), "nticks": 6, **form}
 
 
 def _lines(view: Schedules) -> Iterable[Line]:

@@ -77,7 +77,8 @@ def _score(view: Scores, planned: int, *, minimize: bool) -> Figure:
     bounds = sensible_range(table.score, minimize=minimize)
     if bounds is not None:
         if bounds[0] > 0 and bounds[1] > 100 * bounds[0]:
-            y |= {"type": "log", "range": padded(math.log10(bounds[0]), math.log10(bounds[1])), "dtick": 1}
+            low, high = math.log10(bounds[0]), math.log10(bounds[1])
+            y |= {"type": "log", "range": padded(low, high), "dtick": max(1, round((high - low) / 10))}
         else:
             y |= {"range": padded(*bounds)}
     layout = base_layout(

@@ -46,7 +46,7 @@ def importance(found: Mapping[int, Mapping[str, float]]) -> Figure:
         yaxis={
             **plain_axis(),
             "tickvals": list(range(len(names))),
-            "ticktext": [named(name, 24) for name in names],
+            "ticktext": named(names, 24),
             "showgrid": False,
             "automargin": True,
         },

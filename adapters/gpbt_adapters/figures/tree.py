@@ -116,6 +116,7 @@ def _scored(bounds: tuple[float, float] | None, *, minimize: bool) -> Figure:
         "colorbar": {
             "title": {"text": "score", "side": "top", "font": {"size": 12}},
             "tickfont": {"size": 11},
+            "exponentformat": "e",
             "thickness": 12,
             "outlinewidth": 0,
             "len": 0.9,

@@ -54,6 +54,11 @@ class Overview:
         return "best score" if self.best_by == "score" else f"score of the best by {self.best_by}"
 
     @property
+    def nothing(self) -> str:
+        """What is to be said in place of the best trial while there is none."""
+        return "no trial was completed" if self.finished else "no trial is completed yet"
+
+    @property
     def pending(self) -> int:
         """How many trials are in training, or wait for it."""
         return sum(count for status, count in self.counts.items() if status in PENDING)

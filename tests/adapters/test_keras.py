@@ -263,6 +263,26 @@ def test_a_model_that_is_not_finite_scores_nan_whatever_its_score_says() -> None
     assert math.isnan(trainable.step())
 
 
+def test_a_constant_that_was_never_finite_is_no_divergence() -> None:
+    class Masked(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+        def build(self, _: Any) -> None:
+            self.mask = self.add_weight(shape=(3,), initializer=lambda *_, **__: [0, 0, -math.inf], trainable=False)
+
+        def call(self, inputs: Any) -> Any:
+            return inputs + keras.ops.exp(self.mask)
+
+    def masked(config: Mapping[str, Any]) -> keras.Model:
+        model = keras.Sequential([_net(config), Masked()])
+        model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse")
+        return model
+
+    trainable = _make(model=masked, bindings={"lr": OptimizerField("learning_rate")})
+    trainable.setup({"lr": 0.1}, seed=0)
+    assert math.isfinite(trainable.step())
+    trainable.parts.model.weights[0].assign(trainable.parts.model.weights[0] * math.inf)
+    assert math.isnan(trainable.step())
+
+
 def test_scoring_draws_the_same_each_time_and_leaves_the_training_alone() -> None:
     def score(parts: Parts) -> float:
         inputs, _ = _data()

@@ -304,6 +304,25 @@ def test_a_model_that_is_not_finite_scores_nan_whatever_its_score_says(where: st
     assert math.isnan(trainable.step())
 
 
+def test_a_constant_that_was_never_finite_is_no_divergence(tmp_path: Path) -> None:
+    """Such as the mask of a transformer, and no excuse for other weights."""
+
+    def masked(_: Mapping[str, Any]) -> nn.Module:
+        model = _net({})
+        model.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(3))
+        return model
+
+    trainable = _make(model=masked)
+    trainable.setup(CONFIG, seed=0)
+    assert math.isfinite(trainable.step())
+    trainable.parts.model[1].running_mean[0] = math.inf  # type: ignore[index, union-attr, operator]  # it is a Sequential
+    trainable.save(tmp_path)
+    assert math.isnan(trainable.step())
+    loaded = _make(model=masked)
+    loaded.load(tmp_path)
+    assert math.isnan(loaded.step())
+
+
 def test_scoring_is_without_dropout_and_gradients_and_the_same_each_time() -> None:
     seen = []
 
@@ -317,6 +336,18 @@ def test_scoring_is_without_dropout_and_gradients_and_the_same_each_time() -> No
     trainable.step()
     assert trainable.parts.model.training is False
     assert set(seen) == {(False, False)}
+
+
+def test_a_score_that_draws_from_the_trainings_generators_leaves_them_as_they_were() -> None:
+    def own_generator(parts: Parts) -> dict[str, Any]:
+        parts.generators = {"noise": torch.Generator().manual_seed(3)}
+        return {}
+
+    def score(parts: Parts) -> float:
+        noise = torch.rand((), generator=parts.generators["noise"])
+        return _score(parts) + parts.rng.random() + float(noise)
+
+    check_trainable(lambda: _make(score=score, extras=own_generator), SPACE, inert=True)
 
 
 def test_a_loss_of_the_caller_is_left_as_it_is() -> None:

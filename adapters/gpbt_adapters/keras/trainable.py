@@ -77,6 +77,7 @@ class KerasTrainable(Trainable):
     _parts: Parts | None = attrs.field(default=None, init=False)
     _random: OwnRandomness = attrs.field(init=False)
     _order_rng: np.random.Generator = attrs.field(init=False)
+    _infinite: frozenset[int] = attrs.field(default=frozenset(), init=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuses combinations that cannot train.
@@ -138,7 +139,8 @@ class KerasTrainable(Trainable):
         """Trains one step.
 
         Returns:
-            The score after it; NaN once a weight is not finite, whatever the score says.
+            The score after it; NaN once a weight is not finite any more, whatever the score says. What was not finite
+            as it was built (a mask of -inf) is not looked at.
         """
         parts = self.parts
         with self._random:
@@ -146,7 +148,7 @@ class KerasTrainable(Trainable):
                 self.train(parts)
             else:
                 parts.model.fit(parts.planned(), epochs=1, shuffle=False, verbose=0, **self.fit_options)
-        return self.score() if _finite(parts.model) else math.nan
+        return math.nan if _not_finite(parts.model) - self._infinite else self.score()
 
     def score(self) -> float:
         """Scores the model as it stands; the training's random states are not touched."""
@@ -255,6 +257,7 @@ class KerasTrainable(Trainable):
                 f"KerasTrainable: {model.name} is not built and there is no data to build it with; call it on a "
                 f"sample, or model.build(shape), in the model factory"
             )
+        self._infinite = _not_finite(model)
         _ = parts.optimizer  # raises if the model is not compiled
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
@@ -272,7 +275,11 @@ def _own_randomness(seed: int) -> OwnRandomness:
     return OwnRandomness([PythonGlobal(), NumpyGlobal()], seed)
 
 
-def _finite(model: keras.Model) -> bool:
-    """Tells whether all weights are finite."""
-    floats = [weight for weight in model.weights if "float" in keras.backend.standardize_dtype(weight.dtype)]
-    return all(bool(keras.ops.all(keras.ops.isfinite(weight))) for weight in floats)
+def _not_finite(model: keras.Model) -> frozenset[int]:
+    """Lists the positions of the weights that are not finite."""
+    return frozenset(
+        number
+        for number, weight in enumerate(model.weights)
+        if "float" in keras.backend.standardize_dtype(weight.dtype)
+        and not bool(keras.ops.all(keras.ops.isfinite(weight)))
+    )

@@ -14,6 +14,7 @@ import attrs
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
@@ -21,8 +22,8 @@ from gpbt_adapters import bindings as _bindings
 from gpbt_adapters.bindings import Binding, Setter
 from gpbt_adapters.pytorch.batches import Batches
 from gpbt_adapters.pytorch.fields import ModuleField
-from gpbt_adapters.pytorch.parts import Parts, Stateful, collect, put_back, sources
-from gpbt_adapters.random_states import OwnRandomness
+from gpbt_adapters.pytorch.parts import Parts, Stateful, collect, plain_model, put_back, sources
+from gpbt_adapters.random_states import OwnRandomness, generator_state, restore_generator
 from gpbt_adapters.trainable import Trainable
 from gpbt_core.errors import ConfigError, ProtocolError
 
@@ -101,6 +102,7 @@ class TorchTrainable(Trainable):
     trusted: Sequence[type] = ()
     _parts: Parts | None = attrs.field(default=None, init=False)
     _random: OwnRandomness = attrs.field(init=False)
+    _infinite: frozenset[str] = attrs.field(default=frozenset(), init=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuses combinations that cannot train.
@@ -158,7 +160,8 @@ class TorchTrainable(Trainable):
         """Trains one step.
 
         Returns:
-            The score after it; NaN once a weight or a running statistic is not finite, whatever the score says.
+            The score after it; NaN once a weight or a running statistic is not finite any more, whatever the score
+            says. What was not finite as it was built (a mask of -inf) is not looked at.
         """
         parts = self.parts
         with self._random:
@@ -169,16 +172,20 @@ class TorchTrainable(Trainable):
                 self._usual_loop(parts)
             if parts.scheduler is not None and self.scheduler_every == "step":
                 parts.scheduler.step()
-        return self.score() if _finite(parts.model) else math.nan
+        return math.nan if _not_finite(plain_model(parts)) - self._infinite else self.score()
 
     def score(self) -> float:
         """Scores the model as it stands; the training's random states are not touched."""
         parts = self.parts
-        before = self._random.state
+        before, own = self._random.state, generator_state(parts.rng)
+        generators = [(generator, generator.get_state()) for generator in parts.generators.values()]
         with self._random, torch.no_grad():
             parts.model.eval()
             value = float(self.score_of(parts))
         self._random.state = before
+        restore_generator(parts.rng, own)
+        for generator, state in generators:
+            generator.set_state(state)
         return value
 
     def save(self, path: Path) -> None:
@@ -228,6 +235,7 @@ class TorchTrainable(Trainable):
 
     def _build(self, config: Mapping[str, Any], seed: int) -> Parts:
         model = self.model(config).to(self.device)
+        self._infinite = _not_finite(model)
         optimizer = self.optimizer(model, config)
         scheduler = None if self.scheduler is None else self.scheduler(optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):
@@ -284,7 +292,14 @@ class TorchTrainable(Trainable):
                 parts.scheduler.step()
 
 
-def _finite(model: nn.Module) -> bool:
-    """Tells whether all weights and statistics are finite, with one wait for the device."""
-    tensors = [tensor.detach() for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point()]
-    return not tensors or bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
+def _not_finite(model: nn.Module) -> frozenset[str]:
+    """Names the weights and statistics that are not finite, with one wait for the device."""
+    tensors = {
+        name: tensor.detach()
+        for name, tensor in (*model.named_parameters(), *model.named_buffers())
+        if tensor.is_floating_point() and not is_lazy(tensor)
+    }
+    if not tensors:
+        return frozenset()
+    finite = torch.stack([tensor.isfinite().all() for tensor in tensors.values()]).tolist()
+    return frozenset(name for name, good in zip(tensors, finite, strict=True) if not good)

@@ -147,6 +147,36 @@ def test_it_keeps_them_with_a_loop_of_the_users_own() -> None:
     )
 
 
+class RandomFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Draws numbers that Keras does not save."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = np.random.normal(size=(6, 3)).astype(np.float32)  # noqa: NPY002 - as layers may do
+
+    def call(self, inputs: Any) -> Any:
+        return keras.ops.cos(keras.ops.matmul(inputs, self.features))
+
+
+def test_what_the_factories_drew_is_the_same_in_each_child() -> None:
+    def model(_: Mapping[str, Any]) -> keras.Model:
+        made = keras.Sequential([keras.layers.Input((6,)), RandomFeatures(), keras.layers.Dense(3)])
+        made.compile(optimizer="sgd", loss="mse")
+        return made
+
+    def data() -> tuple[Any, Any]:
+        chosen = np.random.permutation(50)[:30]  # noqa: NPY002 - as factories may do
+        inputs, targets = _data()
+        return inputs[chosen], targets[chosen]
+
+    check_trainable(
+        lambda: _make(model=model, data=data, bindings={"lr": OptimizerField("learning_rate")}),
+        [{"lr": 0.1}, {"lr": 0.01}],
+        steps=1,
+        seed=5,
+    )
+
+
 def _trained(config: Mapping[str, Any], first: Mapping[str, Any] | None = None, **options: Any) -> Any:
     """Weights after one step under a config, on a model that was set up, and traced, under another one."""
     trainable = _make(updates=2, shuffle=False, **options)

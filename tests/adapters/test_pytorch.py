@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset, random_split
 
 from gpbt_adapters.pytorch import (
     BatchSize,
@@ -143,6 +143,32 @@ def test_it_keeps_the_promises_of_a_trainable(options: dict[str, Any], device: s
         state=_live_state,
         diverging={**CONFIG, "lr": 1e30, "decay": 0.1},
     )
+
+
+class RandomFeatures(nn.Module):
+    """Draws numbers that its state dict does not have."""
+
+    features: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("features", torch.randn(6, 8), persistent=False)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, inputs: torch.Tensor) -> Any:
+        return self.head(torch.cos(inputs @ self.features))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"model": lambda _: RandomFeatures()}, id="a constant of the model"),
+        pytest.param({"loader": lambda: DataLoader(random_split(_data(), [30, 20])[0], batch_size=10)}, id="a split of the data"),
+    ],
+)
+def test_what_the_factories_drew_is_the_same_in_each_child(options: dict[str, Any]) -> None:
+    bindings = {"lr": OptimizerField("lr")}
+    check_trainable(lambda: _make(**options, bindings=bindings), [{"lr": 0.1}, {"lr": 0.01}], seed=5)
 
 
 def _draw() -> tuple[float, ...]:

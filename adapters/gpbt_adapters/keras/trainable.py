@@ -77,6 +77,7 @@ class KerasTrainable(Trainable):
     _parts: Parts | None = attrs.field(default=None, init=False)
     _random: OwnRandomness = attrs.field(init=False)
     _order_rng: np.random.Generator = attrs.field(init=False)
+    _seed: int = attrs.field(init=False)
     _infinite: frozenset[int] = attrs.field(default=frozenset(), init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -100,8 +101,7 @@ class KerasTrainable(Trainable):
                     f"KerasTrainable: {type(callback).__name__} would write over the learning rate that {rates[0]!r} "
                     f"is bound to; leave it out, since the run finds a schedule of its own"
                 )
-        self._random = _own_randomness(seed=0)
-        self._order_rng = np.random.default_rng(0)
+        self._sow(0)
 
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
         """Builds the model and sets the config on it.
@@ -110,10 +110,9 @@ class KerasTrainable(Trainable):
             ConfigError: The model is not compiled or cannot be built, or a hyperparameter is bound nowhere, or to a
                 place that cannot take its value.
         """
-        self._random = _own_randomness(seed)
-        self._order_rng = np.random.default_rng((seed, 1))
+        self._sow(seed)
         with self._random:
-            parts = self._build(config, seed)
+            parts = self._build(config)
             self._write(parts, config)
         self._parts = parts
 
@@ -175,6 +174,7 @@ class KerasTrainable(Trainable):
             "config": dict(parts.config),
             "founder": dict(parts.founder),
             "optimizer_variables": len(parts.model.optimizer.variables),
+            "seed": self._seed,
             "rng": generator_state(parts.rng),
             "order_rng": generator_state(self._order_rng),
             "random": self._random.state,
@@ -182,7 +182,7 @@ class KerasTrainable(Trainable):
         (path / _PLAIN).write_text(json.dumps(plain))
 
     def load(self, path: Path) -> None:
-        """Builds the model of the line's founder and restores what `save` wrote.
+        """Builds the model of the line's founder, under the founder's seed, and restores what `save` wrote.
 
         Raises:
             ConfigError: The files are of another version or of other factories.
@@ -193,8 +193,9 @@ class KerasTrainable(Trainable):
             raise ConfigError(
                 f"KerasTrainable.load: wanted a checkpoint of format {_FORMAT}, got {plain['format']!r} in {path}"
             )
+        self._sow(plain["seed"])  # what factories drew, and Keras does not save, is drawn again
         with self._random:
-            parts = self._build(plain["founder"], seed=0)
+            parts = self._build(plain["founder"])
         optimizer, wanted = parts.model.optimizer, plain["optimizer_variables"]
         if len(optimizer.variables) != wanted:  # Keras would warn and leave the optimizer as it is
             raise ConfigError(
@@ -239,7 +240,12 @@ class KerasTrainable(Trainable):
         if changed:  # what a user's function set may be burnt into the training function
             parts.retrace()
 
-    def _build(self, config: Mapping[str, Any], seed: int) -> Parts:
+    def _sow(self, seed: int) -> None:
+        self._seed = seed
+        self._random = OwnRandomness([PythonGlobal(), NumpyGlobal()], seed)
+        self._order_rng = np.random.default_rng((seed, 1))
+
+    def _build(self, config: Mapping[str, Any]) -> Parts:
         data = None if self.data is None else self.data()
         model = self.model(config)
         parts = Parts(
@@ -247,7 +253,7 @@ class KerasTrainable(Trainable):
             data=data,
             order=None if data is None else self._order(data),
             updates=self.updates,
-            rng=np.random.default_rng(seed),
+            rng=np.random.default_rng(self._seed),
             founder=dict(config),
         )
         if not model.built and data is not None:
@@ -269,10 +275,6 @@ class KerasTrainable(Trainable):
             draw=lambda: self._order_rng.permutation(samples) if self.shuffle else range(samples),
             batch_size=self.batch_size,
         )
-
-
-def _own_randomness(seed: int) -> OwnRandomness:
-    return OwnRandomness([PythonGlobal(), NumpyGlobal()], seed)
 
 
 def _not_finite(model: keras.Model) -> frozenset[int]:

@@ -102,6 +102,7 @@ class TorchTrainable(Trainable):
     trusted: Sequence[type] = ()
     _parts: Parts | None = attrs.field(default=None, init=False)
     _random: OwnRandomness = attrs.field(init=False)
+    _seed: int = attrs.field(init=False)
     _infinite: frozenset[str] = attrs.field(default=frozenset(), init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -123,7 +124,7 @@ class TorchTrainable(Trainable):
             )
         if self.updates is not None and self.updates < 1:
             raise ConfigError(f"TorchTrainable: wanted at least 1 update per step, got updates={self.updates}")
-        self._random = OwnRandomness(sources(self.device), seed=0)
+        self._sow(0)
 
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
         """Builds model, optimizer and loader, and sets the config on them.
@@ -131,9 +132,9 @@ class TorchTrainable(Trainable):
         Raises:
             ConfigError: A hyperparameter is bound nowhere, or to a place that cannot take its value.
         """
-        self._random = OwnRandomness(sources(self.device), seed)
+        self._sow(seed)
         with self._random:
-            parts = self._build(config, seed)
+            parts = self._build(config)
             self._write(parts, config)
         self._parts = parts
 
@@ -190,10 +191,10 @@ class TorchTrainable(Trainable):
 
     def save(self, path: Path) -> None:
         """Writes `state.pt`: tensors and plain values, which torch.load opens with weights_only=True."""
-        torch.save({**collect(self.parts), "random": self._random.state}, path / _FILE)
+        torch.save({**collect(self.parts), "seed": self._seed, "random": self._random.state}, path / _FILE)
 
     def load(self, path: Path) -> None:
-        """Builds the model of the line's founder and restores what `save` wrote.
+        """Builds the model of the line's founder, under the founder's seed, and restores what `save` wrote.
 
         Raises:
             ConfigError: The file holds classes that `trusted` does not name, or is of another version or other
@@ -211,8 +212,9 @@ class TorchTrainable(Trainable):
                 f"TorchTrainable.load: {path / _FILE} holds more than tensors and plain values: {found} If you trust "
                 f"the file, name its classes in trusted=[...]."
             ) from error
+        self._sow(state["seed"])  # what factories drew, and no state dict has, is drawn again
         with self._random:
-            parts = self._build(state["founder"], seed=0)
+            parts = self._build(state["founder"])
             put_back(parts, state, optimizer=self.optimizer_state == "keep")
             self._write(parts, state["config"])  # modules' and loaders' values are in no state dict
         self._random.state = state["random"]
@@ -233,7 +235,11 @@ class TorchTrainable(Trainable):
             raise ProtocolError("TorchTrainable: there is no model yet; call setup or load first")
         return self._parts
 
-    def _build(self, config: Mapping[str, Any], seed: int) -> Parts:
+    def _sow(self, seed: int) -> None:
+        self._seed = seed
+        self._random = OwnRandomness(sources(self.device), seed)
+
+    def _build(self, config: Mapping[str, Any]) -> Parts:
         model = self.model(config).to(self.device)
         self._infinite = _not_finite(model)
         optimizer = self.optimizer(model, config)
@@ -252,7 +258,7 @@ class TorchTrainable(Trainable):
             updates=self.updates,
             scheduler=scheduler,
             scaler=torch.amp.GradScaler(self.device.type) if self.autocast == torch.float16 else None,
-            rng=np.random.default_rng(seed),
+            rng=np.random.default_rng(self._seed),
             device=self.device,
             autocast_dtype=self.autocast,
             founder=dict(config),

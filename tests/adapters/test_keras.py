@@ -15,6 +15,7 @@ pytest.importorskip("tensorflow")
 import keras
 import tensorflow as tf
 
+from gpbt_adapters.bindings import verify
 from gpbt_adapters.keras import (
     BatchSize,
     Fixed,
@@ -244,6 +245,73 @@ def test_the_optimizer_state_is_kept_or_reset_as_told(tmp_path: Path) -> None:
         assert np.array_equal(one.numpy(), other.numpy())
 
 
+@pytest.mark.parametrize("optimizer_state", ["keep", "reset"])
+def test_inactive_hyperparameters_keep_their_values_over_a_break(tmp_path: Path, optimizer_state: str) -> None:
+    bindings = {**BINDINGS, "noise": NOISE}
+    config = {**CONFIG, "noise": 0.5}
+    options = {"model": _tape_net, "bindings": bindings, "optimizer_state": optimizer_state}
+    live = _make(**options)
+    live.setup(config, seed=0)
+    live.apply({})
+    live.save(tmp_path)
+    loaded = _make(**options)
+    loaded.load(tmp_path)
+    loaded.apply({})
+    for trainable in (live, loaded):
+        verify(trainable.parts, bindings, config)
+
+
+def test_callbacks_see_the_steps_of_the_line_as_epochs(tmp_path: Path) -> None:
+    seen = []
+
+    def rate(epoch: int) -> float:
+        seen.append(epoch)
+        return 0.1 * 0.5**epoch
+
+    options = {
+        "bindings": {"decay": OptimizerField("weight_decay")},
+        "fit_options": {"callbacks": [keras.callbacks.LearningRateScheduler(rate)]},
+    }
+    parent = _make(**options)
+    parent.setup({"decay": 0.1}, seed=0)
+    parent.step()
+    parent.step()
+    parent.save(tmp_path)
+    child = _make(**options)
+    child.load(tmp_path)
+    child.step()
+    assert seen == [0, 1, 2]
+    assert float(child.parts.optimizer.learning_rate.numpy()) == pytest.approx(0.025)
+
+
+def test_a_new_value_changes_predictions_too() -> None:
+    def model(_: Mapping[str, Any]) -> keras.Model:
+        leaky = keras.layers.LeakyReLU(negative_slope=0.5)
+        made = keras.Sequential([keras.layers.Input((6,)), keras.layers.Dense(3), leaky])
+        made.compile(optimizer="sgd", loss="mse")
+        return made
+
+    bindings = {"slope": LayerField("negative_slope", keras.layers.LeakyReLU)}
+    trainable = _make(
+        model=model, bindings=bindings, score=lambda parts: float(parts.model.predict(_data()[0], verbose=0).sum())
+    )
+    trainable.setup({"slope": 0.1}, seed=0)
+    before = trainable.score()
+    trainable.apply({"slope": 0.9})
+    assert trainable.score() < before
+
+
+def test_an_average_that_fit_would_put_in_place_of_the_weights_at_each_step_is_refused() -> None:
+    def averaged(config: Mapping[str, Any]) -> keras.Model:
+        model = _net(config)
+        model.compile(optimizer=keras.optimizers.Adam(1.0, weight_decay=0.0, use_ema=True), loss=model.loss)
+        return model
+
+    with pytest.raises(ConfigError, match="without use_ema=True, got Adam"):
+        _make(model=averaged).setup(CONFIG, seed=0)
+    _make(model=averaged, step=_own_loop, bindings={**BINDINGS, "noise": StepValue()}).setup(CONFIG, seed=0)
+
+
 def test_a_model_is_built_anew_as_its_lines_founder_had_it(tmp_path: Path) -> None:
     bindings = {**BINDINGS, "width": Fixed()}
     parent = _make(bindings=bindings)
@@ -368,6 +436,10 @@ def test_the_process_own_generators_are_as_before_afterwards() -> None:
         (
             {"fit_options": {"callbacks": [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch))]}},
             "LearningRateScheduler would write over the learning rate that 'lr' is bound to",
+        ),
+        (
+            {"fit_options": {"callbacks": [keras.callbacks.ReduceLROnPlateau()]}, "bindings": {}},
+            "ReduceLROnPlateau reacts to scores",
         ),
     ],
 )

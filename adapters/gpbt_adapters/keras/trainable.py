@@ -58,7 +58,8 @@ class KerasTrainable(Trainable):
         updates: Batches per step; None: an epoch.
         batch_size: Samples per batch, unless bound.
         shuffle: Whether each epoch has an order of its own.
-        fit_options: Further arguments of `fit`, such as class_weight.
+        fit_options: Further arguments of `fit`, such as class_weight. Callbacks see steps as epochs, counted along the
+            line.
         optimizer_state: Whether a child goes on from its parent's optimizer state, or with a new optimizer.
     """
 
@@ -78,6 +79,7 @@ class KerasTrainable(Trainable):
     _random: OwnRandomness = attrs.field(init=False)
     _order_rng: np.random.Generator = attrs.field(init=False)
     _seed: int = attrs.field(init=False)
+    _steps: int = attrs.field(default=0, init=False)
     _infinite: frozenset[int] = attrs.field(default=frozenset(), init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -93,10 +95,14 @@ class KerasTrainable(Trainable):
         ours = sorted(_OURS & self.fit_options.keys())
         if ours:
             raise ConfigError(f"KerasTrainable: fit_options has {ours}, which this adapter decides; leave them out")
-        steering = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
         rates = [name for name, binding in self.bindings.items() if binding == OptimizerField("learning_rate")]
         for callback in self.fit_options.get("callbacks") or ():
-            if rates and isinstance(callback, steering):
+            if isinstance(callback, keras.callbacks.ReduceLROnPlateau):
+                raise ConfigError(
+                    "KerasTrainable: ReduceLROnPlateau reacts to scores, which is what the run does itself; leave it "
+                    "out, since it forgets them at each call of fit, which is each step"
+                )
+            if rates and isinstance(callback, keras.callbacks.LearningRateScheduler):
                 raise ConfigError(
                     f"KerasTrainable: {type(callback).__name__} would write over the learning rate that {rates[0]!r} "
                     f"is bound to; leave it out, since the run finds a schedule of its own"
@@ -114,7 +120,7 @@ class KerasTrainable(Trainable):
         with self._random:
             parts = self._build(config)
             self._write(parts, config)
-        self._parts = parts
+        self._parts, self._steps = parts, 0
 
     def apply(self, config: Mapping[str, Any]) -> None:
         """Sets a config on the live training; weights and optimizer state stay.
@@ -146,7 +152,10 @@ class KerasTrainable(Trainable):
             if self.train is not None:
                 self.train(parts)
             else:
-                parts.model.fit(parts.planned(), epochs=1, shuffle=False, verbose=0, **self.fit_options)
+                # Callbacks see the number of the step along the line as that of the epoch.
+                options = {**self.fit_options, "initial_epoch": self._steps, "epochs": self._steps + 1}
+                parts.model.fit(parts.planned(), shuffle=False, verbose=0, **options)
+        self._steps += 1
         return math.nan if _not_finite(parts.model) - self._infinite else self.score()
 
     def score(self) -> float:
@@ -172,9 +181,11 @@ class KerasTrainable(Trainable):
         plain = {
             "format": _FORMAT,
             "config": dict(parts.config),
+            "held": dict(parts.held),
             "founder": dict(parts.founder),
             "optimizer_variables": len(parts.model.optimizer.variables),
             "seed": self._seed,
+            "steps": self._steps,
             "rng": generator_state(parts.rng),
             "order_rng": generator_state(self._order_rng),
             "random": self._random.state,
@@ -215,8 +226,9 @@ class KerasTrainable(Trainable):
         restore_generator(parts.rng, plain["rng"])
         restore_generator(self._order_rng, plain["order_rng"])
         self._random.state = plain["random"]
+        parts.held = plain["held"]
         self._write(parts, plain["config"])
-        self._parts = parts
+        self._parts, self._steps = parts, plain["steps"]
 
     def close(self) -> None:
         """Lets go of the model and the data."""
@@ -234,7 +246,8 @@ class KerasTrainable(Trainable):
         return self._parts
 
     def _write(self, parts: Parts, config: Mapping[str, Any]) -> None:
-        own = {name: value for name, value in config.items() if isinstance(self.bindings.get(name), Setter)}
+        values = {**parts.held, **config}
+        own = {name: value for name, value in values.items() if isinstance(self.bindings.get(name), Setter)}
         changed = any(name not in parts.config or parts.config[name] != value for name, value in own.items())
         _bindings.write(parts, self.bindings, config)
         if changed:  # what a user's function set may be burnt into the training function
@@ -265,6 +278,12 @@ class KerasTrainable(Trainable):
             )
         self._infinite = _not_finite(model)
         _ = parts.optimizer  # raises if the model is not compiled
+        if self.train is None and parts.optimizer.use_ema:
+            raise ConfigError(
+                f"KerasTrainable: wanted an optimizer without use_ema=True, got {type(parts.optimizer).__name__} with "
+                f"it: fit replaces the weights by their average at its end, here after each step. Average the weights "
+                f"in a step function of your own, or leave use_ema out."
+            )
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         return parts

@@ -60,7 +60,8 @@ class TorchTrainable(Trainable):
         device: Where to train.
         autocast: The type to compute in under autocast; torch.float16 brings a gradient scaler along.
         compile: Options of torch.compile; None: not compiled. A new value in a module compiles anew.
-        optimizer_state: Whether a child goes on from its parent's optimizer state, or with a new optimizer.
+        optimizer_state: Whether a child goes on from its parent's optimizer state, or with a new optimizer; fields
+            that are bound to no hyperparameter are the parent's.
         trusted: Classes beyond tensors and plain values that a checkpoint may hold, where an optimizer's or an extra's
             state has some.
 
@@ -273,7 +274,9 @@ class TorchTrainable(Trainable):
         _bindings.write(parts, self.bindings, config)
         if self.compile is not None:
             burnt_in = {
-                name: value for name, value in config.items() if isinstance(self.bindings[name], ModuleField | Setter)
+                name: value
+                for name, value in parts.held.items()
+                if isinstance(self.bindings.get(name), ModuleField | Setter)
             }
             if burnt_in != _compiled_under:
                 torch.compiler.reset()

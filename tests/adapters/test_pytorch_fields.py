@@ -68,7 +68,7 @@ def test_a_rate_that_is_a_tensor_is_changed_in_place() -> None:
 
 def test_groups_that_share_a_rate_as_a_tensor_can_have_each_their_own() -> None:
     model = nn.Linear(1, 1)
-    groups = [{"params": [model.weight]}, {"params": [model.bias]}]
+    groups: list[dict[str, Any]] = [{"params": [model.weight]}, {"params": [model.bias]}]
     parts = Parts(model=model, optimizer=torch.optim.Adam(groups, lr=torch.tensor(1.0), foreach=False))
     bindings = {"a": OptimizerField("lr", group=0), "b": OptimizerField("lr", group=1)}
     apply(parts, bindings, {"a": 0.1, "b": 0.2})

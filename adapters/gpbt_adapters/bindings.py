@@ -21,10 +21,12 @@ class HoldsConfig(Protocol):
 
     Attributes:
         config: The config in force.
+        held: What each place was last given; unlike `config` it has inactive hyperparameters, too.
         founder: The config under which the model was built; unlike `config` it never changes along a line.
     """
 
     config: Mapping[str, Any]
+    held: Mapping[str, Any]
     founder: Mapping[str, Any]
 
 
@@ -36,9 +38,11 @@ class Binding(abc.ABC, Generic[P_contra]):
 
     Attributes:
         order: Bindings with a lower one are written first: what replaces an object, before what writes to its fields.
+        saved: Whether the framework's own state has the value, and brings it back by itself.
     """
 
     order: ClassVar[int] = 0
+    saved: ClassVar[bool] = False
 
     @abc.abstractmethod
     def write(self, parts: P_contra, name: str, value: Any) -> None:
@@ -119,10 +123,11 @@ class Fixed(Binding[P_contra]):
 
 
 def write(parts: P_contra, bindings: Mapping[str, Binding[P_contra]], config: Mapping[str, Any]) -> None:
-    """Writes every value of a config to its place; places of inactive hyperparameters stay as they are.
+    """Writes every value of a config to its place; those of inactive hyperparameters keep what they last held.
 
     Args:
-        parts: The live objects; their `config` becomes this one.
+        parts: The live objects; their `config` becomes this one. They may have been restored from those of a parent,
+            without all of its values.
         bindings: Where each hyperparameter lives; those that the config does not have are left out.
         config: The values to set.
 
@@ -138,8 +143,11 @@ def write(parts: P_contra, bindings: Mapping[str, Binding[P_contra]], config: Ma
             f"parts.config."
         )
     parts.config = dict(config)
-    for name in sorted(config, key=lambda name: bindings[name].order):
-        bindings[name].write(parts, name, config[name])
+    kept = {name: value for name, value in parts.held.items() if name in bindings and not bindings[name].saved}
+    values = {**kept, **config}
+    for name in sorted(values, key=lambda name: bindings[name].order):
+        bindings[name].write(parts, name, values[name])
+    parts.held = {**parts.held, **config}
 
 
 def read_back(parts: P_contra, bindings: Mapping[str, Binding[P_contra]]) -> dict[str, Any]:

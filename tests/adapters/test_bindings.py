@@ -12,6 +12,7 @@ from gpbt_core.errors import ConfigError
 @attrs.define
 class Machine:
     config: Mapping[str, Any] = attrs.field(factory=dict)
+    held: Mapping[str, Any] = attrs.field(factory=dict)
     founder: Mapping[str, Any] = attrs.field(factory=dict)
     speed: float = 0.0
     log: list[str] = attrs.field(factory=list)
@@ -53,6 +54,26 @@ def test_an_inactive_hyperparameter_leaves_its_place_alone_and_is_not_reported()
     write(machine, bindings, {"seen": 1})
     assert machine.speed == 3.0
     assert read_back(machine, bindings) == {"seen": 1}
+
+
+def test_an_inactive_hyperparameter_keeps_what_it_last_held_also_on_restored_parts() -> None:
+    bindings = {"speed": Speed(), "seen": StepValue[Machine]()}
+    machine = Machine()
+    write(machine, bindings, {"speed": 3.0, "seen": 1})
+    write(machine, bindings, {"seen": 2})
+    restored = Machine(held=machine.held)
+    write(restored, bindings, {"seen": 2})
+    assert machine.speed == restored.speed == 3.0
+    assert read_back(restored, bindings) == {"seen": 2}
+
+
+def test_what_the_frameworks_own_state_brings_back_is_not_written_again() -> None:
+    class Saved(Speed):
+        saved = True
+
+    machine = Machine(held={"speed": 3.0})
+    write(machine, {"speed": Saved()}, {})
+    assert machine.log == []
 
 
 def test_what_replaces_an_object_is_written_before_its_fields() -> None:

@@ -15,6 +15,7 @@ pytest.importorskip("tensorflow")
 import keras
 import tensorflow as tf
 
+from gpbt_adapters.bindings import verify
 from gpbt_adapters.keras import (
     BatchSize,
     Fixed,
@@ -44,7 +45,7 @@ def _data() -> tuple[Any, Any]:
 def _layers(width: int) -> list[Any]:
     return [
         keras.layers.Input((6,)),
-        keras.layers.Dense(width, activation="relu"),
+        keras.layers.Dense(width, activation="relu", use_bias=False),
         keras.layers.BatchNormalization(),
         keras.layers.Dropout(0.5),
         keras.layers.Dense(3),
@@ -147,6 +148,36 @@ def test_it_keeps_them_with_a_loop_of_the_users_own() -> None:
     )
 
 
+class RandomFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Draws numbers that Keras does not save."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = np.random.normal(size=(6, 3)).astype(np.float32)  # noqa: NPY002 - as layers may do
+
+    def call(self, inputs: Any) -> Any:
+        return keras.ops.cos(keras.ops.matmul(inputs, self.features))
+
+
+def test_what_the_factories_drew_is_the_same_in_each_child() -> None:
+    def model(_: Mapping[str, Any]) -> keras.Model:
+        made = keras.Sequential([keras.layers.Input((6,)), RandomFeatures(), keras.layers.Dense(3)])
+        made.compile(optimizer="sgd", loss="mse")
+        return made
+
+    def data() -> tuple[Any, Any]:
+        chosen = np.random.permutation(50)[:30]  # noqa: NPY002 - as factories may do
+        inputs, targets = _data()
+        return inputs[chosen], targets[chosen]
+
+    check_trainable(
+        lambda: _make(model=model, data=data, bindings={"lr": OptimizerField("learning_rate")}),
+        [{"lr": 0.1}, {"lr": 0.01}],
+        steps=1,
+        seed=5,
+    )
+
+
 def _trained(config: Mapping[str, Any], first: Mapping[str, Any] | None = None, **options: Any) -> Any:
     """Weights after one step under a config, on a model that was set up, and traced, under another one."""
     trainable = _make(updates=2, shuffle=False, **options)
@@ -214,6 +245,73 @@ def test_the_optimizer_state_is_kept_or_reset_as_told(tmp_path: Path) -> None:
         assert np.array_equal(one.numpy(), other.numpy())
 
 
+@pytest.mark.parametrize("optimizer_state", ["keep", "reset"])
+def test_inactive_hyperparameters_keep_their_values_over_a_break(tmp_path: Path, optimizer_state: str) -> None:
+    bindings = {**BINDINGS, "noise": NOISE}
+    config = {**CONFIG, "noise": 0.5}
+    options = {"model": _tape_net, "bindings": bindings, "optimizer_state": optimizer_state}
+    live = _make(**options)
+    live.setup(config, seed=0)
+    live.apply({})
+    live.save(tmp_path)
+    loaded = _make(**options)
+    loaded.load(tmp_path)
+    loaded.apply({})
+    for trainable in (live, loaded):
+        verify(trainable.parts, bindings, config)
+
+
+def test_callbacks_see_the_steps_of_the_line_as_epochs(tmp_path: Path) -> None:
+    seen = []
+
+    def rate(epoch: int) -> float:
+        seen.append(epoch)
+        return 0.1 * 0.5**epoch
+
+    options = {
+        "bindings": {"decay": OptimizerField("weight_decay")},
+        "fit_options": {"callbacks": [keras.callbacks.LearningRateScheduler(rate)]},
+    }
+    parent = _make(**options)
+    parent.setup({"decay": 0.1}, seed=0)
+    parent.step()
+    parent.step()
+    parent.save(tmp_path)
+    child = _make(**options)
+    child.load(tmp_path)
+    child.step()
+    assert seen == [0, 1, 2]
+    assert float(child.parts.optimizer.learning_rate.numpy()) == pytest.approx(0.025)
+
+
+def test_a_new_value_changes_predictions_too() -> None:
+    def model(_: Mapping[str, Any]) -> keras.Model:
+        leaky = keras.layers.LeakyReLU(negative_slope=0.5)
+        made = keras.Sequential([keras.layers.Input((6,)), keras.layers.Dense(3), leaky])
+        made.compile(optimizer="sgd", loss="mse")
+        return made
+
+    bindings = {"slope": LayerField("negative_slope", keras.layers.LeakyReLU)}
+    trainable = _make(
+        model=model, bindings=bindings, score=lambda parts: float(parts.model.predict(_data()[0], verbose=0).sum())
+    )
+    trainable.setup({"slope": 0.1}, seed=0)
+    before = trainable.score()
+    trainable.apply({"slope": 0.9})
+    assert trainable.score() < before
+
+
+def test_an_average_that_fit_would_put_in_place_of_the_weights_at_each_step_is_refused() -> None:
+    def averaged(config: Mapping[str, Any]) -> keras.Model:
+        model = _net(config)
+        model.compile(optimizer=keras.optimizers.Adam(1.0, weight_decay=0.0, use_ema=True), loss=model.loss)
+        return model
+
+    with pytest.raises(ConfigError, match="without use_ema=True, got Adam"):
+        _make(model=averaged).setup(CONFIG, seed=0)
+    _make(model=averaged, step=_own_loop, bindings={**BINDINGS, "noise": StepValue()}).setup(CONFIG, seed=0)
+
+
 def test_a_model_is_built_anew_as_its_lines_founder_had_it(tmp_path: Path) -> None:
     bindings = {**BINDINGS, "width": Fixed()}
     parent = _make(bindings=bindings)
@@ -246,7 +344,7 @@ def test_a_checkpoint_of_another_version_or_optimizer_is_named(tmp_path: Path) -
     trainable = _make()
     trainable.setup(CONFIG, seed=0)
     trainable.save(tmp_path)
-    with pytest.raises(ConfigError, match=r"wanted an optimizer with 14 variables.*got SGD with 2"):
+    with pytest.raises(ConfigError, match=r"wanted an optimizer with 12 variables.*got SGD with 2"):
         _make(model=sgd).load(tmp_path)
     (tmp_path / "plain.json").write_text('{"format": 9}')
     with pytest.raises(ConfigError, match="wanted a checkpoint of format 1, got 9"):
@@ -260,6 +358,26 @@ def test_a_model_that_is_not_finite_scores_nan_whatever_its_score_says() -> None
     trainable = _make(step=break_it, score=lambda _: 0.9)
     trainable.setup(CONFIG, seed=0)
     assert trainable.score() == 0.9
+    assert math.isnan(trainable.step())
+
+
+def test_a_constant_that_was_never_finite_is_no_divergence() -> None:
+    class Masked(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+        def build(self, _: Any) -> None:
+            self.mask = self.add_weight(shape=(3,), initializer=lambda *_, **__: [0, 0, -math.inf], trainable=False)
+
+        def call(self, inputs: Any) -> Any:
+            return inputs + keras.ops.exp(self.mask)
+
+    def masked(config: Mapping[str, Any]) -> keras.Model:
+        model = keras.Sequential([_net(config), Masked()])
+        model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse")
+        return model
+
+    trainable = _make(model=masked, bindings={"lr": OptimizerField("learning_rate")})
+    trainable.setup({"lr": 0.1}, seed=0)
+    assert math.isfinite(trainable.step())
+    trainable.parts.model.weights[0].assign(trainable.parts.model.weights[0] * math.inf)
     assert math.isnan(trainable.step())
 
 
@@ -318,6 +436,10 @@ def test_the_process_own_generators_are_as_before_afterwards() -> None:
         (
             {"fit_options": {"callbacks": [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch))]}},
             "LearningRateScheduler would write over the learning rate that 'lr' is bound to",
+        ),
+        (
+            {"fit_options": {"callbacks": [keras.callbacks.ReduceLROnPlateau()]}, "bindings": {}},
+            "ReduceLROnPlateau reacts to scores",
         ),
     ],
 )

@@ -75,7 +75,7 @@ def test_a_loss_among_several_is_chosen_by_class() -> None:
     [
         (OptimizerField("momentum"), r"bound to the field 'momentum'; Adam has \['amsgrad'"),
         (LayerField("rate", keras.layers.LSTM), r"attribute 'rate' of layers of .*LSTM.*the model has .*'outer_drop'"),
-        (LayerField("rate", names="tail*"), "named 'tail"),
+        (LayerField("rate", names="tail*"), "named 'tail.*name those that you mean"),
         (LayerField("p", keras.layers.Dropout), "attribute 'p', which .*drop has not"),
         (LossField("label_smoothing"), "argument 'label_smoothing', which Huber has not"),
         (LossField("delta", keras.losses.LogCosh), "Compile it with a loss object"),

@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset, random_split
 
 from gpbt_adapters.pytorch import (
     BatchSize,
@@ -26,6 +26,7 @@ from gpbt_adapters.pytorch import (
     ScheduledRate,
     StepValue,
     TorchTrainable,
+    verify,
 )
 from gpbt_adapters.testing import check_trainable
 from gpbt_core.errors import ConfigError, ProtocolError
@@ -143,6 +144,34 @@ def test_it_keeps_the_promises_of_a_trainable(options: dict[str, Any], device: s
         state=_live_state,
         diverging={**CONFIG, "lr": 1e30, "decay": 0.1},
     )
+
+
+class RandomFeatures(nn.Module):
+    """Draws numbers that its state dict does not have."""
+
+    features: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("features", torch.randn(6, 8), persistent=False)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, inputs: torch.Tensor) -> Any:
+        return self.head(torch.cos(inputs @ self.features))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"model": lambda _: RandomFeatures()}, id="a constant of the model"),
+        pytest.param(
+            {"loader": lambda: DataLoader(random_split(_data(), [30, 20])[0], batch_size=10)}, id="a split of the data"
+        ),
+    ],
+)
+def test_what_the_factories_drew_is_the_same_in_each_child(options: dict[str, Any]) -> None:
+    bindings = {"lr": OptimizerField("lr")}
+    check_trainable(lambda: _make(**options, bindings=bindings), [{"lr": 0.1}, {"lr": 0.01}], seed=5)
 
 
 def _draw() -> tuple[float, ...]:
@@ -278,6 +307,52 @@ def test_the_optimizer_state_is_kept_or_reset_as_told(tmp_path: Path) -> None:
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("optimizer_state", ["keep", "reset"])
+def test_inactive_hyperparameters_keep_their_values_over_a_break(tmp_path: Path, optimizer_state: str) -> None:
+    live = _make(optimizer_state=optimizer_state)
+    live.setup(CONFIG, seed=0)
+    live.step()
+    live.apply({})
+    live.save(tmp_path)
+    loaded = _make(optimizer_state=optimizer_state)
+    loaded.load(tmp_path)
+    loaded.apply({})
+    for trainable in (live, loaded):
+        verify(trainable.parts, BINDINGS, CONFIG)
+
+
+def _one_cycle(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=20)
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        functools.partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5),
+        functools.partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=10),
+        functools.partial(LambdaLR, lr_lambda=lambda step: 0.5**step),
+        _one_cycle,
+    ],
+)
+def test_a_scheduler_goes_on_where_it_was_under_a_new_optimizer_state(tmp_path: Path, scheduler: Any) -> None:
+    options = {"scheduler": scheduler, "bindings": {"dropout": ModuleField("p", nn.Dropout)}}
+    live, reset = _make(**options), _make(**options, optimizer_state="reset")
+    live.setup({"dropout": 0.1}, seed=0)
+    for _ in range(4):
+        live.step()
+    live.save(tmp_path)
+    reset.load(tmp_path)
+    for _ in range(2):
+        rates = [
+            (group["lr"], group["betas"])
+            for trainable in (live, reset)
+            for group in trainable.parts.optimizer.param_groups  # type: ignore[union-attr]  # there is one
+        ]
+        assert rates[0] == rates[1]
+        live.step()
+        reset.step()
+
+
 def test_a_model_is_built_anew_as_its_lines_founder_had_it(tmp_path: Path) -> None:
     bindings = {**BINDINGS, "width": Fixed()}
     parent = _make(bindings=bindings)
@@ -304,6 +379,25 @@ def test_a_model_that_is_not_finite_scores_nan_whatever_its_score_says(where: st
     assert math.isnan(trainable.step())
 
 
+def test_a_constant_that_was_never_finite_is_no_divergence(tmp_path: Path) -> None:
+    """Such as the mask of a transformer, and no excuse for other weights."""
+
+    def masked(_: Mapping[str, Any]) -> nn.Module:
+        model = _net({})
+        model.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(3))
+        return model
+
+    trainable = _make(model=masked)
+    trainable.setup(CONFIG, seed=0)
+    assert math.isfinite(trainable.step())
+    trainable.parts.model[1].running_mean[0] = math.inf  # type: ignore[index]  # it is a Sequential
+    trainable.save(tmp_path)
+    assert math.isnan(trainable.step())
+    loaded = _make(model=masked)
+    loaded.load(tmp_path)
+    assert math.isnan(loaded.step())
+
+
 def test_scoring_is_without_dropout_and_gradients_and_the_same_each_time() -> None:
     seen = []
 
@@ -317,6 +411,18 @@ def test_scoring_is_without_dropout_and_gradients_and_the_same_each_time() -> No
     trainable.step()
     assert trainable.parts.model.training is False
     assert set(seen) == {(False, False)}
+
+
+def test_a_score_that_draws_from_the_trainings_generators_leaves_them_as_they_were() -> None:
+    def own_generator(parts: Parts) -> dict[str, Any]:
+        parts.generators = {"noise": torch.Generator().manual_seed(3)}
+        return {}
+
+    def score(parts: Parts) -> float:
+        noise = torch.rand((), generator=parts.generators["noise"])
+        return _score(parts) + parts.rng.random() + float(noise)
+
+    check_trainable(lambda: _make(score=score, extras=own_generator), SPACE, inert=True)
 
 
 def test_a_loss_of_the_caller_is_left_as_it_is() -> None:
@@ -391,6 +497,27 @@ def test_a_learning_rate_that_a_scheduler_would_overwrite_is_refused() -> None:
     trainable = _make(scheduler=functools.partial(torch.optim.lr_scheduler.StepLR, step_size=3))
     with pytest.raises(ConfigError, match=r"'lr' is bound to the optimizer's lr, and StepLR writes over that"):
         trainable.setup(CONFIG, seed=0)
+
+
+def _any_cycle(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+    return torch.optim.lr_scheduler.ChainedScheduler([_one_cycle(optimizer)])
+
+
+@pytest.mark.parametrize("scheduler", [_one_cycle, _any_cycle])
+@pytest.mark.parametrize(
+    ("binding", "value"), [(OptimizerField("betas", index=0), 0.5), (OptimizerField("betas"), (0.5, 0.9))]
+)
+def test_a_momentum_that_a_scheduler_would_overwrite_is_refused(scheduler: Any, binding: Any, value: Any) -> None:
+    trainable = _make(scheduler=scheduler, bindings={"beta": binding})
+    with pytest.raises(ConfigError, match=r"'beta' is bound to the optimizer's betas, and \w+ writes over that"):
+        trainable.setup({"beta": value}, seed=0)
+
+
+def test_a_momentum_that_no_scheduler_overwrites_is_welcome_beside_one() -> None:
+    still = functools.partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=20, cycle_momentum=False)
+    first, second = OptimizerField("betas", index=0), OptimizerField("betas", index=1)
+    _make(scheduler=still, bindings={"beta": first}).setup({"beta": 0.5}, seed=0)
+    _make(scheduler=_one_cycle, bindings={"beta": second}).setup({"beta": 0.5}, seed=0)
 
 
 def test_a_scheduler_is_welcome_where_the_rate_is_not_tuned() -> None:

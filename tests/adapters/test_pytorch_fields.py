@@ -66,6 +66,55 @@ def test_a_rate_that_is_a_tensor_is_changed_in_place() -> None:
     verify(parts, {"lr": OptimizerField("lr")}, {"lr": 0.1})
 
 
+def test_groups_that_share_a_rate_as_a_tensor_can_have_each_their_own() -> None:
+    model = nn.Linear(1, 1)
+    groups: list[dict[str, Any]] = [{"params": [model.weight]}, {"params": [model.bias]}]
+    parts = Parts(model=model, optimizer=torch.optim.Adam(groups, lr=torch.tensor(1.0), foreach=False))
+    bindings = {"a": OptimizerField("lr", group=0), "b": OptimizerField("lr", group=1)}
+    apply(parts, bindings, {"a": 0.1, "b": 0.2})
+    verify(parts, bindings, {"a": 0.1, "b": 0.2})
+
+
+def _after_a_step(optimizer: Any, **options: Any) -> Parts:
+    model = nn.Linear(2, 1)
+    parts = Parts(model=model, optimizer=optimizer(model.parameters(), **options))
+    _step(parts)
+    return parts
+
+
+def _step(parts: Parts) -> None:
+    assert parts.optimizer is not None
+    torch.autograd.backward(parts.model(torch.ones(1, 2)).sum())
+    parts.optimizer.step()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "field", "value"),
+    [
+        (torch.optim.Adam, "amsgrad", True),
+        (torch.optim.AdamW, "amsgrad", True),
+        (torch.optim.RMSprop, "momentum", 0.5),
+        (torch.optim.RMSprop, "centered", True),
+        (torch.optim.SGD, "momentum", 0.5),
+    ],
+)
+def test_a_field_can_be_turned_on_in_mid_run(optimizer: Any, field: str, value: Any) -> None:
+    parts = _after_a_step(optimizer, lr=0.1)
+    apply(parts, {"it": OptimizerField(field)}, {"it": value})
+    _step(parts)
+    verify(parts, {"it": OptimizerField(field)}, {"it": value})
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "field"), [(torch.optim.Rprop, "lr"), (torch.optim.Adagrad, "initial_accumulator_value")]
+)
+def test_a_field_that_is_read_only_as_the_state_begins_is_refused(optimizer: Any, field: str) -> None:
+    model = nn.Linear(2, 1)
+    parts = Parts(model=model, optimizer=optimizer(model.parameters()))
+    with pytest.raises(ConfigError, match=f"'it' is bound to '{field}', which {optimizer.__name__} reads only as"):
+        apply(parts, {"it": OptimizerField(field)}, {"it": 0.5})
+
+
 @pytest.mark.parametrize(
     ("binding", "message"),
     [

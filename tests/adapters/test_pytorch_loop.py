@@ -80,6 +80,15 @@ def test_a_childs_config_holds_over_what_was_restored() -> None:
     verify(child, BINDINGS, {"lr": 0.25, "dropout": 0.3})
 
 
+def test_an_inactive_hyperparameter_is_restored_with_the_next_config() -> None:
+    parent, child = _parts(), _parts()
+    apply(parent, BINDINGS, {"lr": 0.5, "dropout": 0.1})
+    apply(parent, BINDINGS, {"lr": 0.5})
+    restore(child, capture(parent))
+    apply(child, BINDINGS, {"lr": 0.25})
+    verify(child, BINDINGS, {"lr": 0.25, "dropout": 0.1})
+
+
 def test_a_state_of_another_version_is_refused() -> None:
     parts = _parts()
     with pytest.raises(ConfigError, match="wanted a state of format 1, got 7"):

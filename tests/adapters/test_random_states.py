@@ -92,11 +92,11 @@ def test_two_threads_at_once_are_warned() -> None:
     def hold() -> None:
         with _own(seed=1):
             inside.set()
-            leave.wait(10)
+            leave.wait(60)
 
     other = threading.Thread(target=hold)
     other.start()
-    inside.wait(10)
+    assert inside.wait(60)
     try:
         with pytest.warns(RuntimeWarning, match="two models train at once"), _own(seed=2):
             pass

@@ -40,6 +40,25 @@ class ForgetsRandomState(Descent):
         self.rng = np.random.default_rng(0)
 
 
+class ForgetsItsSeed(Descent):
+    """Draws a constant as it is built, and is built anew under seed 0."""
+
+    def _build(self, seed: int) -> None:
+        self.pull = 1e-3 * np.random.default_rng(seed).random()
+
+    def setup(self, config: Mapping[str, Any], seed: int) -> None:
+        super().setup(config, seed)
+        self._build(seed)
+
+    def load(self, path: Path) -> None:
+        super().load(path)
+        self._build(0)
+
+    def step(self) -> float:
+        self.weight += self.pull
+        return super().step()
+
+
 class WritesWhileLoading(Descent):
     def load(self, path: Path) -> None:
         super().load(path)
@@ -140,6 +159,7 @@ class SharesState(Descent):
     [
         (ForgetsOptimizerState, "Continue: loaded into a fresh object: wanted the same scores"),
         (ForgetsRandomState, "Continue: loaded into a fresh object: wanted the same scores"),
+        (ForgetsItsSeed, "Continue: loaded into a fresh object: wanted the same scores"),
         (WritesWhileLoading, "Continue: wanted load.* to leave the files as they were"),
         (SavesNothing, r"Continue: wanted save\(\) to write"),
         (TrainsWhileSaving, "Repeat: scored and saved midway"),

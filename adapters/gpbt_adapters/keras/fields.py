@@ -161,7 +161,8 @@ class LayerField(Binding[Parts]):
         if not chosen:
             raise ConfigError(
                 f"hyperparameter {name!r} is bound to the attribute {self.field!r} of layers of {self.of} named "
-                f"{self.names or 'anything'!r}; the model has {[layer.name for layer in layers]}"
+                f"{self.names or 'anything'!r}; the model has {[layer.name for layer in layers]}. Keras numbers layers "
+                f"without a name on from model to model: name those that you mean in the model factory."
             )
         lacking = [layer.name for layer in chosen if not hasattr(layer, self.field)]
         if lacking:

@@ -54,6 +54,7 @@ class Parts:
         updates: Batches per step; None: an epoch.
         rng: A numpy generator for the user's functions, whose state is saved.
         config: The config in force.
+        held: What each hyperparameter was last given, also those that are inactive now.
         founder: The config under which the model was built.
     """
 
@@ -63,6 +64,7 @@ class Parts:
     updates: int | None = None
     rng: np.random.Generator = attrs.field(factory=np.random.default_rng)
     config: Mapping[str, Any] = attrs.field(factory=dict)
+    held: Mapping[str, Any] = attrs.field(factory=dict)
     founder: Mapping[str, Any] = attrs.field(factory=dict)
 
     @property
@@ -105,6 +107,7 @@ class Parts:
         """Drops what was compiled from the model's Python values, which would otherwise stay what they were."""
         self.model.make_train_function(force=True)
         self.model.make_test_function(force=True)
+        self.model.make_predict_function(force=True)
 
     def random_variables(self) -> list[Any]:
         """Lists the states of the model's seed generators, which Keras does not count among its weights."""

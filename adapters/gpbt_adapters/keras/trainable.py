@@ -58,7 +58,8 @@ class KerasTrainable(Trainable):
         updates: Batches per step; None: an epoch.
         batch_size: Samples per batch, unless bound.
         shuffle: Whether each epoch has an order of its own.
-        fit_options: Further arguments of `fit`, such as class_weight.
+        fit_options: Further arguments of `fit`, such as class_weight. Callbacks see steps as epochs, counted along the
+            line.
         optimizer_state: Whether a child goes on from its parent's optimizer state, or with a new optimizer.
     """
 
@@ -77,6 +78,9 @@ class KerasTrainable(Trainable):
     _parts: Parts | None = attrs.field(default=None, init=False)
     _random: OwnRandomness = attrs.field(init=False)
     _order_rng: np.random.Generator = attrs.field(init=False)
+    _seed: int = attrs.field(init=False)
+    _steps: int = attrs.field(default=0, init=False)
+    _infinite: frozenset[int] = attrs.field(default=frozenset(), init=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuses combinations that cannot train.
@@ -91,16 +95,19 @@ class KerasTrainable(Trainable):
         ours = sorted(_OURS & self.fit_options.keys())
         if ours:
             raise ConfigError(f"KerasTrainable: fit_options has {ours}, which this adapter decides; leave them out")
-        steering = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
         rates = [name for name, binding in self.bindings.items() if binding == OptimizerField("learning_rate")]
         for callback in self.fit_options.get("callbacks") or ():
-            if rates and isinstance(callback, steering):
+            if isinstance(callback, keras.callbacks.ReduceLROnPlateau):
+                raise ConfigError(
+                    "KerasTrainable: ReduceLROnPlateau reacts to scores, which is what the run does itself; leave it "
+                    "out, since it forgets them at each call of fit, which is each step"
+                )
+            if rates and isinstance(callback, keras.callbacks.LearningRateScheduler):
                 raise ConfigError(
                     f"KerasTrainable: {type(callback).__name__} would write over the learning rate that {rates[0]!r} "
                     f"is bound to; leave it out, since the run finds a schedule of its own"
                 )
-        self._random = _own_randomness(seed=0)
-        self._order_rng = np.random.default_rng(0)
+        self._sow(0)
 
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
         """Builds the model and sets the config on it.
@@ -109,12 +116,11 @@ class KerasTrainable(Trainable):
             ConfigError: The model is not compiled or cannot be built, or a hyperparameter is bound nowhere, or to a
                 place that cannot take its value.
         """
-        self._random = _own_randomness(seed)
-        self._order_rng = np.random.default_rng((seed, 1))
+        self._sow(seed)
         with self._random:
-            parts = self._build(config, seed)
+            parts = self._build(config)
             self._write(parts, config)
-        self._parts = parts
+        self._parts, self._steps = parts, 0
 
     def apply(self, config: Mapping[str, Any]) -> None:
         """Sets a config on the live training; weights and optimizer state stay.
@@ -138,15 +144,19 @@ class KerasTrainable(Trainable):
         """Trains one step.
 
         Returns:
-            The score after it; NaN once a weight is not finite, whatever the score says.
+            The score after it; NaN once a weight is not finite any more, whatever the score says. What was not finite
+            as it was built (a mask of -inf) is not looked at.
         """
         parts = self.parts
         with self._random:
             if self.train is not None:
                 self.train(parts)
             else:
-                parts.model.fit(parts.planned(), epochs=1, shuffle=False, verbose=0, **self.fit_options)
-        return self.score() if _finite(parts.model) else math.nan
+                # Callbacks see the number of the step along the line as that of the epoch.
+                options = {**self.fit_options, "initial_epoch": self._steps, "epochs": self._steps + 1}
+                parts.model.fit(parts.planned(), shuffle=False, verbose=0, **options)
+        self._steps += 1
+        return math.nan if _not_finite(parts.model) - self._infinite else self.score()
 
     def score(self) -> float:
         """Scores the model as it stands; the training's random states are not touched."""
@@ -171,8 +181,11 @@ class KerasTrainable(Trainable):
         plain = {
             "format": _FORMAT,
             "config": dict(parts.config),
+            "held": dict(parts.held),
             "founder": dict(parts.founder),
             "optimizer_variables": len(parts.model.optimizer.variables),
+            "seed": self._seed,
+            "steps": self._steps,
             "rng": generator_state(parts.rng),
             "order_rng": generator_state(self._order_rng),
             "random": self._random.state,
@@ -180,7 +193,7 @@ class KerasTrainable(Trainable):
         (path / _PLAIN).write_text(json.dumps(plain))
 
     def load(self, path: Path) -> None:
-        """Builds the model of the line's founder and restores what `save` wrote.
+        """Builds the model of the line's founder, under the founder's seed, and restores what `save` wrote.
 
         Raises:
             ConfigError: The files are of another version or of other factories.
@@ -191,8 +204,9 @@ class KerasTrainable(Trainable):
             raise ConfigError(
                 f"KerasTrainable.load: wanted a checkpoint of format {_FORMAT}, got {plain['format']!r} in {path}"
             )
+        self._sow(plain["seed"])  # what factories drew, and Keras does not save, is drawn again
         with self._random:
-            parts = self._build(plain["founder"], seed=0)
+            parts = self._build(plain["founder"])
         optimizer, wanted = parts.model.optimizer, plain["optimizer_variables"]
         if len(optimizer.variables) != wanted:  # Keras would warn and leave the optimizer as it is
             raise ConfigError(
@@ -212,8 +226,9 @@ class KerasTrainable(Trainable):
         restore_generator(parts.rng, plain["rng"])
         restore_generator(self._order_rng, plain["order_rng"])
         self._random.state = plain["random"]
+        parts.held = plain["held"]
         self._write(parts, plain["config"])
-        self._parts = parts
+        self._parts, self._steps = parts, plain["steps"]
 
     def close(self) -> None:
         """Lets go of the model and the data."""
@@ -231,13 +246,19 @@ class KerasTrainable(Trainable):
         return self._parts
 
     def _write(self, parts: Parts, config: Mapping[str, Any]) -> None:
-        own = {name: value for name, value in config.items() if isinstance(self.bindings.get(name), Setter)}
+        values = {**parts.held, **config}
+        own = {name: value for name, value in values.items() if isinstance(self.bindings.get(name), Setter)}
         changed = any(name not in parts.config or parts.config[name] != value for name, value in own.items())
         _bindings.write(parts, self.bindings, config)
         if changed:  # what a user's function set may be burnt into the training function
             parts.retrace()
 
-    def _build(self, config: Mapping[str, Any], seed: int) -> Parts:
+    def _sow(self, seed: int) -> None:
+        self._seed = seed
+        self._random = OwnRandomness([PythonGlobal(), NumpyGlobal()], seed)
+        self._order_rng = np.random.default_rng((seed, 1))
+
+    def _build(self, config: Mapping[str, Any]) -> Parts:
         data = None if self.data is None else self.data()
         model = self.model(config)
         parts = Parts(
@@ -245,7 +266,7 @@ class KerasTrainable(Trainable):
             data=data,
             order=None if data is None else self._order(data),
             updates=self.updates,
-            rng=np.random.default_rng(seed),
+            rng=np.random.default_rng(self._seed),
             founder=dict(config),
         )
         if not model.built and data is not None:
@@ -255,7 +276,14 @@ class KerasTrainable(Trainable):
                 f"KerasTrainable: {model.name} is not built and there is no data to build it with; call it on a "
                 f"sample, or model.build(shape), in the model factory"
             )
+        self._infinite = _not_finite(model)
         _ = parts.optimizer  # raises if the model is not compiled
+        if self.train is None and parts.optimizer.use_ema:
+            raise ConfigError(
+                f"KerasTrainable: wanted an optimizer without use_ema=True, got {type(parts.optimizer).__name__} with "
+                f"it: fit replaces the weights by their average at its end, here after each step. Average the weights "
+                f"in a step function of your own, or leave use_ema out."
+            )
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         return parts
@@ -268,11 +296,11 @@ class KerasTrainable(Trainable):
         )
 
 
-def _own_randomness(seed: int) -> OwnRandomness:
-    return OwnRandomness([PythonGlobal(), NumpyGlobal()], seed)
-
-
-def _finite(model: keras.Model) -> bool:
-    """Tells whether all weights are finite."""
-    floats = [weight for weight in model.weights if "float" in keras.backend.standardize_dtype(weight.dtype)]
-    return all(bool(keras.ops.all(keras.ops.isfinite(weight))) for weight in floats)
+def _not_finite(model: keras.Model) -> frozenset[int]:
+    """Lists the positions of the weights that are not finite."""
+    return frozenset(
+        number
+        for number, weight in enumerate(model.weights)
+        if "float" in keras.backend.standardize_dtype(weight.dtype)
+        and not bool(keras.ops.all(keras.ops.isfinite(weight)))
+    )

@@ -18,6 +18,17 @@ from gpbt_core.errors import ConfigError
 __all__ = ["BatchSize", "ModuleField", "OptimizerArgument", "OptimizerField", "ScheduledRate"]
 
 
+# Fields that an optimizer reads only as the state of a weight begins.
+_INITIAL = ((torch.optim.Rprop, "lr"), (torch.optim.Adagrad, "initial_accumulator_value"))
+
+# Fields that need an entry in the state of each weight, which is made only if they are on as that begins.
+_ENTRIES = (
+    ((torch.optim.Adam, torch.optim.AdamW), "amsgrad", "max_exp_avg_sq"),
+    (torch.optim.RMSprop, "momentum", "momentum_buffer"),
+    (torch.optim.RMSprop, "centered", "grad_avg"),
+)
+
+
 def _agreed(name: str, values: list[Any], where: str) -> Any:
     """Returns the value on which all places agree."""
     if any(value != values[0] for value in values):
@@ -35,6 +46,12 @@ def _optimizer(parts: Parts, name: str) -> torch.optim.Optimizer:
     return parts.optimizer
 
 
+def _cycles_momentum(scheduler: Any) -> bool:
+    """Whether a scheduler, or one that it is made of, steers the momentum besides the rate."""
+    inner = getattr(scheduler, "_schedulers", ())
+    return bool(getattr(scheduler, "cycle_momentum", False)) or any(_cycles_momentum(one) for one in inner)
+
+
 @attrs.frozen
 class OptimizerField(Binding[Parts]):
     """A field of the optimizer's parameter groups, such as lr, momentum, weight_decay, or one of Adam's betas.
@@ -49,11 +66,14 @@ class OptimizerField(Binding[Parts]):
     index: int | None = attrs.field(default=None, kw_only=True)
     group: int | str | None = attrs.field(default=None, kw_only=True)
 
+    saved: ClassVar[bool] = True
+
     def write(self, parts: Parts, name: str, value: Any) -> None:
         """Sets the field in each of the groups.
 
         Raises:
-            ConfigError: There is no such group, field or index; or a scheduler would write over a bound lr.
+            ConfigError: There is no such group, field or index; a scheduler would write over a bound lr, momentum or
+                beta1; or the optimizer reads the field only as its state begins.
         """
         if self.field == "lr" and parts.scheduler is not None:
             raise ConfigError(
@@ -61,16 +81,43 @@ class OptimizerField(Binding[Parts]):
                 f"over that at each of its steps. Leave the scheduler out, since the run finds a schedule of its own; "
                 f"or bind {name!r} as ScheduledRate(), so that it becomes the base rate that a LambdaLR multiplies."
             )
+        momentum = self.field == "momentum" or (self.field == "betas" and self.index in (None, 0))
+        if momentum and _cycles_momentum(parts.scheduler):
+            raise ConfigError(
+                f"hyperparameter {name!r} is bound to the optimizer's {self.field}, and "
+                f"{type(parts.scheduler).__name__} writes over that at each of its steps. Make the scheduler with "
+                f"cycle_momentum=False."
+            )
+        optimizer = _optimizer(parts, name)
+        if any(isinstance(optimizer, kind) and self.field == field for kind, field in _INITIAL):
+            raise ConfigError(
+                f"hyperparameter {name!r} is bound to {self.field!r}, which {type(optimizer).__name__} reads only as "
+                f"its state begins: a change along a line would do nothing. Bind {name!r} as OptimizerArgument(), "
+                f"which makes a new optimizer."
+            )
         for group in self._groups(parts, name):
             old = group[self.field]
             if self.index is not None:
                 elements = list(old)
                 elements[self.index] = value
                 group[self.field] = type(old)(elements)
-            elif isinstance(old, torch.Tensor):
-                old.fill_(value)  # in place: a captured or compiled step reads this tensor
-            else:
+            elif not isinstance(old, torch.Tensor):
                 group[self.field] = value
+            elif any(other is not group and other.get(self.field) is old for other in optimizer.param_groups):
+                group[self.field] = torch.full_like(old, value)  # PyTorch gives all groups the tensor of its default
+            else:
+                old.fill_(value)  # in place: a captured or compiled step reads this tensor
+            if value:
+                self._make_entries(optimizer, group)
+
+    def _make_entries(self, optimizer: torch.optim.Optimizer, group: dict[str, Any]) -> None:
+        """Adds what the field needs to states that began without it, as the optimizer itself would have begun it."""
+        for kind, field, entry in _ENTRIES:
+            if self.field == field and isinstance(optimizer, kind):
+                for weight in group["params"]:
+                    state = optimizer.state.get(weight)
+                    if state and entry not in state:
+                        state[entry] = torch.zeros_like(weight, memory_format=torch.preserve_format)
 
     def read(self, parts: Parts, name: str) -> Any:
         """Reads the field from the groups.
@@ -202,6 +249,7 @@ class OptimizerArgument(Binding[Parts]):
     """
 
     order: ClassVar[int] = -1
+    saved: ClassVar[bool] = True
 
     def write(self, parts: Parts, name: str, value: Any) -> None:
         """Makes a new optimizer if the live one was made under another value.
@@ -235,6 +283,8 @@ class ScheduledRate(Binding[Parts]):
     The factor of a LambdaLR is a function of its step count alone, so a new base is a new curve at once. Other
     schedulers compute the next rate from the last, or hold several rates, and are refused.
     """
+
+    saved: ClassVar[bool] = True
 
     def write(self, parts: Parts, name: str, value: Any) -> None:
         """Sets the base rate, and the rate in force with it.

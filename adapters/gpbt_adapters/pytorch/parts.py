@@ -53,6 +53,7 @@ class Parts:
         device: Where the model is and the batches go.
         autocast_dtype: The type that `autocast` computes in; None: no autocast.
         config: The config in force.
+        held: What each hyperparameter was last given, also those that are inactive now.
         founder: The config under which the model was built.
         make_optimizer: Makes a new optimizer under a config, for hyperparameters bound as `OptimizerArgument`.
         optimizer_config: The config under which the optimizer was made.
@@ -71,6 +72,7 @@ class Parts:
     device: torch.device = attrs.field(default=torch.device("cpu"), converter=torch.device)
     autocast_dtype: torch.dtype | None = None
     config: Mapping[str, Any] = attrs.field(factory=dict)
+    held: Mapping[str, Any] = attrs.field(factory=dict)
     founder: Mapping[str, Any] = attrs.field(factory=dict)
     make_optimizer: Callable[[Mapping[str, Any]], torch.optim.Optimizer] | None = None
     optimizer_config: Mapping[str, Any] = attrs.field(factory=dict)
@@ -166,6 +168,7 @@ def collect(parts: Parts) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "config": dict(parts.config),
+        "held": dict(parts.held),
         "founder": dict(parts.founder),
         "optimizer_config": dict(parts.optimizer_config),
         "model": plain_model(parts).state_dict(),
@@ -182,7 +185,7 @@ def put_back(parts: Parts, state: Mapping[str, Any], *, optimizer: bool = True) 
     Args:
         parts: Made by the same factories as those that the state is of.
         state: From `collect`.
-        optimizer: Whether the optimizer goes on from its saved state, or afresh.
+        optimizer: Whether the optimizer goes on from its saved state, or afresh; its fields are put back in any case.
 
     Raises:
         ConfigError: The state is of another version, or has not the same parts.
@@ -209,14 +212,19 @@ def put_back(parts: Parts, state: Mapping[str, Any], *, optimizer: bool = True) 
             )
     plain_model(parts).load_state_dict(state["model"])
     for name, part in single.items():
-        if part is not None and (optimizer or name != "optimizer"):
+        if part is None:
+            continue
+        if optimizer or name != "optimizer":
             part.load_state_dict(state[name])
+        else:  # most schedulers compute the next rate from the one in the groups
+            part.load_state_dict({**part.state_dict(), "param_groups": state[name]["param_groups"]})
     for name, extra in parts.extras.items():
         extra.load_state_dict(state["extras"][name])
     for name, generator in parts.generators.items():
         generator.set_state(state["generators"][name])
     restore_generator(parts.rng, state["rng"])
     parts.config = dict(state["config"])
+    parts.held = dict(state["held"])
     parts.founder = dict(state["founder"])
 
 

@@ -14,6 +14,7 @@ import attrs
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
@@ -21,8 +22,8 @@ from gpbt_adapters import bindings as _bindings
 from gpbt_adapters.bindings import Binding, Setter
 from gpbt_adapters.pytorch.batches import Batches
 from gpbt_adapters.pytorch.fields import ModuleField
-from gpbt_adapters.pytorch.parts import Parts, Stateful, collect, put_back, sources
-from gpbt_adapters.random_states import OwnRandomness
+from gpbt_adapters.pytorch.parts import Parts, Stateful, collect, plain_model, put_back, sources
+from gpbt_adapters.random_states import OwnRandomness, generator_state, restore_generator
 from gpbt_adapters.trainable import Trainable
 from gpbt_core.errors import ConfigError, ProtocolError
 
@@ -59,7 +60,8 @@ class TorchTrainable(Trainable):
         device: Where to train.
         autocast: The type to compute in under autocast; torch.float16 brings a gradient scaler along.
         compile: Options of torch.compile; None: not compiled. A new value in a module compiles anew.
-        optimizer_state: Whether a child goes on from its parent's optimizer state, or with a new optimizer.
+        optimizer_state: Whether a child goes on from its parent's optimizer state, or with a new optimizer; fields
+            that are bound to no hyperparameter are the parent's.
         trusted: Classes beyond tensors and plain values that a checkpoint may hold, where an optimizer's or an extra's
             state has some.
 
@@ -101,6 +103,8 @@ class TorchTrainable(Trainable):
     trusted: Sequence[type] = ()
     _parts: Parts | None = attrs.field(default=None, init=False)
     _random: OwnRandomness = attrs.field(init=False)
+    _seed: int = attrs.field(init=False)
+    _infinite: frozenset[str] = attrs.field(default=frozenset(), init=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuses combinations that cannot train.
@@ -121,7 +125,7 @@ class TorchTrainable(Trainable):
             )
         if self.updates is not None and self.updates < 1:
             raise ConfigError(f"TorchTrainable: wanted at least 1 update per step, got updates={self.updates}")
-        self._random = OwnRandomness(sources(self.device), seed=0)
+        self._sow(0)
 
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
         """Builds model, optimizer and loader, and sets the config on them.
@@ -129,9 +133,9 @@ class TorchTrainable(Trainable):
         Raises:
             ConfigError: A hyperparameter is bound nowhere, or to a place that cannot take its value.
         """
-        self._random = OwnRandomness(sources(self.device), seed)
+        self._sow(seed)
         with self._random:
-            parts = self._build(config, seed)
+            parts = self._build(config)
             self._write(parts, config)
         self._parts = parts
 
@@ -158,7 +162,8 @@ class TorchTrainable(Trainable):
         """Trains one step.
 
         Returns:
-            The score after it; NaN once a weight or a running statistic is not finite, whatever the score says.
+            The score after it; NaN once a weight or a running statistic is not finite any more, whatever the score
+            says. What was not finite as it was built (a mask of -inf) is not looked at.
         """
         parts = self.parts
         with self._random:
@@ -169,24 +174,28 @@ class TorchTrainable(Trainable):
                 self._usual_loop(parts)
             if parts.scheduler is not None and self.scheduler_every == "step":
                 parts.scheduler.step()
-        return self.score() if _finite(parts.model) else math.nan
+        return math.nan if _not_finite(plain_model(parts)) - self._infinite else self.score()
 
     def score(self) -> float:
         """Scores the model as it stands; the training's random states are not touched."""
         parts = self.parts
-        before = self._random.state
+        before, own = self._random.state, generator_state(parts.rng)
+        generators = [(generator, generator.get_state()) for generator in parts.generators.values()]
         with self._random, torch.no_grad():
             parts.model.eval()
             value = float(self.score_of(parts))
         self._random.state = before
+        restore_generator(parts.rng, own)
+        for generator, state in generators:
+            generator.set_state(state)
         return value
 
     def save(self, path: Path) -> None:
         """Writes `state.pt`: tensors and plain values, which torch.load opens with weights_only=True."""
-        torch.save({**collect(self.parts), "random": self._random.state}, path / _FILE)
+        torch.save({**collect(self.parts), "seed": self._seed, "random": self._random.state}, path / _FILE)
 
     def load(self, path: Path) -> None:
-        """Builds the model of the line's founder and restores what `save` wrote.
+        """Builds the model of the line's founder, under the founder's seed, and restores what `save` wrote.
 
         Raises:
             ConfigError: The file holds classes that `trusted` does not name, or is of another version or other
@@ -204,8 +213,9 @@ class TorchTrainable(Trainable):
                 f"TorchTrainable.load: {path / _FILE} holds more than tensors and plain values: {found} If you trust "
                 f"the file, name its classes in trusted=[...]."
             ) from error
+        self._sow(state["seed"])  # what factories drew, and no state dict has, is drawn again
         with self._random:
-            parts = self._build(state["founder"], seed=0)
+            parts = self._build(state["founder"])
             put_back(parts, state, optimizer=self.optimizer_state == "keep")
             self._write(parts, state["config"])  # modules' and loaders' values are in no state dict
         self._random.state = state["random"]
@@ -226,8 +236,13 @@ class TorchTrainable(Trainable):
             raise ProtocolError("TorchTrainable: there is no model yet; call setup or load first")
         return self._parts
 
-    def _build(self, config: Mapping[str, Any], seed: int) -> Parts:
+    def _sow(self, seed: int) -> None:
+        self._seed = seed
+        self._random = OwnRandomness(sources(self.device), seed)
+
+    def _build(self, config: Mapping[str, Any]) -> Parts:
         model = self.model(config).to(self.device)
+        self._infinite = _not_finite(model)
         optimizer = self.optimizer(model, config)
         scheduler = None if self.scheduler is None else self.scheduler(optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):
@@ -244,7 +259,7 @@ class TorchTrainable(Trainable):
             updates=self.updates,
             scheduler=scheduler,
             scaler=torch.amp.GradScaler(self.device.type) if self.autocast == torch.float16 else None,
-            rng=np.random.default_rng(seed),
+            rng=np.random.default_rng(self._seed),
             device=self.device,
             autocast_dtype=self.autocast,
             founder=dict(config),
@@ -259,7 +274,9 @@ class TorchTrainable(Trainable):
         _bindings.write(parts, self.bindings, config)
         if self.compile is not None:
             burnt_in = {
-                name: value for name, value in config.items() if isinstance(self.bindings[name], ModuleField | Setter)
+                name: value
+                for name, value in parts.held.items()
+                if isinstance(self.bindings.get(name), ModuleField | Setter)
             }
             if burnt_in != _compiled_under:
                 torch.compiler.reset()
@@ -284,7 +301,14 @@ class TorchTrainable(Trainable):
                 parts.scheduler.step()
 
 
-def _finite(model: nn.Module) -> bool:
-    """Tells whether all weights and statistics are finite, with one wait for the device."""
-    tensors = [tensor.detach() for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point()]
-    return not tensors or bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
+def _not_finite(model: nn.Module) -> frozenset[str]:
+    """Names the weights and statistics that are not finite, with one wait for the device."""
+    tensors = {
+        name: tensor.detach()
+        for name, tensor in (*model.named_parameters(), *model.named_buffers())
+        if tensor.is_floating_point() and not is_lazy(tensor)
+    }
+    if not tensors:
+        return frozenset()
+    finite = torch.stack([tensor.isfinite().all() for tensor in tensors.values()]).tolist()
+    return frozenset(name for name, good in zip(tensors, finite, strict=True) if not good)

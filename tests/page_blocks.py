@@ -74,7 +74,7 @@ def check_command(line: str) -> None:
     """Whether a line of shell that is not run names what there is: an extra, a module, a program."""
     words = shlex.split(line, comments=True)
     if words[:2] == ["pip", "install"]:
-        for extras in re.findall(r"gpbt\[([\w,]+)\]", line):
+        for extras in re.findall(r"(?:gpbt|\.)\[([\w,]+)\]", line):
             known = set(importlib.metadata.metadata("gpbt").get_all("Provides-Extra") or [])
             assert set(extras.split(",")) <= known, line
     elif words[:2] in (["python", "-m"], ["python3", "-m"]):

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import re
 import shlex
+import subprocess
 import sys
 import textwrap
 import types
@@ -16,10 +17,12 @@ import pytest
 
 from gpbt_adapters import cli
 
-__all__ = ["ROOT", "Block", "blocks_of", "check_command", "run_page"]
+__all__ = ["ROOT", "Block", "blocks_of", "check_command", "run_page", "run_program"]
 
 ROOT = Path(__file__).parents[1]
-BLOCK = re.compile(r"^([ \t]*)```[ \t]*(\w+)[^\n]*\n(.*?)^\1```[ \t]*$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r'^([ \t]*)```[ \t]*(\w+)(?: title="([^"\n]+)")?[^\n]*\n(.*?)^\1```[ \t]*$', re.MULTILINE | re.DOTALL
+)
 NUMBER = re.compile(r"(?<![\w.])-?\d*\.?\d+(?:e-?\d+)?(?![\w.])")
 
 NOT_RUN = {"demo", "dashboard"}
@@ -34,24 +37,28 @@ class Block:
         language: What stands behind the fence.
         line: At which line of the page its content starts, from 1.
         content: What is in it, without the indentation of its fence.
+        title: The file that it is, a program of its own; empty: a part of the page.
     """
 
     language: str
     line: int
     content: str
+    title: str = ""
 
 
 def blocks_of(page: Path) -> list[Block]:
     """The blocks of a page with a language, in order."""
     text = page.read_text(encoding="utf-8")
     return [
-        Block(match[2], text.count("\n", 0, match.start(3)) + 1, textwrap.dedent(match[3]))
+        Block(match[2], text.count("\n", 0, match.start(4)) + 1, textwrap.dedent(match[4]), match[3] or "")
         for match in BLOCK.finditer(text)
     ]
 
 
 def run_page(page: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """Runs the Python of a page in one namespace, and its commands of gpbt, in order and in the current folder.
+
+    Python with a title is written to the file of that name and run as a program.
 
     A block `text` right behind a block of Python or a command is what that printed; numbers may differ by .2 percent,
     as the last digits depend on the machine.
@@ -74,7 +81,7 @@ def check_command(line: str) -> None:
     """Whether a line of shell that is not run names what there is: an extra, a module, a program."""
     words = shlex.split(line, comments=True)
     if words[:2] == ["pip", "install"]:
-        for extras in re.findall(r"gpbt\[([\w,]+)\]", line):
+        for extras in re.findall(r"(?:gpbt|\.)\[([\w,]+)\]", line):
             known = set(importlib.metadata.metadata("gpbt").get_all("Provides-Extra") or [])
             assert set(extras.split(",")) <= known, line
     elif words[:2] in (["python", "-m"], ["python3", "-m"]):
@@ -88,6 +95,14 @@ def check_command(line: str) -> None:
 def _run_python(block: Block, page: Path, module: types.ModuleType) -> None:
     padded = "\n" * (block.line - 1) + block.content  # so that a traceback names the line of the page
     exec(compile(padded, str(page), "exec"), vars(module))  # noqa: S102 - the page is our own
+
+
+def run_program(block: Block) -> str:
+    """Runs a block as a program, as its worker processes import it from a file; what it printed."""
+    Path(block.title).write_text(block.content, encoding="utf-8")
+    done = subprocess.run([sys.executable, block.title], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def _run_commands(block: Block, where: str) -> None:
@@ -115,7 +130,9 @@ def _printed(block: Block, page: Path, module: types.ModuleType) -> str:
     """Runs a block; what it wrote to stdout."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        if block.language == "python":
+        if block.language == "python" and block.title:
+            sys.stdout.write(run_program(block))
+        elif block.language == "python":
             _run_python(block, page, module)
         else:
             _run_commands(block, f"{page.name}, line {block.line}")

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gpbt_adapters.cli import cli
-from page_blocks import ROOT, blocks_of, run_page
+from page_blocks import ROOT, blocks_of, run_page, run_program
 
 DOCS = ROOT / "docs"
 PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
@@ -61,6 +61,15 @@ def test_every_block_of_python_and_every_command_runs_in_the_order_of_the_page(
         pytest.importorskip(library, exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
     run_page(DOCS / name, monkeypatch)
+
+
+def test_the_recipe_of_a_gpu_for_each_worker_gives_each_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (program,) = (block for block in blocks_of(DOCS / "guides" / "parallel.md") if block.title == "gpus.py")
+    monkeypatch.chdir(tmp_path)
+    printed = run_program(program)
+    assert sorted(re.findall(r"has GPU (\d)", printed)) == ["0", "1"]
 
 
 @pytest.mark.parametrize("name", PAGES)

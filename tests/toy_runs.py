@@ -65,5 +65,5 @@ def environment() -> dict[str, str]:
 def run_program(path: Path) -> "subprocess.CompletedProcess[str]":
     """Runs a program to its end."""
     return subprocess.run(
-        [sys.executable, str(path)], capture_output=True, text=True, env=environment(), check=False, timeout=60
+        [sys.executable, str(path)], capture_output=True, text=True, env=environment(), check=False, timeout=300
     )

@@ -29,7 +29,7 @@ from gpbt_adapters.trainable import Factory, Trainable, verify_applied
 from gpbt_core.errors import ConfigError, GpbtError
 from gpbt_core.records import Trial
 
-__all__ = ["Order", "Outcome", "Package", "pack", "setup_seed", "train_packed_segment", "train_segment"]
+__all__ = ["Order", "Outcome", "Package", "by_value", "pack", "setup_seed", "train_packed_segment", "train_segment"]
 
 logger = logging.getLogger(__name__)
 
@@ -262,13 +262,18 @@ def pack(factory: Factory, store: Store) -> Package:
     return Package(digest=digest, content=None, name=name, pid=os.getpid())
 
 
-def _pickle_by_value(factory: Factory) -> bytes:
+def by_value(thing: object) -> bytes:
+    """A pickle that has classes and functions of the main program, or defined inside others, in it, not their names."""
     try:
         cloudpickle: Any = importlib.import_module("cloudpickle")
     except ImportError:  # joblib brings it, before 1.6 as a part of itself
         cloudpickle = importlib.import_module("joblib.externals.cloudpickle")
+    return bytes(cloudpickle.dumps(thing, protocol=5))
+
+
+def _pickle_by_value(factory: Factory) -> bytes:
     try:
-        return bytes(cloudpickle.dumps(factory, protocol=5))
+        return by_value(factory)
     except Exception as error:
         raise ConfigError(
             f"run: the factory {factory!r} cannot be sent to other processes: {type(error).__name__}: {error}; make "

@@ -16,6 +16,7 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
 from gpbt_adapters.checkpoints import CheckpointError, is_trusted
+from gpbt_adapters.segments import by_value
 from gpbt_adapters.sklearn_models import Model, Template, TrainingData
 from gpbt_adapters.trainable import Trainable
 from gpbt_core.errors import ConfigError
@@ -168,7 +169,12 @@ def write_state(state: object, path: Path, format: Format) -> None:  # noqa: A00
         _skops().dump(state, path / "state.skops")
         return
     with (path / "state.pickle").open("wb") as file:
-        pickle.dump(state, file, protocol=5)
+        try:
+            pickle.dump(state, file, protocol=5)
+        except (pickle.PicklingError, AttributeError):  # a class that came to this worker by value, having no other way
+            file.seek(0)
+            file.truncate()
+            file.write(by_value(state))
 
 
 def read_state(path: Path, format: Format, trusted_types: Sequence[str] = ()) -> Any:  # noqa: A002 - as above

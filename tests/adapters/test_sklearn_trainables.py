@@ -39,6 +39,7 @@ from gpbt_adapters.testing import BrokenPromiseError, check_trainable
 from gpbt_adapters.trainable import HyperparameterNotAppliedError, verify_applied
 from gpbt_core.errors import ConfigError
 from gpbt_core.space import Float, Int, Space
+from toy_runs import run_program
 
 X, Y = (part[:240] for part in load_digits(return_X_y=True))
 X = X / 16
@@ -409,3 +410,36 @@ def test_a_factory_can_be_sent_to_other_processes() -> None:
     made = factory()
     made.setup({}, seed=0)
     assert made.step() > 0.5
+
+
+MAIN = """
+from sklearn.datasets import load_iris
+from sklearn.linear_model import SGDClassifier
+
+from gpbt_adapters.driver import run
+from gpbt_adapters.sklearn import WarmStart
+from gpbt_core import Float, Optimizer, Space
+
+
+class Own(SGDClassifier):
+    pass
+
+
+if __name__ == "__main__":
+    space = Space(alpha=Float(1e-6, 1e-1, log=True))
+    factory = WarmStart(Own(random_state=0), *load_iris(return_X_y=True))
+    scores = []
+    for workers in (None, 2):
+        optimizer = Optimizer(space, population=4, steps=3, direction="maximize", searcher="random")
+        result = run(optimizer, factory, workers=workers, progress=False)
+        assert type(result.restore().estimator) is Own
+        scores.append([record.loss for record in optimizer.records])
+    print(scores[0] == scores[1])
+"""
+
+
+def test_an_estimator_of_the_main_program_is_trained_in_other_processes_too(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(MAIN)
+    done = run_program(program)
+    assert done.stdout == "True\n", done.stderr

@@ -234,6 +234,38 @@ def test_a_refused_call_changes_nothing(url: str, one: Study) -> None:
     assert (one.state, list(one.events), _journalled(url)) == before
 
 
+def test_a_refused_call_keeps_what_it_read_of_others(url: str, one: Study, other: Study) -> None:
+    (first,) = one.ask()
+    other.refresh()
+    (second,) = one.ask()
+    one.tell(second.id, 0.5)
+    with pytest.raises(ProtocolError, match="in training by worker"):
+        other.requeue(first.id)
+    assert other.records[second.id].loss == 0.5
+    (third,) = other.ask()
+    assert third.id == 2
+    one.refresh()
+    assert one.state == other.state
+    with open_study(url, "run") as again:
+        assert again.state == one.state
+
+
+def test_what_was_written_before_an_interrupt_is_read_after_it(one: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    (trial,) = one.ask()
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gpbt_adapters.journal.study.SNAPSHOT", (0, 0.0))
+        patch.setattr(one, "_keep_snapshot", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            one.tell(trial.id, 0.5)
+    assert one.refresh() == 1
+    assert one.records[trial.id].loss == 0.5
+    assert [trial.id for trial in one.ask()] == [1]
+
+
 def test_a_searcher_that_raises_leaves_the_study_as_it_was(one: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError

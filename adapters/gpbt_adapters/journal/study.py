@@ -329,21 +329,19 @@ class Study(Optimizer):
         if not self._end.alive:
             raise ProtocolError(f"study {self.name!r} is closed; open it again")
         while True:
-            before = (self._state, self._events, list(self._unwritten))
-            written = False
+            before = (self._state, self._events, list(self._unwritten), self._written, self._sequence)
             try:
                 result = action()
                 written = hold(result) or self._write()
-            except ProtocolError:
-                self._state, self._events, self._unwritten = before
-                if self.refresh():  # it may be legal after what another process did
-                    continue
+            except BaseException as error:
+                # What was written all the same (its answer was lost, or Ctrl-C came behind it) is read as news.
+                self._state, self._events, self._unwritten, self._written, self._sequence = before
+                if isinstance(error, ProtocolError) and self.refresh():
+                    continue  # it may be legal after what another process did
                 raise
-            finally:
-                if not written:
-                    self._state, self._events, self._unwritten = before
             if written:
                 return result
+            self._state, self._events, self._unwritten, self._written, self._sequence = before
             if not self.refresh():
                 self._journal.check(self._entry.id)
 

@@ -58,8 +58,8 @@ def open_study(
         space: What is tuned. None: as it was started.
         durability: "full": what happened survives a power cut; "process": only the death of processes, but some fifty
             times as fast.
-        lease: Seconds, above 0 and finite, after which others may train the trials of a process that no longer gives a sign of
-            life. (One that is known to be dead, on the same host, need not be waited for.)
+        lease: Seconds, above 0 and finite, after which others may train the trials of a process that no longer gives a
+            sign of life. (One that is known to be dead, on the same host, need not be waited for.)
         settings: The other arguments of `gpbt_core.Optimizer`; without a space: none.
 
     Raises:

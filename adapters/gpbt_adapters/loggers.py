@@ -26,6 +26,9 @@ __all__ = ["CsvLog", "JsonLines", "MlflowLog", "TensorBoardLog", "WandbLog"]
 SETTINGS = ("population", "steps", "direction", "seed", "max_concurrent")
 """What of a run's settings is logged."""
 
+COLUMNS = ("trial", "parent", "generation", "depth", "status", "score", "start_step", "steps", "reason")
+"""Of a CSV file, before those of the parameters."""
+
 
 class _Logger:
     """What every logger shares: it is entered, and closed at the end."""
@@ -82,17 +85,18 @@ class CsvLog(_Logger):
     """One row per ended trial, in the order in which they end.
 
     The columns are `trial`, `parent`, `generation`, `depth`, `status`, `score`, `start_step`, `steps`, `reason`, and
-    one per parameter of the space; what a trial does not have is empty, and a value None is written so.
+    one per parameter of the space; what a trial does not have is empty, and a value None is written so. A parameter
+    that has the name of another column is called `config.<name>`.
 
     Args:
         path: The file; appended to where it has the same columns.
 
     Raises:
-        ConfigError: The file is there, with other columns (at the first row).
+        ConfigError: The file is there, with other columns, or two parameters would share one (at the first row).
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+        self._path = Path(path).absolute()  # a training may change the working directory
         self._columns: list[str] | None = None
 
     def gpbt_event(self, event: Event, optimizer: Optimizer) -> None:
@@ -102,14 +106,15 @@ class CsvLog(_Logger):
         if self._columns is None:
             self._columns = self._begin(optimizer)
         record = optimizer.records[event.trial_id]
-        config = {name: "None" if value is None else value for name, value in record.trial.config.items()}
+        config = {_column(name): "None" if value is None else value for name, value in record.trial.config.items()}
         row = {**_ended(record, optimizer), **_trial(record), **config}
         with self._path.open("a", encoding="utf-8", newline="") as file:
             csv.DictWriter(file, self._columns, restval="", extrasaction="ignore").writerow(row)
 
     def _begin(self, optimizer: Optimizer) -> list[str]:
-        columns = ["trial", "parent", "generation", "depth", "status", "score", "start_step", "steps", "reason"]
-        columns += [*optimizer.space.names]
+        columns = [*COLUMNS, *map(_column, optimizer.space.names)]
+        if len(set(columns)) < len(columns):
+            raise ConfigError(f"CsvLog: wanted parameters whose columns differ, got {columns}; rename one")
         if self._path.exists() and self._path.stat().st_size:
             with self._path.open(encoding="utf-8", newline="") as file:
                 there = next(csv.reader(file), [])
@@ -135,7 +140,10 @@ class TensorBoardLog(_Logger):
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self._writer: Any = _imported("tensorboard.summary", "loggers").Writer(str(directory))
+        place = str(directory)
+        if "://" not in place:
+            place = str(Path(place).absolute())  # a training may change the working directory
+        self._writer: Any = _imported("tensorboard.summary", "loggers").Writer(place)
         self._counts = {Status.STOPPED: 0, Status.FAILED: 0}
 
     def gpbt_event(self, event: Event, optimizer: Optimizer) -> None:
@@ -277,6 +285,10 @@ def _facts(event: Event, optimizer: Optimizer) -> dict[str, Any]:
             return {"generations": event.generations}
         case _:
             return {"trial": event.trial_id}
+
+
+def _column(parameter: str) -> str:
+    return f"config.{parameter}" if parameter in COLUMNS else parameter
 
 
 def _trial(record: Record) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,23 @@ def test_deleting_removes_exactly_the_named_ones_and_takes_absent_ones(store: Ch
         _save(store, trial_id)
     store.delete([1, 5])
     assert store.ids() == {2, 11}
+
+
+def test_what_another_process_is_just_removing_is_removed_to_the_end(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _save(store, 1)
+    original = shutil.rmtree
+
+    def raced(path: Path) -> None:
+        monkeypatch.undo()
+        (path / "manifest.json").unlink()
+        raise FileNotFoundError(path / "manifest.json")
+
+    monkeypatch.setattr(shutil, "rmtree", raced)
+    store.delete([1])
+    assert shutil.rmtree is original
+    assert [entry.name for entry in store.directory.iterdir()] == ["store.json"]
 
 
 KILLED = """
@@ -216,6 +234,32 @@ def test_several_openers_at_once_agree_on_the_run(tmp_path: Path) -> None:
         thread.join()
     assert len(runs) == 8
     assert len(set(runs)) == 1
+
+
+def test_a_store_that_another_process_has_just_begun_is_not_taken_for_other_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, begun = Path.iterdir, list[CheckpointStore]()
+
+    def late(path: Path) -> Iterator[Path]:
+        if not begun:
+            monkeypatch.undo()
+            begun.append(CheckpointStore(tmp_path))
+            begun[0].add_file("factory", b"content")
+        return original(path)
+
+    monkeypatch.setattr(Path, "iterdir", late)
+    assert CheckpointStore(tmp_path, resume=True).run == begun[0].run
+
+
+def test_a_file_system_without_hard_links_holds_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    run = CheckpointStore(tmp_path).run
+    assert CheckpointStore(tmp_path, resume=True).run == run
+    assert [entry.name for entry in tmp_path.iterdir()] == ["store.json"]
 
 
 def test_a_temporary_store_goes_when_closed_and_only_by_its_maker() -> None:

@@ -1,12 +1,15 @@
 """The store behind a URL: in the memory of this process, and in files that several processes reach."""
 
+import contextlib
 import json
 import pickle
 import subprocess
 import sys
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,11 @@ from toy_runs import records, small_run
 from toy_trainables import Descent
 
 fsspec: Any = pytest.importorskip("fsspec")
+
+
+@pytest.fixture(autouse=True)
+def _nobody_else_begins_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpbt_adapters.checkpoints.remote.SETTLING", 0.0)
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -201,6 +209,41 @@ def test_the_store_of_another_run_and_other_files_are_refused(url: str, tmp_path
     (tmp_path / "thesis" / "thesis.tex").write_text("precious")
     with pytest.raises(ConfigError, match="holds other files"):
         RemoteStore((tmp_path / "thesis").as_uri(), resume=True)
+
+
+def test_several_openers_at_once_agree_on_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpbt_adapters.checkpoints.remote.SETTLING", 1.0)
+    kind, meeting = type(fsspec.filesystem("file")), threading.Barrier(4)
+    original = kind.exists
+
+    def together(*arguments: Any) -> bool:
+        there = bool(original(*arguments))
+        with contextlib.suppress(threading.BrokenBarrierError):
+            meeting.wait(timeout=10)
+            meeting.abort()  # only the first look of each is the same
+        return there
+
+    monkeypatch.setattr(kind, "exists", together)
+    with ThreadPoolExecutor(4) as threads:
+        openings = [threads.submit(RemoteStore, (tmp_path / "there").as_uri(), resume=True) for _ in range(4)]
+        assert len({opening.result().run for opening in openings}) == 1
+
+
+def test_a_store_that_another_process_has_just_begun_is_not_taken_for_other_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, begun = type(fsspec.filesystem("file")), list[RemoteStore]()
+    original = kind.ls
+
+    def late(*arguments: Any, **options: Any) -> Any:
+        if not begun:
+            begun.append(None)  # type: ignore[arg-type]  # it lists as well
+            begun[0] = RemoteStore(tmp_path.as_uri())
+            begun[0].add_file("factory", b"content")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(kind, "ls", late)
+    assert RemoteStore(tmp_path.as_uri(), resume=True).run == begun[0].run
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:

@@ -24,23 +24,30 @@ SETTINGS: dict[str, Any] = {"population": 6, "steps": 10, "direction": "maximize
 SPACE = Space(lr=Float(0.01, 0.4), momentum=Float(0, 0.9))
 
 PROGRAM = """
-import sys
+import itertools, sys
 from gpbt_adapters.checkpoints import CheckpointStore
 from gpbt_adapters.driver import run
 from gpbt_adapters.journal import open_study
 from toy_trainables import Slow
 
-folder = sys.argv[1]
+folder, stalls, seen = sys.argv[1], int(sys.argv[2]), itertools.count(1)
+
+def says(event, optimizer):
+    print(type(event).__name__, flush=True)
+    if next(seen) >= stalls:
+        sys.stdin.read()  # until the test closes it
+
 with open_study(f"{folder}/study.db", "one", durability="process", lease=2.0) as study:
     print("opened", flush=True)
-    says = lambda event, optimizer: print(type(event).__name__, flush=True)
     run(study, Slow, store=CheckpointStore(f"{folder}/store", resume=True), progress=False, callbacks=[says])
 """
 
 
-def _start(folder: Path) -> "subprocess.Popen[str]":
+def _start(folder: Path, *, stalls: int = sys.maxsize) -> "subprocess.Popen[str]":
+    """Starts a driver, which stalls after so many events until its input is closed."""
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(folder)],
+        [sys.executable, "-c", PROGRAM, str(folder), str(stalls)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -70,13 +77,16 @@ def test_a_run_killed_again_and_again_comes_to_what_an_undisturbed_one_comes_to(
     events = random.Random(0)  # noqa: S311 - no secret
     kills = 0
     while True:
-        process = _start(tmp_path)
+        count = events.randint(1, 40)
+        process = _start(tmp_path, stalls=count + 2)  # so that it does not come to its end before a slow test
+        assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline() == "opened\n"
-        if all(process.stdout.readline() for _ in range(events.randint(1, 40))):
+        if all(process.stdout.readline() for _ in range(count)):
             time.sleep(events.uniform(0, 0.02))  # not always just behind an event
             process.send_signal(signal.SIGKILL)
         process.wait()
+        process.stdin.close()
         process.stdout.close()
         if process.returncode == 0:
             break
@@ -88,15 +98,18 @@ def test_a_run_killed_again_and_again_comes_to_what_an_undisturbed_one_comes_to(
 
 def test_several_processes_may_drive_one_study(tmp_path: Path) -> None:
     _begin(tmp_path)
-    processes = [_start(tmp_path) for _ in range(2)]
-    time.sleep(0.1)
-    processes[0].send_signal(signal.SIGSTOP)  # long enough for its lease to expire
-    assert processes[1].wait(timeout=60) == 0
-    processes[0].send_signal(signal.SIGCONT)
-    assert processes[0].wait(timeout=60) == 0
-    for process in processes:
-        assert process.stdout is not None
-        process.stdout.close()
+    with _start(tmp_path, stalls=1) as stopped:
+        assert stopped.stdin is not None
+        assert stopped.stdout is not None
+        assert [stopped.stdout.readline() for _ in range(2)] == ["opened\n", "Asked\n"]
+        stopped.send_signal(signal.SIGSTOP)  # long enough for its lease to expire
+        with _start(tmp_path) as first, _start(tmp_path) as second:
+            for process in (first, second):
+                process.communicate(timeout=120)
+                assert process.returncode == 0
+        stopped.send_signal(signal.SIGCONT)
+        stopped.communicate(timeout=120)
+        assert stopped.returncode == 0
     _check(tmp_path)
 
 

@@ -2,9 +2,11 @@
 
 import json
 import logging
+import math
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +236,38 @@ def test_a_refused_call_changes_nothing(url: str, one: Study) -> None:
     assert (one.state, list(one.events), _journalled(url)) == before
 
 
+def test_a_refused_call_keeps_what_it_read_of_others(url: str, one: Study, other: Study) -> None:
+    (first,) = one.ask()
+    other.refresh()
+    (second,) = one.ask()
+    one.tell(second.id, 0.5)
+    with pytest.raises(ProtocolError, match="in training by worker"):
+        other.requeue(first.id)
+    assert other.records[second.id].loss == 0.5
+    (third,) = other.ask()
+    assert third.id == 2
+    one.refresh()
+    assert one.state == other.state
+    with open_study(url, "run") as again:
+        assert again.state == one.state
+
+
+def test_what_was_written_before_an_interrupt_is_read_after_it(one: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    (trial,) = one.ask()
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gpbt_adapters.journal.study.SNAPSHOT", (0, 0.0))
+        patch.setattr(one, "_keep_snapshot", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            one.tell(trial.id, 0.5)
+    assert one.refresh() == 1
+    assert one.records[trial.id].loss == 0.5
+    assert [trial.id for trial in one.ask()] == [1]
+
+
 def test_a_searcher_that_raises_leaves_the_study_as_it_was(one: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError
@@ -251,12 +285,12 @@ def test_a_searcher_that_raises_leaves_the_study_as_it_was(one: Study, monkeypat
 
 
 def test_a_trial_whose_lease_has_expired_is_asked_again(url: str, one: Study, caplog: pytest.LogCaptureFixture) -> None:
-    with open_study(url, "run", lease=0.2) as lost:
+    with open_study(url, "run", lease=3, durability="process") as lost:
         (trial,) = lost.ask()
         lost.report(trial.id, 1, 0.5)
         lost._heartbeat._ended.set()  # it hangs: no sign of life any more
         assert trial not in one.ask(2)
-        time.sleep(0.25)
+        time.sleep(3.1)
         with caplog.at_level(logging.WARNING):
             assert trial in one.ask(4)
         assert "trial 0 is given out again: its worker is lost" in caplog.text
@@ -270,10 +304,10 @@ def test_a_trial_whose_lease_has_expired_is_asked_again(url: str, one: Study, ca
 
 
 def test_a_late_result_is_refused_when_another_came_first(url: str, one: Study) -> None:
-    with open_study(url, "run", lease=0.2) as lost:
+    with open_study(url, "run", lease=0.2, durability="process") as lost:
         (trial,) = lost.ask()
         lost._heartbeat._ended.set()
-        time.sleep(0.25)
+        time.sleep(0.5)
         assert trial in one.ask(4)
         one.tell(trial.id, 0.5)
         with pytest.raises(ProtocolError, match="told already"):
@@ -281,9 +315,9 @@ def test_a_late_result_is_refused_when_another_came_first(url: str, one: Study) 
 
 
 def test_a_sign_of_life_keeps_the_lease(url: str, one: Study) -> None:
-    with open_study(url, "run", lease=0.3) as slow:
+    with open_study(url, "run", lease=3, durability="process") as slow:
         (trial,) = slow.ask()
-        time.sleep(0.7)
+        time.sleep(4)
         assert trial not in one.ask(4)
         with pytest.raises(ProtocolError, match=r"in training by worker .* whose lease runs"):
             one.requeue(trial.id)
@@ -311,6 +345,27 @@ def test_a_process_is_gone_when_it_has_ended() -> None:
     assert not is_gone(f"elsewhere/4194305/{started}/{unique}"), "nothing is known of other hosts"
 
 
+@pytest.mark.parametrize("failure", [JournalError("connection lost"), KeyboardInterrupt()])
+def test_a_trial_whose_asking_was_written_and_not_answered_is_asked_again(
+    one: Study, other: Study, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    original = Journal.append
+
+    def unanswered(self: Journal, *arguments: Any, **options: Any) -> bool:
+        original(self, *arguments, **options)
+        raise failure
+
+    (first,) = one.ask()
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", unanswered)
+        with pytest.raises(type(failure)):
+            one.ask()
+    assert [trial.id for trial in other.ask(4)] == [2, 3]
+    assert [trial.id for trial in one.ask(4)] == [1], "what is in training here stays there"
+    for trial_id in (first.id, 1):
+        one.tell(trial_id, 0.5)
+
+
 # ----------------------------------------------------------------------------------------------- settings and studies
 
 
@@ -325,6 +380,11 @@ def test_other_settings_are_refused_and_named(url: str, one: Study) -> None:
     with pytest.raises(ConfigError, match="without a space"):
         open_study(url, "run", **SETTINGS)
     assert one.refresh() == 0
+
+
+@pytest.mark.usefixtures("one")
+def test_a_whole_number_is_the_same_setting_as_the_fraction_that_equals_it(url: str) -> None:
+    open_study(url, "run", SPACE, **SETTINGS, quorum=1).close()
 
 
 @pytest.mark.parametrize("preset", ["gpbt", "paper", "pbt"])
@@ -361,7 +421,19 @@ def test_studies_are_listed_and_deleted_by_name(url: str, one: Study) -> None:
     assert _journalled(url) == []
     with pytest.raises(JournalError, match="deleted while it was open"):
         one.tell(0, 0.5)
+    with pytest.raises(JournalError, match="deleted while it was open"):
+        one.ask(2)
     one._end()  # it cannot be closed in the ordinary way
+
+
+def test_who_waits_for_others_hears_of_the_deletion(url: str) -> None:
+    with open_study(url, "run", SPACE, **{**SETTINGS, "max_concurrent": 1}) as one, open_study(url, "run") as waits:
+        one.ask()
+        assert waits.ask() == ()
+        with Journal(url) as journal:
+            journal.delete("run")
+        with pytest.raises(JournalError, match="deleted while it was open"):
+            waits.ask()
 
 
 def test_a_study_goes_through_json_lines(url: str, one: Study, tmp_path: Path) -> None:
@@ -385,6 +457,8 @@ def test_a_study_goes_through_json_lines(url: str, one: Study, tmp_path: Path) -
     ("line", "content", "message"),
     [
         (1, "{}", "line 1: wanted a study of format 1"),
+        (1, '{"gpbt_study": 1}', "line 1: wanted a study of format 1, with name and header"),
+        (1, '{"gpbt_study": 1, "name": "x", "header": 3}', "wanted the header of a study"),
         (3, "{", "line 3 is not JSON"),
         (3, "[]", "line 3: wanted an object"),
         (3, '{"type": "told", "id": 99, "loss": 1.0, "reason": null}', "line 3: tell: trial 99 is unknown"),
@@ -438,6 +512,19 @@ def _failing() -> Connection:
     from sqlalchemy.exc import OperationalError
 
     raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+
+
+def test_a_file_that_another_process_is_beginning_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    beginning = sqlite3.connect(path, isolation_level=None)
+    beginning.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(1) as threads:
+        opening = threads.submit(Journal, path)
+        time.sleep(0.2)
+        beginning.execute("ROLLBACK")
+        beginning.close()
+        with opening.result(timeout=60) as journal:
+            assert journal.names() == ()
 
 
 def test_tables_of_an_older_version_are_brought_to_this_one(
@@ -509,8 +596,9 @@ def test_urls_that_cannot_be_used_are_refused(url: str, message: str) -> None:
 def test_arguments_out_of_their_range_are_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="durability"):
         open_study(url, "run", SPACE, steps=3, durability="none")  # type: ignore[arg-type]  # what is tested
-    with pytest.raises(ConfigError, match="lease above 0"):
-        open_study(url, "run", SPACE, steps=3, lease=0)
+    for lease in (0, math.nan, math.inf):
+        with pytest.raises(ConfigError, match="lease above 0"):
+            open_study(url, "run", SPACE, steps=3, lease=lease)
 
 
 def test_replayed_events_are_written_all_or_none(url: str, one: Study) -> None:

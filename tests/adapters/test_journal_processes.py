@@ -6,10 +6,12 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from gpbt_adapters.journal import Journal, export_study, import_study, open_study
 from gpbt_core.errors import ConfigError, ProtocolError
@@ -129,12 +131,36 @@ def test_a_study_lives_in_every_database(url: str, tmp_path: Path) -> None:
 
 
 def test_a_lease_expires_by_the_clock_of_the_database(url: str) -> None:
-    with open_study(url, "leased", SPACE, **SETTINGS) as study, open_study(url, "leased", lease=0.3) as hangs:
+    with open_study(url, "leased", SPACE, **SETTINGS) as study, open_study(url, "leased", lease=3) as hangs:
         (trial,) = hangs.ask()
         hangs._heartbeat._ended.set()
         assert trial not in study.ask(1)
         with pytest.raises(ProtocolError, match="in training by worker"):
             study.requeue(trial.id)
-        time.sleep(0.35)
+        time.sleep(3.1)
         assert trial in study.ask(12)
         assert study.records[trial.id].status is Status.RUNNING
+
+
+def test_leases_are_renewed_in_the_order_in_which_they_are_given_back(url: str) -> None:
+    """Two that lock the same rows in different orders would wait for each other."""
+    if url.startswith("sqlite"):
+        pytest.skip("SQLite locks the whole file")
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    of_trial = "SELECT 1 FROM gpbt_leases WHERE trial = {} FOR UPDATE NOWAIT"
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with open_study(url, "ordered", SPACE, **SETTINGS) as study, Journal(url) as journal, engine.connect() as gives:
+        study.ask(2)
+        study.requeue(0)
+        study.ask(1)  # the row of trial 0 lies behind that of trial 1 now
+        gives.execute(text(of_trial.format(0)))
+        with ThreadPoolExecutor(1) as threads:
+            renewing = threads.submit(journal.renew, journal.get("ordered").id, study._worker, 60.0)
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as looks:
+                while not looks.execute(text(waiting)).scalar_one():
+                    assert not renewing.done()
+                    time.sleep(0.01)
+            gives.execute(text(of_trial.format(1)))
+            gives.rollback()
+            renewing.result(timeout=60)
+    engine.dispose()

@@ -11,7 +11,7 @@ import pytest
 
 from gpbt_adapters.driver import Result, run
 from gpbt_adapters.loggers import CsvLog, JsonLines, MlflowLog, TensorBoardLog, WandbLog
-from gpbt_core import Categorical, ConfigError, Float, Optimizer, Space, Status, When
+from gpbt_core import Categorical, ConfigError, Float, Int, Optimizer, Space, Status, When
 from toy_trainables import Descent
 
 SPACE = Space(
@@ -114,6 +114,38 @@ def test_csv_goes_on_only_in_a_file_of_the_same_columns(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"wanted the columns .* got \['a', 'b'\]"):
             log.gpbt_event(optimizer.events[-1], optimizer)
     assert path.read_text() == "a,b\n"
+
+
+def test_csv_tells_a_parameter_from_the_column_of_its_name(tmp_path: Path) -> None:
+    optimizer = Optimizer(Space(depth=Int(5, 9), score=Float(2, 3)), population=2, steps=4, searcher="random")
+    (trial,) = optimizer.ask()
+    optimizer.tell(trial.id, 1.0)
+    with CsvLog(tmp_path / "run.csv") as log:
+        log.gpbt_event(optimizer.events[-1], optimizer)
+    with (tmp_path / "run.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["depth"], float(row["score"])) == ("0", 1.0)
+    assert (int(row["config.depth"]), float(row["config.score"])) == (trial.config["depth"], trial.config["score"])
+    twice = Optimizer(Space({"depth": Int(5, 9), "config.depth": Int(5, 9)}), population=2, steps=4)
+    twice.tell(twice.ask()[0].id, 1.0)
+    with CsvLog(tmp_path / "twice.csv") as log, pytest.raises(ConfigError, match="rename one"):
+        log.gpbt_event(twice.events[-1], twice)
+
+
+@pytest.mark.parametrize("kind", [JsonLines, CsvLog])
+def test_a_log_stays_where_it_was_begun_when_the_directory_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    optimizer = Optimizer(SPACE, population=2, steps=4, searcher="random")
+    with kind("log") as log:
+        for trial in optimizer.ask(2):
+            optimizer.tell(trial.id, 1.0)
+            log.gpbt_event(optimizer.events[-1], optimizer)
+            monkeypatch.chdir(tmp_path / "elsewhere")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert len((tmp_path / "log").read_text().splitlines()) == 2 + (kind is CsvLog)
 
 
 def test_tensorboard_reads_the_curves(tmp_path: Path) -> None:

@@ -81,7 +81,9 @@ def test_a_killed_head_costs_a_journalled_run_what_was_in_training_and_no_more(t
         assert first.stdout is not None
         told = 0
         while told < 3:  # then all others stall
-            told += first.stdout.readline() == "Told\n"
+            line = first.stdout.readline()
+            assert line, "the program ended before its time"
+            told += line == "Told\n"
         family = _family(first.pid)
         assert len(family) >= 5, "driver, head, raylet and two workers"
         for pid in family:

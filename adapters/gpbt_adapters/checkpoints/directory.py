@@ -182,12 +182,17 @@ class CheckpointStore(Store):
         card = self.directory / "store.json"
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            if not card.exists():
-                if any(not entry.name.startswith((".store-", card.name)) for entry in self.directory.iterdir()):
+            there = card.exists()
+            if not there and any(
+                not entry.name.startswith((".store-", card.name)) for entry in self.directory.iterdir()
+            ):
+                there = card.exists()  # another process may have begun the store since, and gone on
+                if not there:
                     raise ConfigError(
                         f"CheckpointStore: wanted an empty directory or a store's, got {str(self.directory)!r}, which "
                         f"holds other files; name a directory of its own"
                     )
+            if not there:
                 self._lay_down(card)
             elif not resume:
                 raise ConfigError(
@@ -205,11 +210,19 @@ class CheckpointStore(Store):
 
     def _lay_down(self, card: Path) -> None:
         """Writes the store's card; where several processes open a store at once, the first one's holds."""
-        draft = self.directory / f".store-{uuid.uuid4().hex}"
-        draft.write_text(json.dumps({"format": FORMAT, "run": uuid.uuid4().hex}), "utf-8")
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, card)
-        draft.unlink()
+        draft, content = self.directory / f".store-{uuid.uuid4().hex}", {"format": FORMAT, "run": uuid.uuid4().hex}
+        try:
+            draft.write_text(json.dumps(content), "utf-8")
+            with contextlib.suppress(FileExistsError):
+                try:
+                    os.link(draft, card)
+                except FileExistsError:
+                    raise
+                except OSError:  # a file system without hard links, such as exFAT or a mounted bucket
+                    with card.open("x", encoding="utf-8") as file:
+                        file.write(json.dumps(content))
+        finally:
+            draft.unlink(missing_ok=True)
 
     def _place(self, trial_id: int) -> Path:
         return self.directory / f"trial-{trial_id}"
@@ -244,7 +257,9 @@ class CheckpointStore(Store):
         away = self.directory / f".partial-{trial_id}-{uuid.uuid4().hex}"
         with contextlib.suppress(FileNotFoundError):
             place.rename(away)
-            shutil.rmtree(away)
+        while away.exists():
+            with contextlib.suppress(FileNotFoundError):  # another process removes it too: what is left has to go still
+                shutil.rmtree(away)
 
     def _verified(self, trial_id: int) -> Path:
         place = self._place(trial_id)

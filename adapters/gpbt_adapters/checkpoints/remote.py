@@ -16,6 +16,7 @@ import importlib
 import json
 import re
 import tempfile
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,6 +26,9 @@ from gpbt_adapters.checkpoints.store import FORMAT, CarriedStore, CheckpointErro
 from gpbt_core.errors import ConfigError
 
 __all__ = ["RemoteStore"]
+
+SETTLING = 1.0
+"""Seconds, at least, between the beginning of a store and its use: longer than others take from looking to writing."""
 
 
 class RemoteStore(CarriedStore):
@@ -146,9 +150,13 @@ class RemoteStore(CarriedStore):
         try:
             self._files.invalidate_cache()
             there = self._files.exists(card)
-            foreign = not there and self._below(self._root)
+            foreign = not there and any(not name.startswith(card) for name in self._below(self._root))
+            if foreign:  # another process may have begun the store since, and gone on
+                self._files.invalidate_cache()
+                there = self._files.exists(card)
+                foreign = not there
             if not there and not foreign:
-                self._put(json.dumps({"format": FORMAT, "run": uuid.uuid4().hex}).encode(), card)
+                self._lay_down(card)
             known = None if foreign else json.loads(self._files.cat_file(card))
         except Exception as error:
             raise ConfigError(f"RemoteStore: {self.url!r} cannot be opened: {error}") from error
@@ -165,6 +173,16 @@ class RemoteStore(CarriedStore):
         if not isinstance(known, dict) or known.get("format") != FORMAT:
             raise ConfigError(f"RemoteStore: wanted format {FORMAT} in store.json of {self.url!r}, got {known!r}")
         return str(known["run"])
+
+    def _lay_down(self, card: str) -> None:
+        """Writes the store's card; where several processes begin a store at once, the last one's holds.
+
+        Few places can refuse a name that is there already. So each process waits until the others have written theirs.
+        """
+        began = time.monotonic()
+        self._put(json.dumps({"format": FORMAT, "run": uuid.uuid4().hex}).encode(), card)
+        time.sleep(max(SETTLING, 3 * (time.monotonic() - began)))
+        self._files.invalidate_cache()
 
     def _place(self, trial_id: int) -> str:
         return f"{self._root}/trial-{trial_id}"

@@ -5,6 +5,8 @@ Only here is it known that there are two kinds of databases, apart from their cl
 
 import logging
 import os
+import sqlite3
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -100,8 +102,8 @@ def _sqlite(url: URL, durability: Durability) -> Engine:
     @event.listens_for(made, "connect")
     def _(connection: Any, _: object) -> None:
         connection.isolation_level = None  # transactions begin where `Journal` says so, and not by themselves
+        _keep_log_ahead(connection)
         for setting in (
-            "journal_mode=WAL",
             f"synchronous={synchronous}",
             f"wal_autocheckpoint={PAGES}",
             "foreign_keys=ON",
@@ -109,6 +111,20 @@ def _sqlite(url: URL, durability: Durability) -> Engine:
             connection.execute(f"PRAGMA {setting}").close()
 
     return made
+
+
+def _keep_log_ahead(connection: sqlite3.Connection) -> None:
+    """Has a file written through a log (WAL); of several who begin a new file, SQLite lets all but one fail at once."""
+    end = time.monotonic() + WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _check_place(path: Path) -> None:

@@ -59,9 +59,10 @@ def import_study(url: str | os.PathLike[str], path: str | os.PathLike[str], *, n
     """
     lines = Path(path).read_text("utf-8").splitlines()
     header = _line(path, 1, lines[0] if lines else "")
-    if header.get("gpbt_study") != FORMAT:
+    if header.get("gpbt_study") != FORMAT or not {"name", "header"} <= header.keys():
         raise ConfigError(
-            f"import_study: {str(path)!r}, line 1: wanted a study of format {FORMAT}, got {header!r:.200}"
+            f"import_study: {str(path)!r}, line 1: wanted a study of format {FORMAT}, with name and header, got "
+            f"{header!r:.200}"
         )
     replayed = Optimizer(**settings_of(header["header"]))
     events: list[Event] = []

@@ -265,8 +265,8 @@ class Journal:
         ]
         connection.execute(_INSERT_EVENTS, rows)
         begun, done = _trials(events)
-        if done:
-            connection.execute(_DELETE_LEASES, [{"of": study, "which": trial} for trial in done])
+        if done:  # by id, as in `renew`
+            connection.execute(_DELETE_LEASES, [{"of": study, "which": trial} for trial in sorted(done)])
         if begun:
             expires = self._now(connection) + lease if lease else 0.0
             leases = [{"study": study, "trial": trial, "worker": worker, "expires": expires} for trial in begun]
@@ -296,12 +296,11 @@ class Journal:
             JournalError: The database fails.
         """
         table = schema.leases
+        own = (table.c.study == study) & (table.c.worker == worker)
         with self._writing("renew") as connection:
-            connection.execute(
-                update(table)
-                .where(table.c.study == study, table.c.worker == worker)
-                .values(expires=self._clock() + seconds)
-            )
+            # PostgreSQL: an update locks rows in any order, and `append` may hold one of them and wait for another.
+            connection.execute(select(table.c.trial).where(own).order_by(table.c.trial).with_for_update())
+            connection.execute(update(table).where(own).values(expires=self._clock() + seconds))
 
     # ---------------------------------------------------------------------------------------------------- snapshots
 

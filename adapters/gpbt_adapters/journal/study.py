@@ -8,6 +8,7 @@ event of this process: nothing depends on them before their trial ends, and a tr
 import json
 import logging
 import os
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -57,8 +58,8 @@ def open_study(
         space: What is tuned. None: as it was started.
         durability: "full": what happened survives a power cut; "process": only the death of processes, but some fifty
             times as fast.
-        lease: Seconds, above 0, after which others may train the trials of a process that no longer gives a sign of
-            life. (One that is known to be dead, on the same host, need not be waited for.)
+        lease: Seconds, above 0 and finite, after which others may train the trials of a process that no longer gives a
+            sign of life. (One that is known to be dead, on the same host, need not be waited for.)
         settings: The other arguments of `gpbt_core.Optimizer`; without a space: none.
 
     Raises:
@@ -79,8 +80,10 @@ def open_study(
         0.5
         >>> folder.cleanup()
     """
-    if not lease > 0:
-        raise ConfigError(f"open_study: wanted a lease above 0 s, got {lease!r}")
+    if not 0 < lease <= threading.TIMEOUT_MAX:
+        raise ConfigError(
+            f"open_study: wanted a lease above 0 s and of at most {threading.TIMEOUT_MAX:.3g} s, got {lease!r}"
+        )
     if space is None and settings:
         raise ConfigError(
             f"open_study: got settings {sorted(settings)} without a space; give both, which are then compared with the "
@@ -121,6 +124,7 @@ class Study(Optimizer):
         self._worker = identity()
         self._proposed: dict[tuple[int, int | None], Config] = {}
         self._lost: set[int] = set()  # trials of ours that were given to others
+        self._elsewhere: set[int] = set()  # trials whose asking was read: another's, or ours whose answer was lost
         self._looked = time.monotonic()  # when the leases were looked at
         self._unwritten: list[Event] = []
         self._written, self._sequence = self._newest_snapshot()
@@ -176,6 +180,7 @@ class Study(Optimizer):
                 f"another version of gpbt or a rule, or is damaged"
             ) from error
         self._lost |= {event.trial_id for event in news if type(event) is Requeued}
+        self._elsewhere |= {event.trial.id for event in news if type(event) is Asked}
         state, kept = written, []
         for event in self._unwritten:
             try:
@@ -200,7 +205,7 @@ class Study(Optimizer):
         Raises:
             ConfigError: `count` is not a whole number of at least 1.
             SearcherError: As for any optimizer; nothing is asked.
-            JournalError: The database fails, and nothing is asked.
+            JournalError: The database fails, and nothing is asked; or the study was deleted.
         """
         self.refresh()
 
@@ -216,7 +221,10 @@ class Study(Optimizer):
         self._proposed.clear()
         if trials:
             self._lost.difference_update(trial.id for trial in trials)
+            self._elsewhere.difference_update(trial.id for trial in trials)
             self._heartbeat.start()
+        else:
+            self._journal.check(self._entry.id)
         return trials
 
     def report(self, trial_id: int, step: int, score: float) -> Verdict:
@@ -306,6 +314,7 @@ class Study(Optimizer):
         """
         taken = tuple(events)
         self._transact(lambda: super(Study, self).replay(taken))
+        self._elsewhere.difference_update(event.trial.id for event in taken if type(event) is Asked)
         self._heartbeat.start()
 
     def __repr__(self) -> str:
@@ -329,21 +338,19 @@ class Study(Optimizer):
         if not self._end.alive:
             raise ProtocolError(f"study {self.name!r} is closed; open it again")
         while True:
-            before = (self._state, self._events, list(self._unwritten))
-            written = False
+            before = (self._state, self._events, list(self._unwritten), self._written, self._sequence)
             try:
                 result = action()
                 written = hold(result) or self._write()
-            except ProtocolError:
-                self._state, self._events, self._unwritten = before
-                if self.refresh():  # it may be legal after what another process did
-                    continue
+            except BaseException as error:
+                # What was written all the same (its answer was lost, or Ctrl-C came behind it) is read as news.
+                self._state, self._events, self._unwritten, self._written, self._sequence = before
+                if isinstance(error, ProtocolError) and self.refresh():
+                    continue  # it may be legal after what another process did
                 raise
-            finally:
-                if not written:
-                    self._state, self._events, self._unwritten = before
             if written:
                 return result
+            self._state, self._events, self._unwritten, self._written, self._sequence = before
             if not self.refresh():
                 self._journal.check(self._entry.id)
 
@@ -379,7 +386,8 @@ class Study(Optimizer):
         """Gives back the trials whose workers are lost."""
         self._looked = time.monotonic()
         for lease in self._journal.leases(self._entry.id):
-            if lease.worker != self._worker and _is_lost(lease):
+            ours = lease.worker == self._worker  # lost only where the answer to our asking was
+            if lease.trial in self._elsewhere if ours else _is_lost(lease):
                 logger.warning("study %s: trial %d is given out again: its worker is lost", self.name, lease.trial)
                 self._happen(Requeued(trial_id=lease.trial))
 
@@ -449,7 +457,7 @@ def _differences(path: str, stored: Any, given: Any) -> Iterator[str]:
     if isinstance(stored, Mapping) and isinstance(given, Mapping):
         for key in dict.fromkeys((*stored, *given)):
             yield from _differences(f"{path}.{key}" if path else key, stored.get(key), given.get(key))
-    elif stored != given or type(stored) is not type(given):
+    elif stored != given or isinstance(stored, bool) is not isinstance(given, bool):  # 1 is 1.0, and not True
         yield f"{path} was {stored!r}, is now {given!r}"
 
 

@@ -211,7 +211,7 @@ def test_a_segment_that_takes_too_long_fails(bad: int) -> None:
 
 
 def test_a_worker_that_hangs_is_ended_and_the_others_trials_are_trained_again(bad: int) -> None:
-    optimizer = run_small(small(), Hanging, workers=2, timeout=1.0, grace=30.0).optimizer  # workers start within
+    optimizer = run_small(small(), Hanging, workers=2, timeout=1.0, grace=15.0).optimizer  # workers start within
     ((trial_id, reason),) = failed(optimizer).items()
     assert trial_id == bad
     assert reason is not None

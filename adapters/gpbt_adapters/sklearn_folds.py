@@ -204,8 +204,9 @@ class FoldsTrainable(Trainable):
             for part, data in fold.scored.items():
                 scores = scoring.scores(model.estimator, *data)
                 self._figures.update({f"split{index}_{part}_{name}": score for name, score in scores.items()})
-                if part == "test":
-                    followed.append(scores[scoring.objective or next(iter(scores))])
+                if part == "test":  # of a single score `refit` may be any text, as in scikit-learn
+                    name = None if scores.keys() == {"score"} else scoring.objective
+                    followed.append(scores[name or next(iter(scores))])
             self._score_seconds[index] += time.perf_counter() - start
         return float(np.mean(followed))
 

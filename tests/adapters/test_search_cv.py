@@ -156,6 +156,11 @@ def test_several_scores_without_a_name_to_follow_are_refused() -> None:
         _search(scoring=METRICS).fit(X, Y)
 
 
+def test_of_a_single_score_refit_may_be_any_text() -> None:
+    named, plain = (_search(refit=refit).fit(X, Y) for refit in ("accuracy", True))
+    assert named.best_score_ == plain.best_score_
+
+
 def test_without_refit_there_are_results_and_no_estimator() -> None:
     search = _search(scoring=METRICS, refit=False).fit(X, Y)
     assert not hasattr(search, "best_estimator_")

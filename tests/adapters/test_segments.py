@@ -88,14 +88,14 @@ def test_an_exception_of_the_training_ends_the_trial_with_its_reason_and_place(
     assert outcome.reason.endswith("after 1 steps")
 
 
-def test_a_factory_that_raises_ends_the_trial_as_failed(store: CheckpointStore) -> None:
+def test_a_factory_that_raises_is_no_failure_of_its_trial(store: CheckpointStore) -> None:
     def factory() -> Descent:
         raise OSError("no device")
 
     outcome = train_segment(_order(), factory, store)
-    assert (outcome.status, outcome.scores) == ("failed", ())
-    assert outcome.reason is not None
-    assert outcome.reason.startswith("OSError: no device")
+    assert (outcome.status, outcome.scores) == ("refused", ())
+    assert isinstance(outcome.error, ConfigError)
+    assert "it raised OSError: no device" in str(outcome.error)
 
 
 class Deaf(Descent):

@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 POLL = 0.2
 """Seconds between two looks at an optimizer whose next trial depends on the results of others."""
 
+LOOK_UP = 1.0
+"""Seconds after which a wait ends though nothing has happened: Ctrl-C that comes just as it begins does not end it."""
+
 _NOT_SENT = (TypeError, AttributeError, ImportError, pickle.PickleError)
 """What an executor raises where no worker has died: what training raises comes back as an answer."""
 
@@ -226,8 +229,9 @@ class Loop:
 
     def _wait(self) -> None:
         """Takes one message, or notices that one is overdue."""
+        patience = self._patience()
         try:
-            message = self._messages.get(timeout=self._patience())
+            message = self._messages.get(timeout=LOOK_UP if patience is None else min(patience, LOOK_UP))
         except Empty:
             self._give_up_the_overdue()
         else:

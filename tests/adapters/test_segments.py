@@ -246,10 +246,11 @@ def test_a_factory_that_a_worker_does_not_know_is_refused(store: CheckpointStore
 
 
 class StubbornError(GpbtError):
-    """Cannot be unpickled."""
+    """Cannot be pickled, whatever libraries teach pickle of exceptions."""
 
     def __init__(self, *, code: int) -> None:
         super().__init__(f"code {code}")
+        self.held = threading.Lock()
 
 
 class Stubborn(Descent):

@@ -3,11 +3,12 @@
 Nothing here decides or changes anything; what is asked about is settled by the state.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Literal
 
 from gpbt_core.records import Record, Schedule, Segment, Status
 from gpbt_core.searcher import Family
+from gpbt_core.space.parameters import alike
 from gpbt_core.state import State
 
 __all__ = ["History", "children", "family", "lineage", "needed", "schedule"]
@@ -37,17 +38,12 @@ def schedule(state: State, trial_id: int) -> Schedule:
     for record in lineage(state, trial_id):
         trial = record.trial
         steps = trial.steps if record.status in _PENDING else record.steps
-        if segments and _alike(segments[-1].config, trial.config):
+        if segments and alike(segments[-1].config, trial.config):
             last = segments.pop()
             segments.append(Segment(config=last.config, start_step=last.start_step, steps=last.steps + steps))
         else:
             segments.append(Segment(config=trial.config, start_step=trial.start_step, steps=steps))
     return Schedule(tuple(segments))
-
-
-def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two configs are equal with their types: where 1, 1.0 and True are choices, they are three."""
-    return one == other and all(type(value) is type(other[name]) for name, value in one.items())
 
 
 def children(state: State, parent: int | None, generation: int) -> Iterator[int]:

@@ -5,7 +5,7 @@ neither its name nor the unit cube.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,7 @@ __all__ = [
     "Int",
     "Parameter",
     "Plain",
+    "alike",
     "as_float",
     "as_int",
     "lattice_value",
@@ -209,6 +210,11 @@ def _plain_choices(choices: Sequence[Plain]) -> tuple[Plain, ...]:
             raise ConfigError(f"Categorical: wanted distinct choices, got {choice!r} twice; leave one of them out")
         values[type(choice), choice] = choice
     return tuple(values.values())
+
+
+def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two configs are equal with the types of their values, as `typed` tells them apart."""
+    return one == other and typed(one.values()) == typed(other[name] for name in one)
 
 
 def typed(values: Iterable[Plain]) -> tuple[tuple[type, Plain], ...]:

@@ -110,7 +110,7 @@ def test_a_refused_argument_leaves_no_store_behind(tmp_path: Path) -> None:
 
 def test_what_is_no_executor_is_refused() -> None:
     with pytest.raises(ConfigError, match="wanted an executor, or a function that makes one, got 4"):
-        run(small(), Descent, executor=4, progress=False)  # type: ignore[arg-type]
+        run(small(), Descent, executor=4, progress=False)  # type: ignore[arg-type]  # it is refused
 
 
 def test_a_run_returns_though_a_thread_of_a_pool_made_for_it_hangs() -> None:

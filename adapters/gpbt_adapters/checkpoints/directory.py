@@ -213,14 +213,13 @@ class CheckpointStore(Store):
         draft, content = self.directory / f".store-{uuid.uuid4().hex}", {"format": FORMAT, "run": uuid.uuid4().hex}
         try:
             draft.write_text(json.dumps(content), "utf-8")
-            with contextlib.suppress(FileExistsError):
-                try:
-                    os.link(draft, card)
-                except FileExistsError:
-                    raise
-                except OSError:  # a file system without hard links, such as exFAT or a mounted bucket
-                    with card.open("x", encoding="utf-8") as file:
-                        file.write(json.dumps(content))
+            try:
+                os.link(draft, card)
+            except FileExistsError:
+                pass
+            except OSError:  # a file system without hard links, such as exFAT or a mounted bucket
+                with contextlib.suppress(FileExistsError), card.open("x", encoding="utf-8") as file:
+                    file.write(json.dumps(content))
         finally:
             draft.unlink(missing_ok=True)
 

@@ -10,6 +10,7 @@ from gpbt_adapters.bindings import Binding
 from gpbt_adapters.keras.parts import Parts
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Schedule
+from gpbt_core.space.parameters import alike
 
 __all__ = ["ScheduleCallback"]
 
@@ -51,9 +52,5 @@ class ScheduleCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras
             self._parts = Parts(model=self.model)
         step = min(epoch // self._epochs_per_step, self._schedule.steps - 1)
         config = {name: value for name, value in self._schedule.at(step).items() if name in self._bindings}
-        if _typed(config) != _typed(self._parts.config):
+        if not alike(config, self._parts.config):
             _bindings.write(self._parts, self._bindings, config)
-
-
-def _typed(config: Mapping[str, Any]) -> dict[str, tuple[type, Any]]:
-    return {name: (type(value), value) for name, value in config.items()}  # 1, 1.0 and True are three values

@@ -10,17 +10,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, Self
 
 import attrs
-import numpy as np
 
-from gpbt_core import genealogy
+from gpbt_core import genealogy, presets
 from gpbt_core.early_stopping import GenerationStopping, TrialStopping
-from gpbt_core.errors import ConfigError, ExtinctError, ProtocolError, SearcherError
+from gpbt_core.errors import ConfigError, ExtinctError, ProtocolError
 from gpbt_core.genealogy import History
+from gpbt_core.optimizer.arguments import number, rule, whole
+from gpbt_core.optimizer.search import Choice, Search, propose
 from gpbt_core.persistent import Vector
-from gpbt_core.presets import SearcherChoice, preset, resolve_rule, searcher_choice, selecting
+from gpbt_core.presets import resolve_rule, searcher_choice, selecting
 from gpbt_core.records import Record, Schedule, Status, Trial, Verdict
 from gpbt_core.reproduction import Reproduction
-from gpbt_core.searcher import Query, Searcher
+from gpbt_core.searcher import Searcher
 from gpbt_core.space import Config, Space
 from gpbt_core.space.parameters import plain
 from gpbt_core.state import (
@@ -36,7 +37,6 @@ from gpbt_core.state import (
     Tally,
     Told,
     apply,
-    generator,
     initial,
     next_order,
 )
@@ -51,7 +51,6 @@ class _Preset(enum.Enum):
 
 
 ITS_OWN: Final = _Preset.ITS_OWN
-Choice = str | tuple[str, Mapping[str, Any]]
 
 
 @attrs.frozen(kw_only=True)
@@ -136,8 +135,8 @@ class Optimizer:
             ConfigError: An argument is of the wrong type or out of its range, or options do not fit a rule.
             PluginError: A name is unknown, offered twice, or cannot be built.
         """
-        chosen = _preset_of(preset)
-        rule = _rule("reproduction", chosen.rule(population, steps) if reproduction is None else reproduction)
+        chosen = presets.preset(preset)
+        begets = rule("reproduction", chosen.rule(population, steps) if reproduction is None else reproduction)
         settings = Settings(
             space=space,
             population=population,
@@ -146,17 +145,17 @@ class Optimizer:
             seed=seed,
             max_concurrent=max_concurrent,
             quorum=quorum,
-            reproduction=rule if select_by is None else selecting(rule, select_by),
-            trial_stopping=_rule(
+            reproduction=begets if select_by is None else selecting(begets, select_by),
+            trial_stopping=rule(
                 "early stopping", chosen.trial_stopping if trial_stopping is ITS_OWN else trial_stopping
             ),
-            generation_stopping=_rule(
+            generation_stopping=rule(
                 "early stopping", chosen.generation_stopping if generation_stopping is ITS_OWN else generation_stopping
             ),
         )
         if number_of_founders is None:
             number_of_founders = chosen.number_of_founders(population)
-        self._search = _Search.make(
+        self._search = Search.make(
             searcher=searcher_choice(searcher) if searcher is not None else chosen.searcher,
             founders=chosen.founders if founders is ITS_OWN else founders,
             number_of_founders=number_of_founders,
@@ -209,9 +208,9 @@ class Optimizer:
             ConfigError: The score is not a number.
             ProtocolError: The trial is unknown, has ended, was given back or told to stop; or the step is not its next.
         """
-        value = _number("report", trial_id, score)
+        value = number("report", trial_id, score)
         loss = self._loss(value) if math.isfinite(value) else math.inf
-        self._happen(Reported(trial_id=plain(trial_id), step=_whole("report", step), loss=loss))
+        self._happen(Reported(trial_id=plain(trial_id), step=whole("report", step), loss=loss))
         stopping = self._state.records[trial_id].status is Status.STOPPING
         return Verdict.STOP if stopping else Verdict.CONTINUE
 
@@ -231,7 +230,7 @@ class Optimizer:
             loss = self._last_report(trial_id)
             value = loss
         else:
-            value = _number("tell", trial_id, score)
+            value = number("tell", trial_id, score)
             loss = self._loss(value)
         if math.isfinite(value):
             self._happen(Told(trial_id=trial_id, loss=loss))
@@ -533,30 +532,7 @@ class Optimizer:
         )
 
     def _propose(self, state: State, parent: int | None, order: Order) -> Config:
-        search, place = self._search, state.open.asked
-        is_founder = order.generation == 0 and place < search.number_of_founders
-        searcher = search.founders if is_founder and search.founders is not None else search.searcher
-        query = Query(
-            space=state.settings.space,
-            parent=None if parent is None else state.records[parent],
-            generation=order.generation,
-            generations=state.generations,
-            depth=order.depth,
-            slot=place,
-            seed=state.settings.seed,
-            family=lambda: genealogy.family(state, parent, search.history),
-        )
-        rng = generator(state.settings, "trial", order.id)
-        try:
-            proposed = searcher.propose(query, rng)
-        except Exception as error:
-            who = _who(searcher, query)
-            raise SearcherError(f"{who} raised {type(error).__name__}: {error}") from error
-        try:
-            return state.settings.space.validate(proposed)
-        except ConfigError as error:
-            who = _who(searcher, query)
-            raise SearcherError(f"{who} proposed what is not a config of the space: {error}") from error
+        return propose(self._search, state, parent, order)
 
     def _loss(self, score: float) -> float:
         return score if self._state.settings.direction == "minimize" else -score
@@ -569,101 +545,3 @@ class Optimizer:
         elif isinstance(trial_id, int) and 0 <= trial_id < len(records):
             return records[trial_id].reports[-1][1]
         return 0.0  # the trial is unknown or has ended, which `apply` refuses
-
-
-@attrs.frozen(kw_only=True)
-class _Search:
-    """The searchers of a run, and what they may look at."""
-
-    choice: SearcherChoice
-    founders_choice: SearcherChoice | None
-    searcher: Searcher
-    founders: Searcher | None
-    number_of_founders: int
-    history: History
-
-    @classmethod
-    def make(
-        cls,
-        *,
-        searcher: SearcherChoice,
-        founders: Choice | Searcher | SearcherChoice | None,
-        number_of_founders: int,
-        history: History,
-    ) -> Self:
-        if history not in ("family", "all", "none"):
-            raise ConfigError(f'history: wanted "family", "all" or "none", got {history!r}')
-        number_of_founders = plain(number_of_founders)
-        if isinstance(number_of_founders, bool) or not isinstance(number_of_founders, int) or number_of_founders < 0:
-            raise ConfigError(f"number_of_founders: wanted a whole number of at least 0, got {number_of_founders!r}")
-        founding = None if founders is None else searcher_choice(founders)
-        return cls(
-            choice=searcher,
-            founders_choice=founding,
-            searcher=searcher.build(),
-            founders=founding.build() if founding else None,
-            number_of_founders=number_of_founders,
-            history=history,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "searcher": _choice_data("searcher", self.choice),
-            "founders": None if self.founders_choice is None else _choice_data("founders", self.founders_choice),
-            "number_of_founders": self.number_of_founders,
-            "history": self.history,
-        }
-
-
-_preset_of = preset
-
-
-def _who(searcher: Searcher, query: Query) -> str:
-    """Names a searcher and what it was asked, for an error."""
-    kind = type(searcher)
-    place = f"slot {query.slot} of generation {query.generation}"
-    return f"searcher {kind.__module__}.{kind.__qualname__}, asked for {place},"
-
-
-def _choice_data(part: str, choice: SearcherChoice) -> dict[str, Any]:
-    if choice.name is None:
-        raise ConfigError(
-            f"to_dict: wanted a {part} with a name, got the object {choice.searcher!r}; offer it by a plugin, or keep "
-            f"the state and give the object to from_state"
-        )
-    return {"name": choice.name, "options": dict(choice.options)}
-
-
-def _rule(kind: Literal["reproduction", "early stopping"], given: Any) -> Any:
-    match given:
-        case str():
-            return resolve_rule(kind, given, {})
-        case (str() as name, Mapping() as options):
-            return resolve_rule(kind, name, options)
-    if given is not None and (isinstance(given, type) or not hasattr(given, "name")):
-        raise ConfigError(f"{kind}: wanted a name, (name, options) or a rule, got {given!r}")
-    return given
-
-
-def _whole(who: str, step: int) -> int:
-    step = plain(step)
-    if isinstance(step, bool) or not isinstance(step, int):
-        raise ConfigError(f"{who}: wanted a step as a whole number, got {step!r}")
-    return step
-
-
-def _number(who: str, trial_id: int, score: Any) -> float:
-    if type(score) is float:
-        return score
-    if (
-        not isinstance(score, (bool, np.bool_, str, bytes))
-        and hasattr(score, "__float__")
-        and getattr(score, "ndim", 0) == 0
-    ):
-        try:
-            return float(score)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ConfigError(
-                f"{who}: wanted the score of trial {trial_id!r} as a number, got {score!r:.200}: {error}"
-            ) from error
-    raise ConfigError(f"{who}: wanted the score of trial {trial_id!r} as a number, got {score!r}")

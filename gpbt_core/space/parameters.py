@@ -7,7 +7,7 @@ neither its name nor the unit cube.
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
@@ -71,24 +71,31 @@ class Float:
     1e-9 of a step from `high` is `high`, so that `Float(0, 1, step=1 / 3)` ends with 1.0. With `log` and a step, the
     values are those of the lattice, and the one nearest to a point of the log scale is taken.
 
+    Use `log="1-x"` for what approaches 1, such as a momentum, a beta of Adam, a discount factor or the decay of a
+    moving average: 0.9, 0.99 and 0.999 are then equally far apart.
+
     Attributes:
-        low: The smallest value, finite; above 0 with `log`.
-        high: The largest value, finite, at least `low`.
-        log: Whether the logarithm of the value is what is searched uniformly.
-        step: The distance of the values, above 0; None: continuous.
+        low: The smallest value, finite; above 0 with `log=True`.
+        high: The largest value, finite, at least `low`; below 1 with `log="1-x"`.
+        log: What is searched uniformly: the value (False), its logarithm (True), or the logarithm of its distance to 1
+            ("1-x").
+        step: The distance between neighbouring values, above 0; None: continuous.
 
     Raises:
-        ConfigError: A bound or the step is not a finite number, low > high, high - low > 1e308, log with low <= 0,
-            step <= 0, or the step is too fine: more than 2**40 values, or less than four times the spacing of floats.
+        ConfigError: A bound or the step is not a finite number, low > high, high - low > 1e308, `log` is something
+            else, low <= 0 with log=True, high >= 1 with log="1-x", step <= 0, or the step is too fine: more than 2**40
+            values, or less than four times the spacing of floats.
 
     Examples:
         >>> Float(1e-5, 1, log=True)
         Float(1e-05, 1.0, log=True)
+        >>> Float(0.9, 0.9999, log="1-x")
+        Float(0.9, 0.9999, log='1-x')
     """
 
     low: float
     high: float
-    log: bool = attrs.field(default=False, kw_only=True)
+    log: bool | Literal["1-x"] = attrs.field(default=False, kw_only=True)
     step: float | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
@@ -118,8 +125,12 @@ class Float:
         if step < finest or self.bins > _MAX_BINS:
             finest = max(finest, (self.high - self.low) / (_MAX_BINS - 1))
             raise _refusal(self, f"step to be at least {finest:.2g} for these bounds, or None", step)
-        if self.log and math.log(self.high) - math.log(self.low) > _MAX_LOG_RANGE:
-            raise _refusal(self, "high / low to be at most 1e260 where log and step meet", (self.low, self.high))
+        if not self.log:
+            return
+        smallest, largest = (self.low, self.high) if self.log is True else (1.0 - self.high, 1.0 - self.low)
+        if math.log(largest) - math.log(smallest) > _MAX_LOG_RANGE:
+            ratio = "high / low" if self.log is True else "(1 - low) / (1 - high)"
+            raise _refusal(self, f"{ratio} to be at most 1e260 where log and step meet", (self.low, self.high))
 
     @property
     def bins(self) -> int:
@@ -133,7 +144,8 @@ class Float:
 
     def __repr__(self) -> str:
         step = "" if self.step is None else f", step={self.step!r}"
-        return f"Float({self.low!r}, {self.high!r}{', log=True' if self.log else ''}{step})"
+        log = f", log={self.log!r}" if self.log else ""
+        return f"Float({self.low!r}, {self.high!r}{log}{step})"
 
 
 @attrs.frozen(repr=False)
@@ -285,8 +297,13 @@ def _lattice(parameter: Float) -> tuple[int, int, int]:
 
 def _check_log(parameter: Float | Int) -> None:
     log: object = parameter.log
+    if isinstance(log, str) and log == "1-x" and isinstance(parameter, Float):
+        if parameter.high >= 1:
+            raise _refusal(parameter, 'high to be below 1 with log="1-x"', parameter.high)
+        return
     if not isinstance(log, (bool, np.bool_)):
-        raise _refusal(parameter, "log to be True or False", log)
+        known = 'True, False or "1-x"' if isinstance(parameter, Float) else "True or False"
+        raise _refusal(parameter, f"log to be {known}", log)
     object.__setattr__(parameter, "log", bool(log))
     if parameter.log and parameter.low <= 0:
         raise _refusal(parameter, "low to be above 0 with log=True", parameter.low)

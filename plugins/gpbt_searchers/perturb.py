@@ -41,7 +41,8 @@ def _probability(_searcher: "Perturb", _attribute: "attrs.Attribute[float]", val
 class Perturb:
     """Changes each HP of the parent's config a little, or now and then draws it anew.
 
-    - Floats are multiplied by one of the factors and end at the bounds. A 0 stays 0 until it is drawn anew.
+    - Floats are multiplied by one of the factors and end at the bounds. A 0 stays 0 until it is drawn anew. With
+      `log="1-x"` the distance to 1 is multiplied.
     - Integers and stepped floats are multiplied too and rounded to the lattice, but move at least one step in the
       direction of the factor (a factor of 1 moves nothing), unless they are at the bound.
     - Categories move to the choice before or after, in the order of the list, and stay at its ends: what Ray Tune does
@@ -112,17 +113,22 @@ def _moved(alone: Space, name: str, value: Any, factor: float, *, forward: bool)
         return min(max(place, 0.0), 1.0)
     changed: float
     if isinstance(parameter, Float) and parameter.step is None:
-        changed = min(max(value * factor, parameter.low), parameter.high)
+        changed = min(max(_scaled(parameter, value, factor), parameter.low), parameter.high)
     else:
         changed = _on_lattice(parameter, value, factor)
     return float(alone.encode([{name: changed}])[0, 0])
+
+
+def _scaled(parameter: Float | Int, value: float, factor: float) -> float:
+    return 1 - (1 - value) * factor if parameter.log == "1-x" else value * factor
 
 
 def _on_lattice(parameter: Float | Int, value: float, factor: float) -> float:
     """The lattice point nearest to value * factor, at least one step from the value unless a bound is in the way."""
     low, step, last = parameter.low, parameter.step or 1, parameter.bins - 1
     before = round((value - low) / step)
-    after = round((min(max(value * factor, low), parameter.high) - low) / step)
+    after = round((min(max(_scaled(parameter, value, factor), low), parameter.high) - low) / step)
     if after == before and factor != 1:
-        after += 1 if (factor > 1) == (value >= 0) else -1
+        upward = factor < 1 if parameter.log == "1-x" else (factor > 1) == (value >= 0)
+        after += 1 if upward else -1
     return low + min(max(after, 0), last) * step

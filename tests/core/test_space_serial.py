@@ -14,7 +14,7 @@ from strategies import spaces
 SPACE = Space(
     kind=Categorical(["sgd", 1, 1.0, True, None]),
     n=Int(1, 9, log=True),
-    m=When(Float(0, 0.99), {"kind": ["sgd", 1.0], "n": [1]}),
+    m=When(Float(0, 0.99, log="1-x"), {"kind": ["sgd", 1.0], "n": [1]}),
 )
 
 
@@ -32,7 +32,7 @@ def test_the_data_says_everything_in_full() -> None:
             {"name": "kind", "type": "categorical", "choices": ["sgd", 1, 1.0, True, None]},
             {"name": "n", "type": "int", "low": 1, "high": 9, "log": True, "step": 1},
             {
-                "name": "m", "type": "float", "low": 0.0, "high": 0.99, "log": False, "step": None,
+                "name": "m", "type": "float", "low": 0.0, "high": 0.99, "log": "1-x", "step": None,
                 "when": [["kind", ["sgd", 1.0]], ["n", [1]]],
             },
         ]

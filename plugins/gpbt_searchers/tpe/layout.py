@@ -20,23 +20,27 @@ Floats = NDArray[np.float64]
 
 @attrs.frozen(kw_only=True, eq=False)
 class _LogLattice:
-    """A lattice on a log scale, whose bins become narrower from left to right.
+    """A lattice on a log scale, whose bins become narrower from left to right, or from right to left if mirrored.
 
     Attributes:
         row: Its place among the numeric dimensions.
-        first: The width of the leftmost bin, in u.
+        first: The width of the widest bin, in u.
         range: The logarithm of the last bin's upper edge over the first one's lower edge.
+        mirrored: Whether the scale is that of 1 - x.
     """
 
     row: int
     first: float
     range: float
+    mirrored: bool
 
     @classmethod
-    def of(cls, row: int, low: float, high: float, step: float) -> Self:
+    def of(cls, row: int, low: float, high: float, step: float, *, mirrored: bool) -> Self:
+        if mirrored:
+            low, high = 1.0 - high, 1.0 - low
         start = max(low - step / 2, low / 2)
         extent = math.log((high + step / 2) / start)
-        return cls(row=row, first=step / (start * extent), range=extent)
+        return cls(row=row, first=step / (start * extent), range=extent, mirrored=mirrored)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -77,7 +81,8 @@ class Layout:
             return self._even
         widths = np.broadcast_to(self._even, u.shape).copy()
         for lattice in self._log:
-            widths[lattice.row] = np.minimum(lattice.first * np.exp(-lattice.range * u[lattice.row]), 1.0)
+            place = 1.0 - u[lattice.row] if lattice.mirrored else u[lattice.row]
+            widths[lattice.row] = np.minimum(lattice.first * np.exp(-lattice.range * place), 1.0)
         return widths
 
 
@@ -113,4 +118,5 @@ def _log_lattice(row: int, parameter: Parameter) -> list[_LogLattice]:
     """The log lattice that a parameter is, if it is one."""
     if isinstance(parameter, Categorical) or not parameter.log or parameter.bins < 2:
         return []
-    return [_LogLattice.of(row, float(parameter.low), float(parameter.high), float(parameter.step or 1))]
+    low, high, step = float(parameter.low), float(parameter.high), float(parameter.step or 1)
+    return [_LogLattice.of(row, low, high, step, mirrored=parameter.log == "1-x")]

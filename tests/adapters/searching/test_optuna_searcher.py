@@ -158,6 +158,13 @@ def test_a_space_and_its_distributions_say_the_same() -> None:
     assert Space.from_optuna(described) == space
 
 
+def test_a_momentum_is_searched_on_the_scale_1_minus_x() -> None:
+    space = Space(momentum=Float(0, 0.9999, log="1-x"), beta=Float(0, 0.99, step=0.01, log="1-x"))
+    found = ask(built("optuna:RandomSampler"), Query(space=space), 200)
+    assert 0.4 < np.mean([config["momentum"] > 0.99 for config in found]) < 0.6
+    assert 0.35 < np.mean([config["beta"] > 0.9 for config in found]) < 0.65
+
+
 def test_a_logarithmic_lattice_is_searched_on_the_log_scale() -> None:
     space = Space(width=Int(10, 10_000, log=True, step=10))
     widths = [config["width"] for config in ask(built("optuna:RandomSampler"), Query(space=space), 200)]

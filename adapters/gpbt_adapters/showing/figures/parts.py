@@ -219,6 +219,7 @@ def nines_ticks(low: float, high: float) -> list[float]:
     >>> nines_ticks(1, 4), [round(tick, 3) for tick in nines_ticks(0.9, 2.1)]
     ([1.0, 2.0, 3.0, 4.0], [1.0, 1.301, 1.699, 2.0])
     """
+    low, high = round(low, 9), round(high, 9)
     if high - low >= 2:
         return [float(tick) for tick in range(math.ceil(low), math.floor(high) + 1)]
     nearest, farthest = (float(f"{10.0**-place:.12g}") for place in (high, low))  # rid of rounding errors

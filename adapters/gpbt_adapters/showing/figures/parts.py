@@ -222,7 +222,7 @@ def nines_ticks(low: float, high: float) -> list[float]:
     low, high = round(low, 9), round(high, 9)
     if high - low >= 2:
         return [float(tick) for tick in range(math.ceil(low), math.floor(high) + 1)]
-    nearest, farthest = (float(f"{10.0**-place:.12g}") for place in (high, low))  # rid of rounding errors
+    nearest, farthest = (float(f"{10.0**-place:.8g}") for place in (high, low))  # rid of rounding errors
     return sorted(-math.log10(distance) for distance in log_ticks(nearest, farthest))
 
 

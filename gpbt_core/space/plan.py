@@ -3,7 +3,8 @@
 A plan is data and pure functions of them: the parameters as dimensions, and the order in which activity is decided.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, Self
 
 import attrs
@@ -30,6 +31,14 @@ class _Step:
     check: Check
     needs: tuple[Need, ...]
 
+    def values(self, first: Mapping[str, Any]) -> Iterator[Any]:
+        """The values of a discrete parameter, from that of a config on, and round the corner."""
+        lattice, bins = self.axis.lattice, self.axis.bins
+        assert lattice is not None  # the space is finite
+        start = int(lattice.locate([first[self.name]])[0]) if self.name in first else 0
+        for place in itertools.chain(range(start, bins), range(start)):
+            yield self.axis.decode(float(lattice.centre(np.array([place]))[0]))
+
 
 @attrs.frozen(eq=False)
 class Plan:
@@ -40,12 +49,14 @@ class Plan:
         conditions: Of each conditional parameter; flat names.
         names: The flat names.
         axes: The parameters as dimensions, in the order of the names.
+        finite: Whether no parameter is continuous.
     """
 
     parameters: Mapping[str, Parameter]
     conditions: Conditions
     names: tuple[str, ...]
     axes: tuple[Axis, ...]
+    finite: bool
     _decoders: tuple[Callable[[float], Any], ...]
     _checks: tuple[tuple[str, Check], ...]
     _steps: tuple[_Step, ...]
@@ -72,6 +83,7 @@ class Plan:
             ),
             names=tuple(parameters),
             axes=tuple(axes.values()),
+            finite=all(one.bins for one in axes.values()),
             decoders=tuple(one.decode for one in axes.values()),
             checks=tuple(checks.items()),
             steps=tuple(_Step(positions[name], name, axes[name], checks[name], needs.get(name, ())) for name in order),
@@ -161,6 +173,30 @@ class Plan:
                 places[rows, k] = lattice.index(column)
                 out[rows, k] = lattice.centre(places[rows, k])
         return out
+
+    def configs(self, first: Mapping[str, Any]) -> Iterator[Config]:
+        """Each config of a finite space once, from `first` on; the last parameter changes fastest."""
+        values: dict[str, Any] = {}
+        trail: list[tuple[int, Iterator[Any]]] = []  # the active parameters, with the values that they have yet to take
+        depth = 0
+        while True:
+            for place, step in enumerate(self._steps[depth:], depth):
+                if is_active(step.needs, values):
+                    trail.append((place, step.values(first)))
+                    values[step.name] = next(trail[-1][1])
+            yield self._ordered(values)
+            while trail:
+                place, rest = trail[-1]
+                for step in self._steps[place:]:
+                    values.pop(step.name, None)
+                following = list(itertools.islice(rest, 1))
+                if following:
+                    values[self._steps[place].name] = following[0]
+                    depth = place + 1
+                    break
+                trail.pop()
+            else:
+                return
 
     def _refuse_names(self, config: Mapping[str, Any]) -> NoReturn:
         """Says which names a config has too many or too few."""

@@ -4,7 +4,7 @@ A space is immutable, and only a face: what it does is worked out in its plan wh
 config costs no more than the arithmetic.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
 import attrs
@@ -15,7 +15,7 @@ from gpbt_core.errors import ConfigError
 from gpbt_core.space import convert, serial
 from gpbt_core.space.conditions import Conditions, Wanted
 from gpbt_core.space.config import Config, ReadOnlyDict
-from gpbt_core.space.parameters import Categorical, Parameter, Plain, typed
+from gpbt_core.space.parameters import Categorical, Parameter, Plain, alike, typed
 from gpbt_core.space.plan import Plan
 
 __all__ = ["Node", "Space", "When"]
@@ -213,6 +213,33 @@ class Space:
             raise ConfigError(f"{who}: wanted an array of shape (n, {len(self.names)}), got one of {points.shape}")
         return points
 
+    def untried(self, config: Mapping[str, Any], tried: Iterable[Mapping[str, Any]]) -> Config:
+        """The config itself if it was not tried, otherwise the next one in the order of the space that was not.
+
+        The last parameter changes first, and each goes through its values from that of `config` on.
+
+        Args:
+            config: A valid config.
+            tried: Valid configs.
+
+        Returns:
+            `config` if the space has a continuous parameter, or if every config was tried.
+
+        Examples:
+            >>> from gpbt_core.space import Categorical, Int
+            >>> space = Space(kind=Categorical(["a", "b"]), layers=Int(1, 2))
+            >>> space.untried({"kind": "a", "layers": 2}, [{"kind": "a", "layers": 2}, {"kind": "a", "layers": 1}])
+            Config({'kind': 'b', 'layers': 2})
+        """
+        wanted = config if isinstance(config, Config) else Config(config)
+        if not self._plan.finite:
+            return wanted
+        known = list(tried)
+        if not any(alike(wanted, one) for one in known):
+            return wanted
+        kept = {_key(one) for one in known}
+        return next((one for one in self._plan.configs(wanted) if _key(one) not in kept), wanted)
+
     def to_dict(self) -> dict[str, Any]:
         """The space as plain data for JSON; `Space.from_dict` makes an equal space of it."""
         return serial.to_plain(self.parameters, self.conditions)
@@ -302,6 +329,11 @@ class Space:
 
     def __reduce__(self) -> "tuple[Callable[..., Any], tuple[dict[str, Node]]]":
         return type(self), (_nodes(self.parameters, self.conditions),)  # the plan holds closures, and is made again
+
+
+def _key(config: Mapping[str, Any]) -> frozenset[tuple[str, type, Any]]:
+    """What tells configs apart, with the types of their values."""
+    return frozenset((name, value.__class__, value) for name, value in config.items())
 
 
 Node: TypeAlias = Parameter | When | Space

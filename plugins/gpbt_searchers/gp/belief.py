@@ -12,9 +12,11 @@ from gpbt_searchers.gp.kernel import Array, Layout
 from gpbt_searchers.gp.model import Fit, Posterior, condition, fit
 from gpbt_searchers.gp.scores import half_rank, rank_normal
 
-__all__ = ["Data", "believe", "fitted_to"]
+__all__ = ["Data", "believe", "fitted_length", "fitted_to"]
 
-_ROUND = 5  # the kernel is fitted on the longest prefix whose length is a multiple of this
+_ROUND = 5  # the kernel is fitted anew after this many further points, and after twice as many for each doubling
+_DOUBLINGS = 100  # beyond this length
+_MOST = 40  # points between two fits: the posterior is conditioned on them all the same
 _BOUND = 300  # points that the model holds at most, but for those since the last fit: the cost stays flat
 
 
@@ -39,10 +41,25 @@ class Data:
 
 def fitted_to(data: Data) -> tuple[Fit, npt.NDArray[np.intp]]:
     """The fit, and the indices of all points that the posterior is conditioned on, those of the fit first."""
-    known = data.losses.size - data.losses.size % _ROUND
+    known = fitted_length(data.losses.size)
     kept = _kept(data.losses[:known])
     fitted = fit(data.layout, data.assumptions, data.told[kept], _scores(data, known)[kept])
     return fitted, np.concatenate([kept, np.arange(known, data.losses.size)])
+
+
+def fitted_length(count: int) -> int:
+    """How many of so many told points the kernel is fitted to: the same number until enough are added.
+
+    Fits cost most where a few more points change them least, so the longer the history the rarer they are.
+
+    Example:
+        >>> [fitted_length(count) for count in (4, 99, 109, 219, 399, 1000)]
+        [0, 95, 100, 200, 380, 1000]
+    """
+    rounds = _ROUND
+    while rounds < _MOST and count >= _DOUBLINGS * rounds // _ROUND:
+        rounds *= 2
+    return count - count % rounds
 
 
 def believe(data: Data) -> Posterior:

@@ -71,6 +71,18 @@ class Query:
         """The family's trials whose result is not known yet, by rising id."""
         return self._family.pending
 
+    def are_siblings(self, trials: Iterable[Trial]) -> list[bool]:
+        """Which trials start from the same weights as the trial to propose, in the same generation.
+
+        Args:
+            trials: n trials of the family, such as `query.pending`.
+
+        Returns:
+            n flags.
+        """
+        parent = None if self.parent is None else self.parent.trial.id
+        return [trial.generation == self.generation and trial.parent == parent for trial in trials]
+
 
 @runtime_checkable
 class Searcher(Protocol):

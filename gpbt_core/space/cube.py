@@ -23,6 +23,7 @@ Indices = NDArray[np.int64]
 
 _RESOLUTION = 48  # bits of u that decode looks at; encode errs by less than 2**-49, so that decode rounds it away
 _MARGIN = 16  # neighbouring values are at least so many rounding errors apart, for the same reason
+_EVEN = 1e300  # steps from which on bins on a log scale are as good as even
 _TABLE = 1024  # log-scaled lattices up to this size have their bin centres in a table
 
 
@@ -249,7 +250,8 @@ def _stepped(parameter: Float) -> Axis:
 
     if parameter.log and bins > 1:
         mirrored = parameter.log == "1-x"
-        scale = _uneven(bins, ((1.0 - value_at(bins - 1)) if mirrored else low) / step)
+        nearest = min((1.0 - value_at(bins - 1)) / step, _EVEN) if mirrored else low / step
+        scale = _uneven(bins, nearest)
         place, index, centre = _mirrored(bins, *scale) if mirrored else scale
         return _discrete(bins, lambda u: value_at(place(u)), locate, index, centre)
     return _discrete(bins, lambda u: value_at(int(u * bins)), locate, *_even(bins))

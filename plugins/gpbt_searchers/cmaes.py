@@ -15,6 +15,7 @@ from gpbt_core.errors import ConfigError, PluginError
 from gpbt_core.records import Record
 from gpbt_core.searcher import Query
 from gpbt_core.space import Space
+from gpbt_searchers.encoded import Encoded, Memory
 from gpbt_searchers.gp.scores import rank_normal
 
 try:
@@ -67,6 +68,7 @@ class CMAES:
     """
 
     fraction: float = attrs.field(default=0.25, validator=_share)
+    _memory: Memory = attrs.field(init=False, factory=Memory, eq=False, repr=False)
 
     def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
         """Answers with a config of `query.space`.
@@ -77,10 +79,9 @@ class CMAES:
             query: Its history is all that is learnt from.
             rng: The source of the draw.
         """
-        space, records = query.space, query.history
-        axes = _Axes.of(space)
-        u = space.encode([record.trial.config for record in records])
-        scores = -_scores(records)
+        space, told = query.space, self._memory.history(query)
+        axes, records, u = _Axes.of(space), told.records, told.u
+        scores = -_scores(told)
         drawn = rng.random(len(space))
         if len(records) >= axes.start:
             best = np.argsort(scores, kind="stable")[: self._best(len(records))]
@@ -201,12 +202,11 @@ def _category(best: Array, count: int, rng: np.random.Generator) -> float:
     return (min(chosen, count - 1) + 0.5) / count
 
 
-def _scores(records: Sequence[Record]) -> Array:
+def _scores(told: Encoded) -> Array:
     """Normal scores of the losses among the records of the same generation, higher is better, shape (n,)."""
-    losses = np.array([np.inf if record.loss is None else record.loss for record in records], dtype=np.float64)
-    generations = np.array([record.trial.generation for record in records], dtype=np.intp)
+    losses = np.where(np.isnan(told.losses), np.inf, told.losses)
     scores = np.zeros(losses.size)
-    for generation in np.unique(generations):
-        same = generations == generation
+    for generation in np.unique(told.generations):
+        same = told.generations == generation
         scores[same] = rank_normal(losses[same])
     return scores

@@ -158,6 +158,13 @@ def test_on_the_scale_1_minus_x_each_decade_towards_1_takes_the_same_room() -> N
     assert stepped.snap([[0.0]])[0, 0] < 1 - stepped.snap([[1.0]])[0, 0]  # bins become wider towards 1
 
 
+def test_a_lattice_far_finer_than_its_distance_to_1_is_even() -> None:
+    space = Space(x=Float(0, 8e-310, step=2e-310, log="1-x"))
+    assert [config["x"] for config in space.decode_all([[0.1], [0.3], [0.5], [0.7], [0.9]])] == [
+        0, 2e-310, 4e-310, 6e-310, 8e-310,
+    ]  # fmt: skip
+
+
 @given(st.floats(1e-6, 0.5), st.floats(1.01, 1e6), units())
 def test_the_scale_1_minus_x_is_the_log_scale_of_the_distance_to_1(nearest: float, ratio: float, u: float) -> None:
     farthest = nearest * ratio

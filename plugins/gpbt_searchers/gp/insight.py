@@ -11,6 +11,7 @@ import numpy as np
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Record, Trial
 from gpbt_core.space import Space
+from gpbt_searchers.encoded import Encoded
 from gpbt_searchers.gp.belief import Data, believe, fitted_to
 from gpbt_searchers.gp.data import gather, points_of
 from gpbt_searchers.gp.kernel import Array, Hyper, Points, features
@@ -110,7 +111,7 @@ def _gathered(who: str, space: Space, records: Sequence[Record], trials: Sequenc
             f"{who}: wanted trials of generations below {generations}, got trial {late[0].id} of generation"
             f" {late[0].generation}; say generations=..."
         )
-    return gather(space, records, (), generations)
+    return gather(space, Encoded.of(space, records), (), generations)
 
 
 def _shares(space: Space, data: Data, hyper: Hyper) -> Array:

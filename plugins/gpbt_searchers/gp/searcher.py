@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from gpbt_core.errors import ConfigError
 from gpbt_core.searcher import Query
+from gpbt_searchers.encoded import Encoded, Memory
 from gpbt_searchers.gp.acquisition import log_improvement, log_improvement_slopes
 from gpbt_searchers.gp.belief import Data, believe
 from gpbt_searchers.gp.candidates import additive_steps, crossovers, logit_steps
-from gpbt_searchers.gp.data import gather, siblings, stage
+from gpbt_searchers.gp.data import gather, stage
 from gpbt_searchers.gp.kernel import Array
 from gpbt_searchers.gp.model import Posterior
 from gpbt_searchers.gp.refine import climb
@@ -56,6 +57,7 @@ class GaussianProcess:
     """
 
     candidates: int = attrs.field(default=150, validator=_count)
+    _memory: Memory = attrs.field(init=False, factory=Memory, eq=False, repr=False)
 
     def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
         """Answers with a config of `query.space`.
@@ -67,8 +69,9 @@ class GaussianProcess:
             query: Its history is all that is learnt from.
             rng: The source of the candidates.
         """
-        search = _Search(query=query, rng=rng, candidates=self.candidates)
-        data = gather(query.space, query.history, query.pending, query.generations)
+        told = self._memory.history(query)
+        search = _Search(query=query, rng=rng, candidates=self.candidates, told=told)
+        data = gather(query.space, told, query.pending, query.generations)
         enough = _ENOUGH if query.generations > 1 else _ENOUGH_PLAIN
         if data.losses.size < enough:
             return query.space.decode(search.blind())
@@ -83,6 +86,7 @@ class _Search:
     query: Query
     rng: np.random.Generator
     candidates: int
+    told: Encoded
     choices: npt.NDArray[np.intp] = attrs.field()
     taken: frozenset[bytes] = attrs.field()
 
@@ -92,7 +96,11 @@ class _Search:
 
     @taken.default
     def _taken(self) -> frozenset[bytes]:
-        return frozenset(_rows(siblings(self.query)))
+        """The siblings' configs in the unit cube. The same config on other weights is another experiment."""
+        query, told = self.query, self.told
+        mine = told.u[query.are_siblings(record.trial for record in told.records)]
+        pending = query.space.encode([trial.config for trial in query.pending])[query.are_siblings(query.pending)]
+        return frozenset([*_rows(mine), *_rows(pending)])
 
     def blind(self) -> Array:
         """A point without a model, shape (d,)."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from gpbt_core.records import Record
 from gpbt_core.searcher import Query
 from gpbt_core.space import Space
+from gpbt_searchers.encoded import Encoded, Memory
 from gpbt_searchers.gp.refine import climb
 from gpbt_searchers.pb2.bandit import probabilities
 from gpbt_searchers.pb2.model import Belief, Inputs, condition, fit, inputs
@@ -45,6 +46,8 @@ class PB2:
         True
     """
 
+    _memory: Memory = attrs.field(init=False, factory=Memory, eq=False, repr=False)
+
     def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
         """Answers with a config of `query.space`; a uniform one without a parent, or before any change was seen.
 
@@ -52,24 +55,30 @@ class PB2:
             query: Its history should be that of all lines.
             rng: The source of categories and of candidates.
         """
-        found = [] if query.parent is None else latest(query.history, _ROWS)
-        if query.parent is None or not found:
+        if query.parent is None:
+            return query.space.sample(rng)
+        told = self._memory.history(query)
+        found = latest(told.records, _ROWS)
+        if not found:
             return query.space.sample(rng)
         before = max(loss for _, loss in found) if query.parent.loss is None else query.parent.loss
         with one_blas_thread():
-            return query.space.decode(_best(query, found, before, rng))
+            return query.space.decode(_best(query, told, found, before, rng))
 
 
-def _best(query: Query, found: Sequence[tuple[Record, float]], before: float, rng: np.random.Generator) -> Array:
+def _best(
+    query: Query, told: Encoded, found: Sequence[tuple[Record, float]], before: float, rng: np.random.Generator
+) -> Array:
     """The point of largest bound, shape (d,).
 
     Args:
         query: The question.
+        told: The history.
         found: Rows to learn from, at least 1.
         before: The loss of the weights that the child starts from.
         rng: The source of categories and of candidates.
     """
-    space, rows, y = query.space, rows_of(query.space, found), gains(found)
+    space, rows, y = query.space, rows_of(query.space, told, found), gains(found)
     belief = _believe(query, rows, y, before)
     fixed = _categories(query, rows, y, rng)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gpbt_core.errors import ConfigError
 from gpbt_core.searcher import Query
 from gpbt_core.space import Space
-from gpbt_searchers.tpe.history import Memory
+from gpbt_searchers.encoded import Memory
 from gpbt_searchers.tpe.layout import Floats, Layout, layout_of
 from gpbt_searchers.tpe.parzen import Side, Split, features_of, split
 
@@ -94,7 +94,7 @@ class TPE:
         scored = history.losses.size - int(np.count_nonzero(np.isnan(history.losses)))
         if scored < self.startup:
             return space.sample(rng)
-        layout, rows = layout_of(space), history.rows
+        layout, rows = layout_of(space), history.u
         if query.pending:
             rows = np.concatenate([rows, space.encode([trial.config for trial in query.pending])])
         best = history.losses.argsort(kind="stable")  # NaN last
@@ -102,7 +102,8 @@ class TPE:
         found = self._split(layout, rows, best)
         candidates = self._candidates(space, layout, found, rng)
         if layout.finite:
-            candidates = _untried(candidates, rows[_siblings(query)])
+            trials = itertools.chain((record.trial for record in query.history), query.pending)
+            candidates = _untried(candidates, rows[query.are_siblings(trials)])
         score = np.round(found.log_ratio(features_of(layout, candidates)), _TIE)
         winners = score.argmax(axis=0)  # one for all dimensions, or one for each
         return space.decode(candidates[winners, np.arange(len(space))])
@@ -122,13 +123,6 @@ class TPE:
         if not self.multivariate:  # what is active is known once each parameter is chosen
             return layout.everywhere.snap(drawn)
         return space.snap(drawn) if layout.conditional or space.bins.any() else drawn
-
-
-def _siblings(query: Query) -> list[bool]:
-    """Which of the told and pending trials start from the same weights as the asked one, in its generation."""
-    parent = None if query.parent is None else query.parent.trial.id
-    trials = itertools.chain((record.trial for record in query.history), query.pending)
-    return [trial.generation == query.generation and trial.parent == parent for trial in trials]
 
 
 def _untried(candidates: Floats, tried: Floats) -> Floats:

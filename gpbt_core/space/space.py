@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gpbt_core.errors import ConfigError
-from gpbt_core.space import convert, serial
+from gpbt_core.space import serial
 from gpbt_core.space.conditions import Conditions, Wanted
 from gpbt_core.space.config import Config, ReadOnlyDict
 from gpbt_core.space.parameters import Categorical, Parameter, Plain, alike, typed
@@ -255,52 +255,6 @@ class Space:
             ConfigError: It is something else, or says what no space can be.
         """
         return cls(_nodes(*serial.from_plain(data)))
-
-    @classmethod
-    def from_optuna(cls, distributions: Mapping[str, Any]) -> Self:
-        """The space of Optuna distributions.
-
-        Args:
-            distributions: By name, FloatDistribution, IntDistribution or CategoricalDistribution.
-
-        Raises:
-            ConfigError: Another distribution, or a choice that is not a plain value.
-        """
-        return cls(convert.optuna_parameters(distributions))
-
-    @classmethod
-    def from_scipy(cls, distributions: Mapping[str, Any]) -> Self:
-        """The space of `param_distributions`, as scikit-learn's RandomizedSearchCV takes them.
-
-        Args:
-            distributions: By name, a list of choices or a frozen distribution of scipy.stats: uniform, loguniform (also
-                called reciprocal) or randint.
-
-        Raises:
-            ConfigError: Another distribution, or a choice that is not a plain value.
-
-        Examples:
-            >>> from scipy.stats import loguniform
-            >>> Space.from_scipy({"alpha": loguniform(1e-4, 1), "solver": ["adam", "sgd"]})
-            Space({'alpha': Float(0.0001, 1.0, log=True), 'solver': Categorical(['adam', 'sgd'])})
-        """
-        return cls(convert.scipy_parameters(distributions))
-
-    @classmethod
-    def from_configspace(cls, configspace: Any) -> Self:
-        """The space of a ConfigSpace.
-
-        Ordinal hyperparameters become Categorical, constants a Categorical of one choice.
-
-        Args:
-            configspace: A `ConfigSpace.ConfigurationSpace` of uniform, categorical (of equal weights), ordinal and
-                constant hyperparameters. Conditions may be of any kind that can be said as lists of values of discrete
-                parameters, all of which must hold.
-
-        Raises:
-            ConfigError: Another hyperparameter or condition, or forbidden clauses.
-        """
-        return cls(_nodes(*convert.configspace_parameters(configspace)))
 
     def __len__(self) -> int:
         return len(self.names)

@@ -25,7 +25,7 @@ def _whole(name: str, low: int) -> Any:
 def _space(_: object, __: object, value: Any) -> None:
     if not isinstance(value, Space):
         raise ConfigError(
-            f"space: wanted a Space, got {value!r}; Space.from_optuna and its kin convert what others made"
+            f"space: wanted a Space, got {value!r}; gpbt.spaces converts those of Optuna, scipy and ConfigSpace"
         )
 
 

@@ -22,6 +22,7 @@ from strategies import spaces
 optuna = pytest.importorskip("optuna")
 from gpbt_adapters.searching.optuna import OptunaSearcher  # noqa: E402 - after the library that it needs
 from gpbt_adapters.searching.optuna.distributions import dimensions  # noqa: E402 - likewise
+from gpbt_adapters.searching.spaces import from_optuna  # noqa: E402 - likewise
 
 LINE = Space(x=Float(0, 1), y=Float(0, 1))
 GOOD_LEFT = [({"x": x, "y": (7 * x) % 1}, abs(x - 0.2)) for x in np.linspace(0, 1, 21).tolist()]
@@ -155,7 +156,7 @@ def test_whole_numbers_farther_apart_than_floats_can_tell_are_learnt_from() -> N
 def test_a_space_and_its_distributions_say_the_same() -> None:
     space = Space(rate=Float(1e-4, 1, log=True), n=Int(1, 7, step=2), kind=Categorical(["a", None, 2]))
     described = {name: dimension.distribution for name, dimension in dimensions(space).items()}
-    assert Space.from_optuna(described) == space
+    assert from_optuna(described) == space
 
 
 def test_a_momentum_is_searched_on_the_scale_1_minus_x() -> None:

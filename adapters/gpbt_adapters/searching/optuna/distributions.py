@@ -1,7 +1,7 @@
 """Parameters as Optuna's distributions, and values there and back.
 
-Both directions are exact: what a sampler may propose is a value of the space. The inverse of the description is
-`Space.from_optuna`.
+Both directions are exact: whatever a sampler may propose is a value of the space. The inverse is
+`gpbt.spaces.from_optuna`.
 """
 
 import functools

@@ -46,7 +46,8 @@ def _optuna(distribution: Any) -> Parameter:
     if "CategoricalDistribution" in kinds:
         return Categorical(distribution.choices)
     raise ConfigError(
-        f"a distribution must be a FloatDistribution, an IntDistribution or a CategoricalDistribution, got {distribution!r}"
+        "a distribution must be a FloatDistribution, an IntDistribution or a CategoricalDistribution, got "
+        f"{distribution!r}"
     )
 
 
@@ -78,8 +79,8 @@ def _scipy(distribution: Any) -> Parameter:
         loc = distribution.args[2] if len(distribution.args) > 2 else distribution.kwds.get("loc", 0)
         if loc != 0:
             raise ConfigError(
-                f"a {kind} must have no loc, got loc={loc!r}, with which its logarithm is not uniform; add the loc where you "
-                "train"
+                f"a {kind} must have no loc, got loc={loc!r}, with which its logarithm is not uniform; add the loc "
+                "where you train"
             )
         return Float(*distribution.support(), log=True)
     if isinstance(distribution, (list, tuple, range, np.ndarray)):

@@ -169,13 +169,13 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     (lambda: ANY_OPTUNA([1]), "from_optuna: the distributions must be a dict by name, got"),
     (
         lambda: from_optuna({"x": stats.uniform()}),
-        "from_optuna, parameter 'x': a distribution must be a FloatDistribution, an IntDistribution or a CategoricalDistribution",
+        "from_optuna, parameter 'x': a distribution must be a FloatDistribution, an IntDistribution or",
     ),
     (lambda: from_optuna({}), "wanted at least one parameter"),
     (lambda: ANY_SCIPY([{"x": [1]}]), "from_scipy: the distributions must be a dict by name"),
     (
         lambda: from_scipy({"x": stats.norm(0, 1)}),
-        r"from_scipy, parameter 'x': a distribution must be a list .* loguniform \(reciprocal\) or randint .* got 'norm'",
+        r"from_scipy, parameter 'x': a distribution must be a list .* loguniform \(reciprocal\) or .* got 'norm'",
     ),
     (lambda: from_scipy({"x": stats.uniform}), "must be a list of choices, or a frozen uniform"),
     (lambda: from_scipy({"x": "abc"}), "must be a list of choices, or a frozen uniform"),

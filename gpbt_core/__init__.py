@@ -18,7 +18,8 @@ from gpbt_core.errors import (
 from gpbt_core.optimizer import Best, Optimizer
 from gpbt_core.presets import PRESETS
 from gpbt_core.records import Record, Schedule, Segment, Status, Trial, Verdict
-from gpbt_core.reproduction import Genealogical, Independent, ReproductionSpec, Truncation
+from gpbt_core.reproduction import Genealogical, Independent, ReproductionRule, ReproductionSpec, Truncation
+from gpbt_core.rule import Rule
 from gpbt_core.searcher import Family, Query, Searcher, SearcherSpec
 from gpbt_core.space import Categorical, Config, Float, Int, Space, When
 
@@ -46,7 +47,9 @@ __all__ = [
     "Quantile",
     "Query",
     "Record",
+    "ReproductionRule",
     "ReproductionSpec",
+    "Rule",
     "Schedule",
     "Searcher",
     "SearcherError",

@@ -10,6 +10,7 @@ from gpbt_core.errors import ConfigError
 from gpbt_core.reproduction import Reproduction
 from gpbt_core.space import Space
 from gpbt_core.space.parameters import plain
+from gpbt_core.state.decisions import segment_lengths
 
 __all__ = ["Settings", "generator"]
 
@@ -65,6 +66,7 @@ class Settings:
 
     Raises:
         ConfigError: An attribute is out of its range, or the reproduction rule does not fit n or T.
+        PluginError: The reproduction rule raised, or its segment lengths do not sum to T.
     """
 
     space: Space = attrs.field(validator=_space)
@@ -84,7 +86,7 @@ class Settings:
     lengths: tuple[int, ...] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        lengths = self.reproduction.segment_lengths(self.population, self.steps)
+        lengths = segment_lengths(self.reproduction, self.population, self.steps)
         object.__setattr__(self, "lengths", lengths)  # a default would be made before the others are checked
 
 

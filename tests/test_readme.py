@@ -5,7 +5,7 @@ import re
 import click
 import pytest
 
-from gpbt_adapters.cli import cli
+from gpbt_adapters.cli.main import cli
 from page_blocks import ROOT, blocks_of, run_page
 
 PAGE = ROOT / "README.md"

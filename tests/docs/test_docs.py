@@ -9,7 +9,7 @@ import click
 import pytest
 import yaml
 
-from gpbt_adapters.cli import cli
+from gpbt_adapters.cli.main import cli
 from page_blocks import ROOT, blocks_of, run_page, run_program
 
 DOCS = ROOT / "docs"

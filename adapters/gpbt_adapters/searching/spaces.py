@@ -36,9 +36,7 @@ def from_optuna(distributions: Mapping[str, Any]) -> Space:
 
 
 def _optuna(distribution: Any) -> Parameter:
-    kinds = {
-        base.__name__ for base in type(distribution).__mro__
-    }  # deprecated ones such as UniformDistribution derive from these
+    kinds = {base.__name__ for base in type(distribution).__mro__}  # deprecated ones derive from these three
     if "FloatDistribution" in kinds:
         return Float(distribution.low, distribution.high, log=distribution.log, step=distribution.step)
     if "IntDistribution" in kinds:

@@ -6,7 +6,7 @@ run depend on its scores alone and not on its workers (docs/algorithm.md, "Deter
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import attrs

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbt_core.optimizer import Optimizer
-from gpbt_core.searcher import Query
+from gpbt_core.searcher import Query, Search
 from gpbt_core.space import Categorical, Config, Float, Int, Space, When
 from strategies import spaces
 
@@ -46,7 +46,7 @@ def test_a_parent_gets_no_config_twice_while_others_are_untried(space: Space, pr
 def test_whichever_searcher_proposes_them_founders_differ(name: str) -> None:
     if name == "cmaes":
         pytest.importorskip("cmaes")
-    optimizer = Optimizer(SMALL, population=9, steps=2, searcher=name, founders=None)
+    optimizer = Optimizer(SMALL, population=9, steps=2, searcher=Search(name))
     assert len({trial.config for _ in range(9) for trial in _told(optimizer)}) == 9
 
 
@@ -58,7 +58,7 @@ def _told(optimizer: Optimizer) -> list[Any]:
 
 
 def test_a_searcher_that_insists_on_one_config_gets_its_neighbours_and_then_it_again() -> None:
-    optimizer = Optimizer(SMALL, population=20, steps=1, searcher=Stubborn(), founders=None, max_concurrent=20)
+    optimizer = Optimizer(SMALL, population=20, steps=1, searcher=Search(Stubborn()), max_concurrent=20)
     configs = [trial.config for trial in optimizer.ask(20)]
     assert configs[0] == {"rate": 0.01, "layers": 2}
     assert configs[1:3] == [{"rate": 0.01, "layers": 3}, {"rate": 0.01, "layers": 1}]
@@ -81,7 +81,7 @@ def test_the_answer_does_not_depend_on_how_many_are_asked_at_once() -> None:
 
 def test_with_a_continuous_parameter_configs_are_left_as_they_were_proposed() -> None:
     space = Space(x=Float(0, 1), layers=Int(1, 3))
-    optimizer = Optimizer(space, population=3, steps=1, searcher=Stubborn(), founders=None)
+    optimizer = Optimizer(space, population=3, steps=1, searcher=Search(Stubborn()))
     assert len({trial.config for trial in optimizer.ask(3)}) == 1
 
 

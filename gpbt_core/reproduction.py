@@ -13,10 +13,10 @@ import attrs
 import numpy as np
 
 from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import as_float, plain
 from gpbt_core.records import Record, Status
 from gpbt_core.rule import Rule
 from gpbt_core.space import Space
-from gpbt_core.space.parameters import as_float, plain
 
 __all__ = [
     "Closing",

@@ -13,9 +13,9 @@ import attrs
 import numpy as np
 
 from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import plain
 from gpbt_core.records import Record, Trial
 from gpbt_core.space import Config, Space
-from gpbt_core.space.parameters import plain
 
 __all__ = ["Family", "History", "Query", "Search", "Searcher", "SearcherChoice", "SearcherSpec"]
 

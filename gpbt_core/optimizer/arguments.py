@@ -7,9 +7,9 @@ import attrs
 import numpy as np
 
 from gpbt_core.errors import ConfigError, PluginError, ProtocolError
+from gpbt_core.numbers import as_int, plain
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.reproduction import Genealogical
-from gpbt_core.space.parameters import as_int, plain
 
 __all__ = ["id_of", "last_report", "number", "resolved", "rule", "selecting", "stopping_rule", "whole"]
 

@@ -15,6 +15,7 @@ import attrs
 from gpbt_core import genealogy, presets
 from gpbt_core.early_stopping import GenerationStopping, TrialStopping
 from gpbt_core.errors import ConfigError, ExtinctError, NoResultError
+from gpbt_core.numbers import plain
 from gpbt_core.optimizer.arguments import (
     id_of,
     last_report,
@@ -35,7 +36,7 @@ from gpbt_core.records import Record, Schedule, Status, Trial, Verdict
 from gpbt_core.reproduction import Reproduction
 from gpbt_core.searcher import Search, Searcher, SearcherChoice
 from gpbt_core.space import Config, Space
-from gpbt_core.space.parameters import alike, plain
+from gpbt_core.space.parameters import alike
 from gpbt_core.state import (
     Asked,
     Cancelled,

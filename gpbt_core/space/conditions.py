@@ -119,11 +119,11 @@ def _places(
     if controller not in checks:
         inside = [known for known in checks if known.startswith(controller + ".")]
         todo = f"it is a space; name one of {inside}" if inside else suggestion(controller, list(checks))
-        raise ConfigError(f"{who}: wanted the name of a parameter, got {controller!r}; {todo}")
+        raise ConfigError(f"{who} must name a parameter, got {controller!r}; {todo}")
     lattice = axes[controller].lattice
     if lattice is None:
         raise ConfigError(
-            f"{who}: wanted a parameter of countable values, got a continuous Float; give it a step, or take an Int "
+            f"{who} must be on a parameter of countable values, got a continuous Float; give it a step, or take an Int "
             "or a Categorical"
         )
     plain = []
@@ -134,7 +134,7 @@ def _places(
             raise ConfigError(f"{who} names a value that it can never take: {error}") from None
     places = dict(zip(lattice.locate(plain).tolist(), plain, strict=True))
     if len(places) < len(plain):
-        raise ConfigError(f"{who}: wanted distinct values, got {plain!r}; leave the repeated ones out")
+        raise ConfigError(f"{who} must have distinct values, got {plain!r}; leave the repeated ones out")
     return places
 
 
@@ -150,7 +150,9 @@ def _order(names: Sequence[str], needs: Mapping[str, tuple[Need, ...]]) -> tuple
             else:
                 left.append(name)
         if len(left) == len(waiting):
-            raise ConfigError(f"the conditions of {left} form a circle: wanted some of them to depend on others only")
+            raise ConfigError(
+                f"the conditions of {left} form a circle; some of these parameters must depend on others only"
+            )
         waiting = left
     return tuple(order)
 

@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 
 from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import as_float, as_int, plain
 
 __all__ = [
     "Categorical",
@@ -21,10 +22,7 @@ __all__ = [
     "Parameter",
     "Plain",
     "alike",
-    "as_float",
-    "as_int",
     "lattice_value",
-    "plain",
     "slack",
     "typed",
 ]
@@ -37,28 +35,6 @@ _MAX_INT = 2**53  # a float holds each integer up to here
 _PER_STEP = 10**9  # the reciprocal of what counts as no distance, in steps: what sums and quotients of decimals lose
 _MAX_WIDTH = 1e308  # so that no difference of two values overflows
 _MAX_LOG_RANGE = 600.0  # of log(high / low) on a lattice: expm1 overflows beyond 709
-
-
-def plain(value: object) -> Any:
-    """A numpy scalar as the plain Python value that it stands for; anything else as it is."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def as_float(value: object) -> float | None:
-    """A Python or numpy number as a float, infinite where it is too large for one; None: no number, or a bool."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def as_int(value: object) -> int | None:
-    """A Python or numpy integer as an int; None: anything else, bools and whole floats too."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        return None
-    return int(value)
 
 
 @attrs.frozen(repr=False)
@@ -106,31 +82,31 @@ class Float:
         _check_log(self)
         _check_order(self)
         if self.high - self.low > _MAX_WIDTH:
-            raise _refusal(self, f"high - low to be at most {_MAX_WIDTH:g}", (self.low, self.high))
+            raise _refusal(self, f"high - low must be at most {_MAX_WIDTH:g}", (self.low, self.high))
         if self.step is not None:
             self._check_step(self.step)
 
     def _finite(self, what: str, value: object) -> float:
         number = as_float(value)
         if number is None:
-            raise _refusal(self, f"{what} to be a number", value)
+            raise _refusal(self, f"{what} must be a number", value)
         if not math.isfinite(number):
-            raise _refusal(self, f"{what} to be finite", value)
+            raise _refusal(self, f"{what} must be finite", value)
         return number
 
     def _check_step(self, step: float) -> None:
         if step <= 0:
-            raise _refusal(self, "step to be above 0, or None for a continuous parameter", step)
+            raise _refusal(self, "step must be above 0, or None for a continuous parameter", step)
         finest = 4 * math.ulp(max(abs(self.low), abs(self.high)))
         if step < finest or self.bins > _MAX_BINS:
             finest = max(finest, (self.high - self.low) / (_MAX_BINS - 1))
-            raise _refusal(self, f"step to be at least {finest:.2g} for these bounds, or None", step)
+            raise _refusal(self, f"step must be at least {finest:.2g} for these bounds, or None", step)
         if not self.log:
             return
         smallest, largest = (self.low, self.high) if self.log is True else (1.0 - self.high, 1.0 - self.low)
         if math.log(largest) - math.log(smallest) > _MAX_LOG_RANGE:
             ratio = "high / low" if self.log is True else "(1 - low) / (1 - high)"
-            raise _refusal(self, f"{ratio} to be at most 1e260 where log and step meet", (self.low, self.high))
+            raise _refusal(self, f"{ratio} must be at most 1e260 where log and step meet", (self.low, self.high))
 
     @property
     def bins(self) -> int:
@@ -179,16 +155,16 @@ class Int:
             value = getattr(self, what)
             number = as_int(value)
             if number is None:
-                raise _refusal(self, f"{what} to be a whole number (an int)", value)
+                raise _refusal(self, f"{what} must be a whole number (an int)", value)
             if abs(number) > _MAX_INT:
-                raise _refusal(self, f"{what} to lie within +-2**53", value)
+                raise _refusal(self, f"{what} must lie within +-2**53", value)
             object.__setattr__(self, what, number)
         _check_log(self)
         _check_order(self)
         if self.step < 1:
-            raise _refusal(self, "step to be at least 1", self.step)
+            raise _refusal(self, "step must be at least 1", self.step)
         if self.bins > _MAX_BINS:
-            raise _refusal(self, "at most 2**40 values; take a larger step, or a Float", self.bins)
+            raise _refusal(self, "there must be at most 2**40 values; take a larger step, or a Float", self.bins)
 
     @property
     def bins(self) -> int:
@@ -206,20 +182,20 @@ def _plain_choices(choices: Sequence[Plain]) -> tuple[Plain, ...]:
     if isinstance(given, np.ndarray) and given.ndim == 1:
         given = given.tolist()
     if isinstance(given, (str, bytes)) or not isinstance(given, Sequence):  # a set has no order to rely on
-        raise ConfigError(f"Categorical: wanted a list of choices, got {choices!r} of type {type(choices).__name__}")
+        raise ConfigError(f"Categorical: choices must be a list, got {choices!r} of type {type(choices).__name__}")
     if not given:
-        raise ConfigError("Categorical: wanted at least one choice, got none; leave the parameter out instead")
+        raise ConfigError("Categorical: there must be at least one choice, got none; leave the parameter out instead")
     values: dict[tuple[type, Plain], Plain] = {}
     for choice in map(plain, given):
         if type(choice) not in (str, int, float, bool, type(None)):
             raise ConfigError(
-                f"Categorical: wanted choices of type str, int, float, bool or None, got {choice!r} of type "
+                f"Categorical: choices must be of type str, int, float, bool or None, got {choice!r} of type "
                 f"{type(choice).__name__}; offer its name as a choice, and look the object up where you train"
             )
         if isinstance(choice, float) and not math.isfinite(choice):
-            raise ConfigError(f"Categorical: wanted finite choices, got {choice!r}; say it as None or as a string")
+            raise ConfigError(f"Categorical: choices must be finite, got {choice!r}; write it as None or as a string")
         if (type(choice), choice) in values:
-            raise ConfigError(f"Categorical: wanted distinct choices, got {choice!r} twice; leave one of them out")
+            raise ConfigError(f"Categorical: choices must be distinct, got {choice!r} twice; leave one of them out")
         values[type(choice), choice] = choice
     return tuple(values.values())
 
@@ -299,20 +275,20 @@ def _check_log(parameter: Float | Int) -> None:
     log: object = parameter.log
     if isinstance(log, str) and log == "1-x" and isinstance(parameter, Float):
         if parameter.high >= 1:
-            raise _refusal(parameter, 'high to be below 1 with log="1-x"', parameter.high)
+            raise _refusal(parameter, 'high must be below 1 with log="1-x"', parameter.high)
         return
     if not isinstance(log, (bool, np.bool_)):
         known = 'True, False or "1-x"' if isinstance(parameter, Float) else "True or False"
-        raise _refusal(parameter, f"log to be {known}", log)
+        raise _refusal(parameter, f"log must be {known}", log)
     object.__setattr__(parameter, "log", bool(log))
     if parameter.log and parameter.low <= 0:
-        raise _refusal(parameter, "low to be above 0 with log=True", parameter.low)
+        raise _refusal(parameter, "low must be above 0 with log=True", parameter.low)
 
 
 def _check_order(parameter: Float | Int) -> None:
     if parameter.low > parameter.high:
-        raise _refusal(parameter, "low to be at most high; swap them", (parameter.low, parameter.high))
+        raise _refusal(parameter, "low must be at most high; swap them", (parameter.low, parameter.high))
 
 
-def _refusal(parameter: Float | Int, wanted: str, came: object) -> ConfigError:
-    return ConfigError(f"{parameter!r}: wanted {wanted}, got {came!r}")
+def _refusal(parameter: Float | Int, rule: str, came: object) -> ConfigError:
+    return ConfigError(f"{parameter!r}: {rule}, got {came!r}")

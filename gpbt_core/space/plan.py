@@ -150,7 +150,7 @@ class Plan:
         if np.count_nonzero((out >= 0.0) & (out <= 1.0)) != filled:
             for config in configs:
                 self.validate(config)  # says what is wrong
-            raise ConfigError("encode: wanted configs with plain values; validate them first")
+            raise ConfigError("encode: the configs must have plain values; validate them first")
         return out
 
     def snap(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -215,8 +215,8 @@ class Plan:
                 raise ConfigError(f"config: parameter {step.name!r} is active only where {where}; leave it out")
             if active:
                 values[step.name] = step.check(config[step.name])
-        raise ConfigError(f"config: wanted a mapping of {len(values)} values, got one whose length is {len(config)}")
+        raise ConfigError(f"config: the mapping must have {len(values)} values, got a length of {len(config)}")
 
 
 def _refuse_point(name: str, x: float) -> NoReturn:
-    raise ConfigError(f"parameter {name!r}: wanted u in [0, 1], got {x!r}; clip or reflect it first")
+    raise ConfigError(f"parameter {name!r}: u must be in [0, 1], got {x!r}; clip or reflect it first")

@@ -51,15 +51,17 @@ class When:
     def __attrs_post_init__(self) -> None:
         what: object = self.what
         if not isinstance(what, (Parameter, Space, When)):
-            raise ConfigError(f"When: wanted a Float, Int, Categorical or Space to make conditional, got {what!r}")
+            raise ConfigError(f"When: what is conditional must be a Float, Int, Categorical or Space, got {what!r}")
         given: object = self.values
         if not isinstance(given, Mapping) or not given:
-            raise ConfigError(f"When: wanted a dict from names to lists of values, not empty, got {given!r}")
+            raise ConfigError(
+                f"When: the conditions must be a dict from names to lists of values, not empty, got {given!r}"
+            )
         kept: dict[str, tuple[Plain, ...]] = {}
         for name, values in given.items():
             _check_name("When", name)
             if isinstance(values, (str, bytes)) or not isinstance(values, Sequence) or not values:
-                raise ConfigError(f"When: wanted a list of at least one value of {name!r}, got {values!r}")
+                raise ConfigError(f"When: the values of {name!r} must be a list of at least one, got {values!r}")
             kept[name] = tuple(values)
         object.__setattr__(self, "values", ReadOnlyDict(kept))
 
@@ -133,8 +135,8 @@ class Space:
     def validate(self, config: Mapping[str, Any]) -> Config:
         """The config with plain values in the order of the space, if it is one of this space.
 
-        Numpy scalars become plain, whole numbers become floats where a Float is wanted, and a float within 1e-9 of a
-        step of a lattice point becomes that point; nothing else is changed.
+        Numpy scalars become plain values, and whole numbers become floats where the parameter is a Float. A float
+        within 1e-9 of a step of a lattice point becomes that point. Nothing else is changed.
 
         Args:
             config: A value for each active parameter.
@@ -144,7 +146,7 @@ class Space:
                 type, out of bounds, or off the lattice.
         """
         if not isinstance(config, (dict, Mapping)):  # dict first: asking the abstract class takes longer
-            raise ConfigError(f"config: wanted a dict from names to values, got {config!r}")
+            raise ConfigError(f"config must be a dict from names to values, got {config!r}")
         return self._plan.validate(config)
 
     def encode(self, configs: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
@@ -179,7 +181,7 @@ class Space:
         """
         point = _array("decode", u)
         if point.shape != (len(self.names),):
-            raise ConfigError(f"decode: wanted an array of shape ({len(self.names)},), got one of shape {point.shape}")
+            raise ConfigError(f"decode: u must have the shape ({len(self.names)},), got {point.shape}")
         return self._plan.decode(point.tolist())
 
     def decode_all(self, u: ArrayLike) -> list[Config]:
@@ -210,7 +212,7 @@ class Space:
     def _points(self, who: str, u: ArrayLike) -> NDArray[np.float64]:
         points = _array(who, u)
         if points.ndim != 2 or points.shape[1] != len(self.names):
-            raise ConfigError(f"{who}: wanted an array of shape (n, {len(self.names)}), got one of {points.shape}")
+            raise ConfigError(f"{who}: u must have the shape (n, {len(self.names)}), got {points.shape}")
         return points
 
     def untried(self, config: Mapping[str, Any], tried: Iterable[Mapping[str, Any]]) -> Config:
@@ -231,14 +233,14 @@ class Space:
             >>> space.untried({"kind": "a", "layers": 2}, [{"kind": "a", "layers": 2}, {"kind": "a", "layers": 1}])
             Config({'kind': 'b', 'layers': 2})
         """
-        wanted = config if isinstance(config, Config) else Config(config)
+        proposed = config if isinstance(config, Config) else Config(config)
         if not self._plan.finite:
-            return wanted
+            return proposed
         known = list(tried)
-        if not any(alike(wanted, one) for one in known):
-            return wanted
+        if not any(alike(proposed, one) for one in known):
+            return proposed
         kept = {_key(one) for one in known}
-        return next((one for one in self._plan.configs(wanted) if _key(one) not in kept), wanted)
+        return next((one for one in self._plan.configs(proposed) if _key(one) not in kept), proposed)
 
     def to_dict(self) -> dict[str, Any]:
         """The space as plain data for JSON; `Space.from_dict` makes an equal space of it."""
@@ -311,12 +313,12 @@ def _array(who: str, u: ArrayLike) -> NDArray[np.float64]:
     try:
         return np.asarray(u, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{who}: wanted an array of numbers in [0, 1], got {u!r}") from error
+        raise ConfigError(f"{who}: u must be an array of numbers in [0, 1], got {u!r}") from error
 
 
 def _check_name(who: str, name: object) -> None:
     if not isinstance(name, str) or not all(name.split(".")):
-        raise ConfigError(f"{who}: wanted a name, or names joined by single dots, got {name!r}")
+        raise ConfigError(f"{who}: a name must be a word, or words joined by single dots, got {name!r}")
 
 
 def _flatten(parameters: object, named: Mapping[str, Node]) -> tuple[dict[str, Parameter], Wanted]:
@@ -324,7 +326,7 @@ def _flatten(parameters: object, named: Mapping[str, Node]) -> tuple[dict[str, P
     if parameters is None:
         parameters = {}
     if not isinstance(parameters, Mapping):
-        raise ConfigError(f"Space: wanted a dict from names to parameters, got {parameters!r}")
+        raise ConfigError(f"Space: the parameters must be a dict by name, got {parameters!r}")
     flat: dict[str, Parameter] = {}
     conditions: dict[str, list[tuple[str, Sequence[Plain]]]] = {}
     for name, node in [*parameters.items(), *named.items()]:
@@ -336,7 +338,7 @@ def _flatten(parameters: object, named: Mapping[str, Node]) -> tuple[dict[str, P
             if pairs:
                 conditions[member] = pairs
     if not flat:
-        raise ConfigError("Space: wanted at least one parameter, got none")
+        raise ConfigError("Space: there must be at least one parameter, got none")
     for name in flat:
         parts = name.split(".")
         for group in (".".join(parts[:length]) for length in range(1, len(parts))):
@@ -357,4 +359,4 @@ def _members(name: str, node: object) -> list[tuple[str, Parameter, list[tuple[s
         ]
     if isinstance(node, Parameter):
         return [(name, node, [])]
-    raise ConfigError(f"Space: wanted a Float, Int, Categorical, Space or When as parameter {name!r}, got {node!r}")
+    raise ConfigError(f"Space: parameter {name!r} must be a Float, Int, Categorical, Space or When, got {node!r}")

@@ -7,10 +7,10 @@ import numpy as np
 
 from gpbt_core.early_stopping import GenerationStopping, TrialStopping
 from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import plain
 from gpbt_core.reproduction import Reproduction
 from gpbt_core.searcher import Search
 from gpbt_core.space import Space
-from gpbt_core.space.parameters import plain
 from gpbt_core.state.decisions import segment_lengths
 
 __all__ = ["Settings", "generator"]

@@ -11,7 +11,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from gpbt_core.errors import ConfigError, PluginError
+from gpbt_core.errors import PluginError
+from gpbt_core.numbers import a_share
 from gpbt_core.records import Record
 from gpbt_core.searcher import Query
 from gpbt_core.space import Space
@@ -21,7 +22,7 @@ from gpbt_searchers.gp.scores import rank_normal
 try:
     from cmaes import CMAwM, get_warm_start_mgd  # type: ignore[import-untyped]  # the package has no type hints
 except ImportError as error:
-    raise PluginError('cmaes: wanted the package "cmaes", which is not installed; pip install "gpbt[cmaes]"') from error
+    raise PluginError('cmaes: the package "cmaes" must be installed: pip install "gpbt[cmaes]"') from error
 
 __all__ = ["CMAES"]
 
@@ -31,11 +32,6 @@ _BATCHES = 64  # at most so many are replayed: the cost stays flat
 _WIDTH = 0.1  # prior deviation around the best of the history, in the unit cube; alpha of Nomura et al. 2021
 _STEP = 0.2  # deviation around a parent without a history
 _SEED = 2**32 - 1
-
-
-def _share(_: Any, attribute: "attrs.Attribute[float]", value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-        raise ConfigError(f"cmaes: wanted {attribute.name} above 0 and at most 1, got {value!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -67,7 +63,7 @@ class CMAES:
         True
     """
 
-    fraction: float = attrs.field(default=0.25, validator=_share)
+    fraction: float = attrs.field(default=0.25, validator=a_share("cmaes"))
     _memory: Memory = attrs.field(init=False, factory=Memory, eq=False, repr=False)
 
     def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:

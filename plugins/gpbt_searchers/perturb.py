@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 
 from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import a_share
 from gpbt_core.searcher import Query
 from gpbt_core.space import Categorical, Float, Int, Space
 
@@ -22,19 +23,14 @@ def _plain_factors(factors: Iterable[float]) -> tuple[float, ...]:
     try:
         return tuple(float(factor) for factor in factors)
     except (TypeError, ValueError):
-        raise ConfigError(f"perturb: wanted factors to be a list of numbers, got {factors!r}") from None
+        raise ConfigError(f"perturb: factors must be a list of numbers, got {factors!r}") from None
 
 
 def _sound_factors(
     _searcher: "Perturb", _attribute: "attrs.Attribute[tuple[float, ...]]", value: tuple[float, ...]
 ) -> None:
     if not value or not all(math.isfinite(factor) and factor > 0 for factor in value):
-        raise ConfigError(f"perturb: wanted factors to be at least one number above 0, all finite, got {value!r}")
-
-
-def _probability(_searcher: "Perturb", _attribute: "attrs.Attribute[float]", value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise ConfigError(f"perturb: wanted resample_probability to be from 0 to 1, got {value!r}")
+        raise ConfigError(f"perturb: factors must be at least one finite number, all above 0, got {value!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -73,7 +69,7 @@ class Perturb:
     """
 
     factors: tuple[float, ...] = attrs.field(default=(0.8, 1.2), converter=_plain_factors, validator=_sound_factors)
-    resample_probability: float = attrs.field(default=0.25, validator=_probability)
+    resample_probability: float = attrs.field(default=0.25, validator=a_share("perturb", zero=True))
 
     def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
         """Answers with a config of `query.space`."""

@@ -50,7 +50,7 @@ class Sobol:
         dimensions = len(query.space)
         if dimensions > qmc.Sobol.MAXDIM:
             raise ConfigError(
-                f"sobol: wanted a space of at most {qmc.Sobol.MAXDIM} parameters, got one of {dimensions}; "
+                f"sobol: the space must have at most {qmc.Sobol.MAXDIM} parameters, got {dimensions}; "
                 "use the searcher 'random'"
             )
         block, place = divmod(query.slot, _BLOCK)

@@ -280,7 +280,7 @@ def test_a_uniform_float_is_its_u() -> None:
 @pytest.mark.parametrize("x", [Float(0, 1), When(Float(0, 1), {"k": [0]}), When(Int(0, 9), {"k": [0]})])
 def test_a_point_outside_the_cube_is_refused(x: Float | When, u: float) -> None:
     space = Space(k=Int(0, 1), x=x)
-    message = r"parameter 'x': wanted u in \[0, 1\], got"
+    message = r"parameter 'x': u must be in \[0, 1\], got"
     with pytest.raises(ConfigError, match=message):
         space.decode([0, u])
     with pytest.raises(ConfigError, match=message):
@@ -300,14 +300,14 @@ def test_anything_goes_where_a_parameter_is_not_active() -> None:
 def test_points_of_another_shape_are_refused(call: str) -> None:
     space = Space(x=Float(0, 1), y=Float(0, 1))
     for u in ([[[0.5, 0.5]]], [0.5], [[0.5]], 0.5, []):
-        with pytest.raises(ConfigError, match=rf"{call}: wanted an array of shape"):
+        with pytest.raises(ConfigError, match=rf"{call}: u must have the shape"):
             getattr(space, call)(u)
 
 
 @pytest.mark.parametrize("call", ["decode", "decode_all", "snap"])
 @pytest.mark.parametrize("u", ["half", [["a", "b"]], [[0.5], [0.5, 0.5]], None])
 def test_points_that_are_no_numbers_are_refused(call: str, u: Any) -> None:
-    with pytest.raises(ConfigError, match=rf"{call}: wanted an array of"):
+    with pytest.raises(ConfigError, match=rf"{call}: u must (be an array of|have the shape)"):
         getattr(Space(x=Float(0, 1), y=Float(0, 1)), call)(u)
 
 

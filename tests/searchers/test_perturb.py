@@ -125,12 +125,12 @@ def test_the_family_history_is_not_made() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"factors": ()}, r"factors to be at least one number above 0, all finite, got \(\)"),
+        ({"factors": ()}, r"factors must be at least one finite number, all above 0, got \(\)"),
         ({"factors": (0.8, -1)}, "above 0"),
         ({"factors": (float("inf"),)}, "finite"),
         ({"factors": 3}, "a list of numbers, got 3"),
         ({"factors": ["a"]}, "a list of numbers"),
-        ({"resample_probability": 1.5}, "resample_probability to be from 0 to 1, got 1.5"),
+        ({"resample_probability": 1.5}, "resample_probability must be a number from 0 to 1, got 1.5"),
         ({"resample_probability": True}, "got True"),
         ({"resample_probability": float("nan")}, "got nan"),
     ],

@@ -9,7 +9,7 @@ import math
 import attrs
 import numpy as np
 
-from gpbt_searchers.gp.kernel import Array, Layout
+from gpbt_searchers.gp.kernel import Array, PointLayout
 
 __all__ = ["LINEAGE", "PLAIN", "Assumptions", "prior"]
 
@@ -44,7 +44,7 @@ _SCALE_SPREAD = 0.5
 
 
 @functools.lru_cache(maxsize=64)
-def prior(layout: Layout, assumptions: Assumptions) -> tuple[Array, Array]:
+def prior(layout: PointLayout, assumptions: Assumptions) -> tuple[Array, Array]:
     """Means and standard deviations of the logs of the kernel parameters, which are independent and normal.
 
     Args:

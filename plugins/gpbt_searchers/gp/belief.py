@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from gpbt_searchers.gp.assumptions import Assumptions
-from gpbt_searchers.gp.kernel import Array, Layout
-from gpbt_searchers.gp.model import Fit, Posterior, condition, fit
+from gpbt_searchers.gp.kernel import Array, PointLayout
+from gpbt_searchers.gp.model import Belief, Fit, condition, fit
 from gpbt_searchers.gp.scores import half_rank, rank_normal
 
 __all__ = ["Data", "believe", "fitted_length", "fitted_to"]
 
-_ROUND = 5  # the kernel is fitted anew after this many further points, and after twice as many for each doubling
-_DOUBLINGS = 100  # beyond this length
-_MOST = 40  # points between two fits: the posterior is conditioned on them all the same
+_ROUND = 5  # the kernel is fitted anew after this many further points
+_LONG = 200  # points from which on a fit waits for twice as many further points, and so for each doubling
+_MOST = 40  # points between two fits: the model is conditioned on them all the same
 _BOUND = 300  # points that the model holds at most, but for those since the last fit: the cost stays flat
 
 
@@ -32,7 +32,7 @@ class Data:
         pending: Points without a result, shape (p, columns), by rising id.
     """
 
-    layout: Layout
+    layout: PointLayout
     assumptions: Assumptions
     told: Array
     losses: Array
@@ -53,16 +53,16 @@ def fitted_length(count: int) -> int:
     Fits cost most where a few more points change them least, so the longer the history the rarer they are.
 
     Example:
-        >>> [fitted_length(count) for count in (4, 99, 109, 219, 399, 1000)]
-        [0, 95, 100, 200, 380, 1000]
+        >>> [fitted_length(count) for count in (4, 199, 209, 399, 419, 1000)]
+        [0, 195, 200, 390, 400, 1000]
     """
     rounds = _ROUND
-    while rounds < _MOST and count >= _DOUBLINGS * rounds // _ROUND:
+    while rounds < _MOST and count >= _LONG * rounds // _ROUND:
         rounds *= 2
     return count - count % rounds
 
 
-def believe(data: Data) -> Posterior:
+def believe(data: Data) -> Belief:
     """The posterior, in scores: higher is better."""
     fitted, used = fitted_to(data)
     further = data.told[used[fitted.x.shape[0] :]]

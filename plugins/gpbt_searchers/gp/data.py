@@ -13,7 +13,7 @@ from gpbt_core.space import Space
 from gpbt_searchers.encoded import Encoded
 from gpbt_searchers.gp.assumptions import LINEAGE, PLAIN
 from gpbt_searchers.gp.belief import Data
-from gpbt_searchers.gp.kernel import Array, Layout
+from gpbt_searchers.gp.kernel import Array, PointLayout
 
 __all__ = ["gather", "points_of", "stage"]
 
@@ -29,7 +29,7 @@ def gather(space: Space, told: Encoded, pending: Sequence[Trial], generations: i
     """
     choices = np.where(space.categorical, space.bins, 0)
     return Data(
-        layout=Layout(choices=tuple(choices.tolist()), generation=generations > 1),
+        layout=PointLayout(choices=tuple(choices.tolist()), generation=generations > 1),
         assumptions=LINEAGE if generations > 1 else PLAIN,
         told=_with_stages(told.u, told.generations, generations),
         losses=np.where(np.isnan(told.losses), np.inf, told.losses),

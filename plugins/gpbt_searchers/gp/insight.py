@@ -27,9 +27,9 @@ class Estimate:
     """What the model believes of a trial.
 
     Attributes:
-        mean: Posterior mean; lower is better. In standard normal units of the ranks of the told losses, 0 their median;
+        mean: Belief mean; lower is better. In standard normal units of the ranks of the told losses, 0 their median;
             in a run of one generation the better half of the losses counts linearly, in units of its own spread.
-        deviation: Posterior standard deviation of the noise-free value, positive.
+        deviation: Belief standard deviation of the noise-free value, positive.
     """
 
     mean: float
@@ -108,7 +108,7 @@ def _gathered(who: str, space: Space, records: Sequence[Record], trials: Sequenc
     late = [trial for trial in trials if trial.generation >= generations]
     if late:
         raise ConfigError(
-            f"{who}: wanted trials of generations below {generations}, got trial {late[0].id} of generation"
+            f"{who}: trials must be of generations below {generations}, got trial {late[0].id} of generation"
             f" {late[0].generation}; say generations=..."
         )
     return gather(space, Encoded.of(space, records), (), generations)

@@ -13,7 +13,17 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "Hyper", "Layout", "Points", "covariance", "features", "slopes", "squared_distances", "warp_slopes"]
+__all__ = [
+    "Array",
+    "Hyper",
+    "PointLayout",
+    "Points",
+    "covariance",
+    "features",
+    "slopes",
+    "squared_distances",
+    "warp_slopes",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -22,7 +32,7 @@ _SQRT5 = math.sqrt(5.0)
 
 
 @attrs.frozen(kw_only=True)
-class Layout:
+class PointLayout:
     """What the columns of a point are; hashable, so that it can be part of a cache key.
 
     Attributes:
@@ -72,7 +82,7 @@ class Hyper:
     """Kernel parameters, each positive.
 
     Attributes:
-        length: Length-scales, shape (lengths,), in the order of `Layout.owners`.
+        length: Length-scales, shape (lengths,), in the order of `PointLayout.owners`.
         scale: Variance of the function.
         noise: Variance of the noise.
         a: First parameters of the Kumaraswamy warps, shape (numeric,).
@@ -86,7 +96,7 @@ class Hyper:
     b: Array
 
     @classmethod
-    def from_logs(cls, layout: Layout, logs: Array) -> "Hyper":
+    def from_logs(cls, layout: PointLayout, logs: Array) -> "Hyper":
         """Takes the vector that the fit moves: logs of length, scale, noise, a and b, shape (layout.size,)."""
         values = np.exp(logs)
         k, d = layout.lengths, layout.numeric.size
@@ -108,13 +118,13 @@ class Points:
             different ones lie at squared distance 1, and the generation; shape (n, rest).
     """
 
-    layout: Layout
+    layout: PointLayout
     log_u: Array
     inactive: npt.NDArray[np.bool_] | None
     fixed: Array
 
     @classmethod
-    def of(cls, layout: Layout, u: Array) -> "Points":
+    def of(cls, layout: PointLayout, u: Array) -> "Points":
         """Prepares points.
 
         Args:

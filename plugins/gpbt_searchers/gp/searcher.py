@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import at_least
 from gpbt_core.searcher import Query
 from gpbt_searchers.encoded import Encoded, Memory
 from gpbt_searchers.gp.acquisition import log_improvement, log_improvement_slopes
@@ -18,7 +18,7 @@ from gpbt_searchers.gp.belief import Data, believe
 from gpbt_searchers.gp.candidates import additive_steps, crossovers, logit_steps
 from gpbt_searchers.gp.data import gather, stage
 from gpbt_searchers.gp.kernel import Array
-from gpbt_searchers.gp.model import Posterior
+from gpbt_searchers.gp.model import Belief
 from gpbt_searchers.gp.refine import climb
 from gpbt_searchers.threads import one_blas_thread
 
@@ -29,11 +29,6 @@ _ENOUGH_PLAIN = 8  # likewise in a run of one generation
 _RECENT = 60  # history points that compete for incumbent
 _WIDE, _NEAR, _FINE = 0.6, 0.15, 0.03  # sizes of the steps around the parent and around the best candidate
 _SEARCHES = 2048  # draws for an untried config before one is tried again
-
-
-def _count(_: Any, attribute: "attrs.Attribute[int]", value: Any) -> None:
-    if type(value) is not int or value < 1:
-        raise ConfigError(f"gp: wanted {attribute.name} as a whole number of at least 1, got {value!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -56,7 +51,7 @@ class GaussianProcess:
         True
     """
 
-    candidates: int = attrs.field(default=150, validator=_count)
+    candidates: int = attrs.field(default=150, validator=at_least(1, "gp"))
     _memory: Memory = attrs.field(init=False, factory=Memory, eq=False, repr=False)
 
     def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
@@ -70,7 +65,7 @@ class GaussianProcess:
             rng: The source of the candidates.
         """
         told = self._memory.history(query)
-        search = _Search(query=query, rng=rng, candidates=self.candidates, told=told)
+        search = _Proposal(query=query, rng=rng, candidates=self.candidates, told=told)
         data = gather(query.space, told, query.pending, query.generations)
         enough = _ENOUGH if query.generations > 1 else _ENOUGH_PLAIN
         if data.losses.size < enough:
@@ -80,7 +75,7 @@ class GaussianProcess:
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class _Search:
+class _Proposal:
     """One proposal: what stays the same on the way to it."""
 
     query: Query
@@ -151,7 +146,7 @@ class _Search:
             [logit, additive_steps(self.rng, centre, -(-2 * self.candidates // 15), _FINE, self.choices)]
         )
 
-    def refined(self, belief: Posterior, top: Array, incumbent: float) -> Array:
+    def refined(self, belief: Belief, top: Array, incumbent: float) -> Array:
         """The top of the hill on which the best candidate stands, unless that was tried before."""
         free = np.flatnonzero((self.query.space.bins == 0) & ~np.isnan(top))
         place = np.searchsorted(belief.layout.numeric, free)
@@ -166,11 +161,11 @@ class _Search:
         higher[free] = climb(uphill, top[free])
         return top if higher.tobytes() in self.taken else higher
 
-    def values(self, belief: Posterior, u: Array, incumbent: float) -> Array:
+    def values(self, belief: Belief, u: Array, incumbent: float) -> Array:
         """What candidates are worth."""
         return log_improvement(*belief.predict(self.staged(belief, u)), incumbent)
 
-    def staged(self, belief: Posterior, u: Array) -> Array:
+    def staged(self, belief: Belief, u: Array) -> Array:
         """Points of the model for points of the unit cube: with the stage of the query, where the model has stages."""
         if not belief.layout.generation:
             return u

@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import a_flag, a_share, at_least
 from gpbt_core.searcher import Query
 from gpbt_core.space import Space
 from gpbt_searchers.encoded import Memory
@@ -25,21 +25,6 @@ __all__ = ["TPE"]
 _GOOD_AT_MOST = 25
 _RECENT = 25  # records that count fully among the bad; older ones count less
 _TIE = 9  # decimals of a score that count: what linear algebra does to the last bits decides nothing
-
-
-def _at_least_1(_searcher: "TPE", attribute: "attrs.Attribute[int]", value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"tpe: wanted {attribute.name} to be a whole number of at least 1, got {value!r}")
-
-
-def _a_share(_searcher: "TPE", attribute: "attrs.Attribute[float]", value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-        raise ConfigError(f"tpe: wanted {attribute.name} to be a number above 0 and at most 1, got {value!r}")
-
-
-def _a_bool(_searcher: "TPE", attribute: "attrs.Attribute[bool]", value: bool) -> None:  # noqa: FBT001 - as attrs calls it
-    if not isinstance(value, bool):
-        raise ConfigError(f"tpe: wanted {attribute.name} to be True or False, got {value!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -82,10 +67,10 @@ class TPE:
         True
     """
 
-    startup: int = attrs.field(default=10, validator=_at_least_1)
-    candidates: int = attrs.field(default=24, validator=_at_least_1)
-    good: float = attrs.field(default=0.125, validator=_a_share)
-    multivariate: bool = attrs.field(default=True, validator=_a_bool)
+    startup: int = attrs.field(default=10, validator=at_least(1, "tpe"))
+    candidates: int = attrs.field(default=24, validator=at_least(1, "tpe"))
+    good: float = attrs.field(default=0.125, validator=a_share("tpe"))
+    multivariate: bool = attrs.field(default=True, validator=a_flag("tpe"))
     _memory: Memory = attrs.field(init=False, factory=Memory, eq=False, repr=False)
 
     def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:

@@ -108,9 +108,9 @@ def test_fixed_values_are_those_of_the_space() -> None:
 @pytest.mark.parametrize(
     ("fixed", "message"),
     [
-        ({"n": 0.3}, "parameter 'n': wanted a float from 0.0 to 5.0 in steps of 0.5, got 0.3"),
-        ({"kind": 1.0}, "parameter 'kind': wanted one of"),
-        ({"m": 1.0}, r"wanted values of \['n', 'kind'\], got 'm'"),
+        ({"n": 0.3}, "parameter 'n' must be a float from 0.0 to 5.0 in steps of 0.5, got 0.3"),
+        ({"kind": 1.0}, "parameter 'kind' must be one of"),
+        ({"m": 1.0}, r"names must be among \['n', 'kind'\], got 'm'"),
     ],
 )
 def test_what_cannot_be_fixed_is_refused(fixed: dict[str, Any], message: str) -> None:
@@ -229,9 +229,9 @@ def test_a_sampler_with_constraints_is_refused_with_what_to_do_instead(name: str
         ("optuna", {}, "behind a colon"),
         ("optuna:TPESampel", {}, "did you mean 'TPESampler'"),
         ("optuna:BaseSampler", {}, "is no sampler"),
-        ("optuna:TPESampler", {"seed": 3}, "wanted no seed"),
-        ("optuna:TPESampler", {"depth": 3}, "options that its constructor takes"),
-        ("optuna:NSGAIISampler", {"population_size": 1}, "options that its constructor takes"),
+        ("optuna:TPESampler", {"seed": 3}, "seed must be left out"),
+        ("optuna:TPESampler", {"depth": 3}, "the options must be those of its constructor"),
+        ("optuna:NSGAIISampler", {"population_size": 1}, "the options must be those of its constructor"),
     ],
 )
 def test_what_cannot_be_built_says_why(name: str, options: dict[str, Any], message: str) -> None:
@@ -241,7 +241,7 @@ def test_what_cannot_be_built_says_why(name: str, options: dict[str, Any], messa
 
 def test_what_is_no_sampler_is_refused() -> None:
     wrong: Any = optuna.samplers.TPESampler
-    with pytest.raises(ConfigError, match="wanted an instance of a sampler"):
+    with pytest.raises(ConfigError, match="sampler must be an instance"):
         OptunaSearcher(wrong)
 
 

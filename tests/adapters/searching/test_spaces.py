@@ -171,7 +171,7 @@ BAD: list[tuple[Callable[[], Any], str]] = [
         lambda: from_optuna({"x": stats.uniform()}),
         "from_optuna, parameter 'x': a distribution must be a FloatDistribution, an IntDistribution or",
     ),
-    (lambda: from_optuna({}), "wanted at least one parameter"),
+    (lambda: from_optuna({}), "there must be at least one parameter"),
     (lambda: ANY_SCIPY([{"x": [1]}]), "from_scipy: the distributions must be a dict by name"),
     (
         lambda: from_scipy({"x": stats.norm(0, 1)}),
@@ -182,11 +182,11 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     (lambda: from_scipy({"x": {"a": 1}}), "must be a list of choices"),
     (lambda: from_scipy({"x": stats.loguniform(1, 10, loc=3)}), "a loguniform must have no loc, got loc=3"),
     (lambda: from_scipy({"x": stats.loguniform(1, 10, 3)}), "a loguniform must have no loc, got loc=3"),
-    (lambda: from_scipy({"x": stats.uniform(0, -1)}), "parameter 'x': .*wanted low to be finite, got nan"),
-    (lambda: from_scipy({"x": stats.randint(5, 1)}), "parameter 'x': .*wanted low to be a whole number"),
-    (lambda: from_scipy({"x": stats.uniform([0, 1], 1)}), "parameter 'x': .*wanted low to be a number"),
-    (lambda: from_scipy({"x": [(1,), (2,)]}), "parameter 'x': Categorical: wanted choices of type"),
-    (lambda: from_scipy({"x": []}), "parameter 'x': Categorical: wanted at least one choice"),
+    (lambda: from_scipy({"x": stats.uniform(0, -1)}), "parameter 'x': .*low must be finite, got nan"),
+    (lambda: from_scipy({"x": stats.randint(5, 1)}), "parameter 'x': .*low must be a whole number"),
+    (lambda: from_scipy({"x": stats.uniform([0, 1], 1)}), "parameter 'x': .*low must be a number"),
+    (lambda: from_scipy({"x": [(1,), (2,)]}), "parameter 'x': Categorical: choices must be of type"),
+    (lambda: from_scipy({"x": []}), "parameter 'x': Categorical: there must be at least one choice"),
     (lambda: from_configspace({"x": (0, 1)}), "from_configspace: the space must be a ConfigSpace.ConfigurationSpace"),
 ]
 

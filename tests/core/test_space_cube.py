@@ -151,7 +151,7 @@ def test_a_float_from_elsewhere_comes_back_within_the_resolution(data: st.DataOb
 
 def test_on_the_scale_1_minus_x_each_decade_towards_1_takes_the_same_room() -> None:
     space = Space(beta=Float(0.9, 0.9999, log="1-x"))
-    betas = [config["beta"] for config in space.decode_all([[0], [1 / 3], [2 / 3], [1]])]
+    betas = [config["beta"] for config in space.decode_all([[0.0], [1 / 3], [2 / 3], [1.0]])]
     assert betas == pytest.approx([0.9, 0.99, 0.999, 0.9999], rel=1e-12)
     stepped = Space(beta=Float(0.5, 0.98, step=0.01, log="1-x"))
     assert 0.89 <= stepped.decode([0.5])["beta"] <= 0.91  # half-way from 1/2 to 1/50 on the log scale is 1/10
@@ -178,8 +178,8 @@ def everyday_floats(log: bool | Literal["1-x"]) -> list[Float]:
     rng = np.random.default_rng(0)
     if log == "1-x":
         near = 1 - 10.0 ** rng.uniform(-15, 6, 1500)
-        far = near - np.maximum(1 - near, 1e-3) * 10.0 ** rng.uniform(-15, 9, 1500)
-        return [Float(a, b, log="1-x") for a, b in zip(far.tolist(), near.tolist(), strict=True)]
+        distant = near - np.maximum(1 - near, 1e-3) * 10.0 ** rng.uniform(-15, 9, 1500)
+        return [Float(a, b, log="1-x") for a, b in zip(distant.tolist(), near.tolist(), strict=True)]
     low = 10.0 ** rng.uniform(-12, 12, 1500) * (1 if log else rng.choice([-1, 0, 1], 1500))
     width = np.maximum(np.abs(low), 1e-3) * 10.0 ** rng.uniform(-15, 9, 1500)
     far = [Float(10.0**-a, 10.0**b, log=True) for a in range(155, 300, 5) for b in range(155, 300, 5)] if log else []

@@ -122,6 +122,8 @@ def test_on_the_scale_1_minus_x_bins_become_wider_towards_1() -> None:
     u = space.encode([{"far": far, "near": 1 - far} for far in (0.01, 0.1, 0.5)]).T
     far, near = layout_of(space).bin_widths(u)
     assert near == pytest.approx(far, rel=1e-6)
+    fine = Space(x=Float(0, 1e-319, step=2e-320, log="1-x"))
+    assert layout_of(fine).bin_widths(np.array([[0.5]])) == pytest.approx(1 / 6, rel=0.2)
 
 
 def test_a_kernel_reaches_the_next_value_of_a_lattice() -> None:

@@ -36,10 +36,12 @@ class _LogLattice:
 
     @classmethod
     def of(cls, row: int, low: float, high: float, step: float, *, mirrored: bool) -> Self:
-        if mirrored:
-            low, high = 1.0 - high, 1.0 - low
-        start = max(low - step / 2, low / 2)
-        extent = math.log((high + step / 2) / start)
+        nearest = 1.0 - high if mirrored else low
+        start = max(nearest - step / 2, nearest / 2)
+        if mirrored:  # a lattice may be far finer than its distance to 1
+            extent = math.log1p((high - low + step / 2 + min(step, nearest) / 2) / start)
+        else:
+            extent = math.log((high + step / 2) / start)
         return cls(row=row, first=step / (start * extent), range=extent, mirrored=mirrored)
 
 

@@ -102,7 +102,7 @@ def _number(parameter: Float | Int) -> Dimension:
         last = parameter.high - (parameter.high - parameter.low) % parameter.step
         d = IntDistribution(parameter.low, last, log=parameter.log, step=parameter.step)
         return Dimension(distribution=d, to_optuna=int, from_optuna=int)
-    d = FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+    d = FloatDistribution(parameter.low, parameter.high, log=parameter.log is True)  # not "1-x", which has the unit
     return Dimension(distribution=d, to_optuna=float, from_optuna=float)
 
 

@@ -65,7 +65,8 @@ def encode_event(event: Event) -> dict[str, Any]:
         case Reported():
             return {"type": "reported", "id": event.trial_id, "step": event.step, "loss": _finite(event.loss)}
         case Told():
-            return {"type": "told", "id": event.trial_id, "loss": event.loss, "reason": event.reason}
+            told = {"type": "told", "id": event.trial_id, "loss": event.loss, "reason": event.reason}
+            return told if event.steps is None else {**told, "steps": event.steps}
         case Cancelled():
             return {"type": "cancelled", "id": event.trial_id, "reason": event.reason}
         case Requeued():
@@ -87,7 +88,13 @@ def decode_event(data: Mapping[str, Any]) -> Event:
             case "reported":
                 return Reported(trial_id=data["id"], step=_whole(data["step"]), loss=_loss(data["loss"]))
             case "told":
-                return Told(trial_id=data["id"], loss=_told(data["loss"]), reason=data["reason"])
+                steps = data.get("steps")
+                return Told(
+                    trial_id=data["id"],
+                    loss=_told(data["loss"]),
+                    reason=data["reason"],
+                    steps=None if steps is None else _whole(steps),
+                )
             case "cancelled":
                 return Cancelled(trial_id=data["id"], reason=data["reason"])
             case "requeued":

@@ -1,12 +1,13 @@
 """The public face: ask for trials, tell results; a thin shell around one State.
 
-Whatever happens is computed first and then goes through `_commit`, which assigns it on one line. One thread owns an
-optimizer; what is concurrent is the training.
+Every call computes its events and the state after them first, and then takes them over in `_commit`, the one place
+where an optimizer changes. One thread owns an optimizer; only the training is concurrent.
 """
 
 import enum
 import math
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, Self
 
 import attrs
@@ -25,6 +26,7 @@ from gpbt_core.searcher import Searcher
 from gpbt_core.space import Config, Space
 from gpbt_core.space.parameters import plain
 from gpbt_core.state import (
+    ENDED,
     Asked,
     Cancelled,
     Event,
@@ -164,7 +166,7 @@ class Optimizer:
         self._start(initial(settings))
 
     def _start(self, state: State) -> None:
-        self._state, self._events = state, Vector[Event]()
+        self._state, self._events, self._committing = state, Vector[Event](), threading.Lock()
         self._seen = 0  # how many of state.released the caller was told of
 
     # ------------------------------------------------------------------------------------------------------ the loop
@@ -179,18 +181,20 @@ class Optimizer:
         Raises:
             ConfigError: `count` is not a whole number of at least 1.
             SearcherError: The searcher raised, or proposed a config that is not in the space; nothing was asked.
+            ProtocolError: Another thread, or a searcher that calls back, changed the run meanwhile; nothing was asked.
         """
         count = plain(count)
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ConfigError(f"ask: wanted a count of at least 1, got {count!r}")
-        state, asked = self._state, list[Event]()
+        before = state = self._state
+        asked: list[Event] = []
         trials: list[Trial] = []
         while len(trials) < count and (trial := self._next(state)) is not None:
             event = Asked(trial=trial)
             state = apply(state, event)
             asked.append(event)
             trials.append(trial)
-        self._commit(state, asked)
+        self._commit(before, state, asked)
         return tuple(trials)
 
     def report(self, trial_id: int, step: int, score: float) -> Verdict:
@@ -210,32 +214,38 @@ class Optimizer:
         """
         value = number("report", trial_id, score)
         loss = self._loss(value) if math.isfinite(value) else math.inf
-        self._happen(Reported(trial_id=plain(trial_id), step=whole("report", step), loss=loss))
-        stopping = self._state.records[trial_id].status is Status.STOPPING
+        state = self._happen(Reported(trial_id=plain(trial_id), step=whole("report", step), loss=loss))
+        stopping = state.records[trial_id].status is Status.STOPPING
         return Verdict.STOP if stopping else Verdict.CONTINUE
 
-    def tell(self, trial_id: int, score: float | None = None) -> None:
+    def tell(self, trial_id: int, score: float | None = None, *, steps: int | None = None) -> None:
         """Ends a trial with its score.
 
         Args:
             trial_id: Its id.
-            score: In the direction of the run; NaN or infinity: it failed. None: the last reported one.
+            score: In the direction of the run; NaN or infinity: the trial failed. None: the last reported score, which
+                must be the score of the last step.
+            steps: How many steps of the segment the trial trained, if you end the segment early on purpose: at least
+                as many as reported, at most `trial.steps`. The trial is completed all the same: its children continue
+                from that step. None: all of them, or as many as were reported when `report` answered STOP.
 
         Raises:
             ConfigError: The score is not a number.
-            ProtocolError: The trial is unknown or has ended; or no score is given and none was reported.
+            ProtocolError: The trial is unknown or has ended.
+            ProtocolError: No score is given, and the trial did not report the score of its last step.
+            ProtocolError: `steps` is not a number of steps that the trial can have trained.
         """
-        trial_id = plain(trial_id)
+        trial_id, steps = plain(trial_id), plain(steps)
         if score is None:
-            loss = self._last_report(trial_id)
+            loss = self._last_report(trial_id, steps)
             value = loss
         else:
             value = number("tell", trial_id, score)
             loss = self._loss(value)
         if math.isfinite(value):
-            self._happen(Told(trial_id=trial_id, loss=loss))
+            self._happen(Told(trial_id=trial_id, loss=loss, steps=steps))
         else:
-            self._happen(Told(trial_id=trial_id, loss=None, reason=f"its score is {value}"))
+            self._happen(Told(trial_id=trial_id, loss=None, reason=f"its score is {value}", steps=steps))
 
     def fail(self, trial_id: int, reason: str) -> None:
         """Ends a trial whose training failed; the run goes on.
@@ -457,7 +467,8 @@ class Optimizer:
             ConfigError: A config is not in the space.
             ProtocolError: An event is not legal after those before it; those before it have happened.
         """
-        state, happened, validate = self._state, list[Event](), self.space.validate
+        before = state = self._state
+        happened, validate = list[Event](), self.space.validate
         try:
             for event in events:
                 if type(event) is Asked:
@@ -465,7 +476,7 @@ class Optimizer:
                 state = apply(state, event)
                 happened.append(event)
         finally:
-            self._commit(state, happened)
+            self._commit(before, state, happened)
 
     def to_dict(self) -> dict[str, Any]:
         """The whole run as plain JSON-able data, versioned.
@@ -505,11 +516,40 @@ class Optimizer:
 
     # -------------------------------------------------------------------------------------------------------- inside
 
-    def _happen(self, event: Event) -> None:
-        self._commit(apply(self._state, event), [event])
+    def _happen(self, event: Event) -> State:
+        before = self._state
+        state = apply(before, event)
+        self._commit(before, state, [event])
+        return state
 
-    def _commit(self, state: State, happened: list[Event]) -> None:
-        self._state, self._events = state, self._events.extend(happened)
+    def _commit(self, before: State, state: State, happened: Sequence[Event]) -> None:
+        """Takes over what a call has computed; every change of an optimizer goes through here, once per call.
+
+        A hook for subclasses: extend it to pass the events on, as a journalled study does. If it raises before it calls
+        `super()._commit`, nothing has happened.
+
+        Args:
+            before: The state from which the call computed.
+            state: The state after the events.
+            happened: The events, in order; may be empty.
+
+        Raises:
+            ProtocolError: The optimizer is no longer in the state `before`; nothing happened.
+        """
+        with self._committing:
+            if self._state is not before:
+                raise ProtocolError(
+                    "optimizer: another call changed it while this one was computing: another thread, or a searcher or "
+                    "rule that calls back; nothing of this call happened; use an optimizer from one thread only, and "
+                    "call again"
+                )
+            self._state, self._events = state, self._events.extend(happened)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_committing"}  # locks do not pickle
+
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        vars(self).update(values, _committing=threading.Lock())
 
     def _next(self, state: State) -> Trial | None:
         if state.queue:
@@ -537,11 +577,25 @@ class Optimizer:
     def _loss(self, score: float) -> float:
         return score if self._state.settings.direction == "minimize" else -score
 
-    def _last_report(self, trial_id: int) -> float:
+    def _last_report(self, trial_id: int, steps: int | None) -> float:
         records = self._state.records
-        if isinstance(trial_id, int) and 0 <= trial_id < len(records) and not records[trial_id].reports:
-            if records[trial_id].status in {Status.RUNNING, Status.STOPPING, Status.QUEUED}:
-                raise ProtocolError(f"tell: trial {trial_id} reported no score; give its score")
-        elif isinstance(trial_id, int) and 0 <= trial_id < len(records):
-            return records[trial_id].reports[-1][1]
-        return 0.0  # the trial is unknown or has ended, which `apply` refuses
+        if not isinstance(trial_id, int) or not 0 <= trial_id < len(records):
+            return 0.0  # the trial is unknown, which `apply` refuses
+        record = records[trial_id]
+        if record.status in ENDED:
+            return 0.0  # likewise
+        if not record.reports:
+            raise ProtocolError(f"tell: trial {trial_id} reported no score; give its score")
+        step, loss = record.reports[-1]
+        wanted = record.trial.steps if steps is None else steps
+        if math.isfinite(loss) and record.status is not Status.STOPPING and step != wanted:
+            if steps is None:
+                raise ProtocolError(
+                    f"tell: trial {trial_id} reported {step} of {wanted} steps: train on, or give a score and the "
+                    f"steps, tell({trial_id}, score, steps={step})"
+                )
+            raise ProtocolError(
+                f"tell: trial {trial_id} reported no score at step {steps}, its last one was at step {step}; give the "
+                f"score"
+            )
+        return loss

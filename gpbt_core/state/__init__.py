@@ -19,11 +19,12 @@ would be next lies beyond the last, and its plan then stands ready for an extens
 
 from gpbt_core.state.events import Asked, Cancelled, Event, Extended, Reported, Requeued, Told
 from gpbt_core.state.generations import Order, initial, next_order, slot_of
-from gpbt_core.state.model import Generation, Open, State, Tally, View
+from gpbt_core.state.model import ENDED, Generation, Open, State, Tally, View
 from gpbt_core.state.settings import Settings, generator
 from gpbt_core.state.transitions import apply
 
 __all__ = [
+    "ENDED",
     "Asked",
     "Cancelled",
     "Event",

@@ -25,11 +25,16 @@ class Reported:
 
 @attrs.frozen(kw_only=True)
 class Told:
-    """A trial ended with a finite loss, or failed: `loss` None and a `reason`."""
+    """A trial ended with a finite loss, or failed: `loss` is None, and `reason` says why.
+
+    `steps` is given where the caller says how many steps the trial trained; otherwise a trial with a loss trained its
+    whole segment, unless it was told to stop.
+    """
 
     trial_id: int
     loss: float | None
     reason: str | None = None
+    steps: int | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -91,7 +91,7 @@ class Tally:
 
     Attributes:
         trained: Trained by ended trials; those of a failed or cancelled trial that reported nothing count as trained.
-        saved: Not trained because a trial was stopped or a slot cancelled.
+        saved: Not trained, as a trial was stopped or ended early by the caller, or as a slot was cancelled.
         refilled: Trained by ended trials in slots that were opened with saved steps.
     """
 

@@ -1,7 +1,6 @@
 """Every change of a run: `apply` and what it does for each event; nothing else makes one state from another."""
 
 import math
-from typing import Literal
 
 import attrs
 
@@ -29,9 +28,9 @@ def apply(state: State, event: Event) -> State:
         case Reported():
             return _reported(state, event)
         case Told():
-            return _ended(state, event.trial_id, event.loss, event.reason, "tell")
+            return _ended(state, event)
         case Cancelled():
-            return _ended(state, event.trial_id, None, event.reason, "cancel")
+            return _ended(state, event)
         case Requeued():
             return _requeued(state, event.trial_id)
         case Extended():
@@ -114,21 +113,15 @@ def _reported(state: State, event: Reported) -> State:
     )
 
 
-def _ended(
-    state: State, trial_id: int, loss: float | None, reason: str | None, call: Literal["tell", "cancel"]
-) -> State:
-    record = _known(state, trial_id, call)
-    trial = record.trial
-    if loss is not None and not math.isfinite(loss):
-        raise ConfigError(f"{call}: wanted a finite loss of trial {trial_id}, or None and a reason, got {loss!r}")
-    if loss is None:
-        status = Status.FAILED if call == "tell" else Status.CANCELLED
-    elif record.status is Status.STOPPING:
-        status = Status.STOPPED
+def _ended(state: State, event: Told | Cancelled) -> State:
+    trial_id, reason = event.trial_id, event.reason
+    if type(event) is Told:
+        record = _known(state, trial_id, "tell")
+        status, loss, steps = _told(record, event)
     else:
-        status = Status.COMPLETED
-    # A failed trial without reports may have trained its whole segment: the budget counts what it may have cost.
-    steps = trial.steps if status is Status.COMPLETED or not record.reports else record.steps
+        record = _known(state, trial_id, "cancel")
+        status, loss, steps = Status.CANCELLED, None, _cost(record)
+    trial = record.trial
     ended = Record(trial=trial, status=status, loss=loss, steps=steps, reports=record.reports, reason=reason)
     records = state.records.replace(trial_id, ended)
     o = state.open
@@ -147,7 +140,7 @@ def _ended(
     tally = state.tally
     tally = Tally(
         tally.trained + steps,
-        tally.saved + (trial.steps - steps if status is Status.STOPPED else 0),
+        tally.saved + (trial.steps - steps if loss is not None else 0),
         tally.refilled + (steps if refilling else 0),
     )
     prefix = o.prefix
@@ -176,6 +169,31 @@ def _ended(
     return settle(
         State(s.settings, s.generations, records, s.closed, opened, best, queue, late, released, s.extinct, tally)
     )
+
+
+def _told(record: Record, event: Told) -> tuple[Status, float | None, int]:
+    """The status, loss and number of steps of a trial that is told."""
+    trial_id, loss, steps = record.trial.id, event.loss, event.steps
+    stopping = record.status is Status.STOPPING
+    if loss is not None and not math.isfinite(loss):
+        raise ConfigError(f"tell: wanted a finite loss of trial {trial_id}, or None and a reason, got {loss!r}")
+    if steps is not None:
+        low = record.steps or min(1, record.trial.steps)
+        high = record.steps if stopping else record.trial.steps
+        if isinstance(steps, bool) or not isinstance(steps, int) or not low <= steps <= high:
+            raise ProtocolError(
+                f"tell: steps must be how many steps trial {trial_id} trained, from {low} to {high}, got {steps!r}"
+            )
+    if loss is None:
+        return Status.FAILED, None, _cost(record) if steps is None else steps
+    if stopping:
+        return Status.STOPPED, loss, record.steps
+    return Status.COMPLETED, loss, record.trial.steps if steps is None else steps
+
+
+def _cost(record: Record) -> int:
+    """The steps counted for a trial without a score; one without reports may have trained its whole segment."""
+    return record.steps if record.reports else record.trial.steps
 
 
 def _requeued(state: State, trial_id: int) -> State:

@@ -1,9 +1,12 @@
 """The loop as a caller sees it: what is asked, told and answered, and what each mistake says."""
 
+import contextlib
 import copy
 import json
 import math
 import pickle
+import threading
+import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -172,7 +175,7 @@ def test_ids_and_whole_numbers_may_be_numpys() -> None:
     whole: Any = np.int64
     optimizer = make(population=whole(6), steps=whole(4), seed=whole(1), max_concurrent=whole(4))
     optimizer.report(whole(optimizer.ask(whole(2))[0].id), whole(1), 0.5)
-    optimizer.tell(whole(0))
+    optimizer.tell(whole(0), steps=whole(1))
     optimizer.requeue(whole(1))
     optimizer.fail(whole(1), "bad luck")
     optimizer.extend(whole(1))
@@ -297,6 +300,92 @@ def test_a_score_left_out_must_have_been_reported() -> None:
     optimizer.report(trial.id, 2, math.nan)
     optimizer.tell(trial.id)
     assert optimizer.records[0].status is Status.FAILED
+
+
+def test_a_verdict_is_true_only_if_the_trial_is_to_stop() -> None:
+    assert bool(Verdict.STOP)
+    assert not Verdict.CONTINUE
+    by_identity, by_truth = (make(trial_stopping=Quantile(), population=8) for _ in range(2))
+    while not by_identity.finished:
+        for trial in by_identity.ask():
+            for step in range(1, trial.steps + 1):
+                if by_identity.report(trial.id, step, trial.config["x"]) is Verdict.STOP:
+                    break
+            by_identity.tell(trial.id)
+    while not by_truth.finished:
+        for trial in by_truth.ask():
+            for step in range(1, trial.steps + 1):
+                if by_truth.report(trial.id, step, trial.config["x"]):
+                    break
+            by_truth.tell(trial.id)
+    assert by_truth.state == by_identity.state
+    assert {record.status for record in by_truth.records} == {Status.COMPLETED, Status.STOPPED}
+
+
+def test_a_trial_that_reported_part_of_its_steps_is_not_completed_by_a_tell_without_a_score() -> None:
+    optimizer = make(steps=8, reproduction=Genealogical(segments=4, spread=0.0))
+    (trial,) = optimizer.ask()
+    optimizer.report(trial.id, 1, 0.5)
+    state = optimizer.state
+    with pytest.raises(
+        ProtocolError,
+        match=r"tell: trial 0 reported 1 of 4 steps: train on, or give a score and the steps, "
+        r"tell\(0, score, steps=1\)$",
+    ):
+        optimizer.tell(trial.id)
+    with pytest.raises(ProtocolError, match="tell: trial 0 reported no score at step 2, its last one was at step 1"):
+        optimizer.tell(trial.id, steps=2)
+    assert optimizer.state is state
+    optimizer.report(trial.id, 4, 0.4)
+    optimizer.tell(trial.id)
+    assert optimizer.records[0].steps == 4
+
+
+def test_a_segment_that_its_caller_ends_early_counts_the_steps_that_it_trained() -> None:
+    optimizer = make(steps=8, max_concurrent=1, population=1, reproduction=Genealogical(segments=4, refill=False))
+    (trial,) = optimizer.ask()
+    optimizer.report(trial.id, 1, 0.5)
+    optimizer.tell(trial.id, 0.25, steps=3)
+    record = optimizer.records[trial.id]
+    assert (record.status, record.loss, record.steps) == (Status.COMPLETED, 0.25, 3)
+    assert (optimizer.tally.trained, optimizer.tally.saved) == (3, 1)
+    assert optimizer.schedule(trial.id).steps == 3
+    (child,) = optimizer.ask()
+    assert (child.parent, child.start_step) == (trial.id, 3)
+    optimizer.report(child.id, 2, 0.125)
+    optimizer.tell(child.id, steps=2)
+    assert (optimizer.best.score, optimizer.best.schedule.steps) == (0.125, 5)
+    again = Optimizer.from_events(
+        LINE,
+        [codec.decode_event(json.loads(json.dumps(codec.encode_event(event)))) for event in optimizer.events],
+        population=1,
+        steps=8,
+        max_concurrent=1,
+        searcher=Uniform(),
+        founders=None,
+        reproduction=Genealogical(segments=4, refill=False),
+        trial_stopping=None,
+    )
+    assert again.state == optimizer.state
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5, -1, True, 2.5])
+def test_the_steps_of_a_segment_that_ended_early_lie_between_its_reports_and_its_length(steps: Any) -> None:
+    optimizer = make(steps=8, reproduction=Genealogical(segments=4, spread=0.0))
+    (trial,) = optimizer.ask()
+    optimizer.report(trial.id, 2, 0.5)
+    state = optimizer.state
+    with pytest.raises(ProtocolError, match=r"tell: steps must be how many steps trial 0 trained, from 2 to 4, got "):
+        optimizer.tell(trial.id, 0.5, steps=steps)
+    assert optimizer.state is state
+
+
+def test_a_trial_told_to_stop_has_trained_the_steps_that_it_reported() -> None:
+    optimizer, trial_id = stopping()
+    with pytest.raises(ProtocolError, match="tell: steps must be how many steps trial 3 trained, from 1 to 1, got 2"):
+        optimizer.tell(trial_id, 0.25, steps=2)
+    optimizer.tell(trial_id, 0.25, steps=1)
+    assert optimizer.records[trial_id].status is Status.STOPPED
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
@@ -492,6 +581,57 @@ def test_a_searcher_that_fails_is_named_and_nothing_is_asked(answer: Callable[[Q
     assert optimizer.state is state
     assert optimizer.events is events
     assert [trial.id for trial in optimizer.ask(2)] == [0, 1]
+
+
+def test_a_result_told_while_a_searcher_proposes_is_kept_and_the_ask_is_refused() -> None:
+    optimizer = make()
+    (first,) = optimizer.ask()
+
+    class CallsBack(Uniform):
+        def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
+            if optimizer.records[first.id].status is Status.RUNNING:
+                optimizer.tell(first.id, 0.5)
+            return super().propose(query, rng)
+
+    optimizer = Optimizer.from_state(optimizer.state, searcher=CallsBack(), founders=None)
+    with pytest.raises(ProtocolError, match="another call changed it while this one was computing"):
+        optimizer.ask(2)
+    assert optimizer.records[first.id].loss == 0.5
+    assert [type(event) for event in optimizer.events] == [Told]
+    assert [trial.id for trial in optimizer.ask(2)] == [1, 2]
+
+
+def test_threads_never_get_the_same_trial_twice_and_lose_no_result() -> None:
+    class Slow(Uniform):
+        def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
+            time.sleep(0.0002)  # lets other threads run
+            return super().propose(query, rng)
+
+    optimizer = make(population=24, max_concurrent=24, searcher=Slow())
+    given: list[int] = []
+    told: list[int] = []
+
+    def work() -> None:
+        while not optimizer.finished:
+            with contextlib.suppress(ProtocolError):
+                for trial in optimizer.ask():
+                    given.append(trial.id)
+                    while True:
+                        try:
+                            optimizer.tell(trial.id, trial.config["x"])
+                        except ProtocolError:
+                            continue
+                        told.append(trial.id)
+                        break
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(given) == sorted(told) == list(range(len(optimizer.records)))
+    assert all(record.status is Status.COMPLETED for record in optimizer.records)
+    assert sum(type(event) is Told for event in optimizer.events) == len(given)
 
 
 def test_a_searcher_s_numpy_scalars_do_not_leak_into_a_config() -> None:

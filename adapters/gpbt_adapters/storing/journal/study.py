@@ -5,13 +5,14 @@ again after reading on if another process was first. Only reports that let a tri
 event of this process: nothing depends on them before their trial ends, and a trial that is lost is trained again.
 """
 
+import contextlib
 import json
 import logging
 import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -126,11 +127,12 @@ class Study(Optimizer):
         self._lost: set[int] = set()  # trials of ours that were given to others
         self._elsewhere: set[int] = set()  # trials whose asking was read: another's, or ours whose answer was lost
         self._looked = time.monotonic()  # when the leases were looked at
+        self._in_use = threading.Lock()
         self._unwritten: list[Event] = []
         self._written, self._sequence = self._newest_snapshot()
         self._snapshot = self._sequence
         self._start(self._written)
-        self.refresh()
+        self._refresh()
         self._events = Vector()
         self._heartbeat = Heartbeat(journal, entry.id, self._worker, lease)
         self._end = weakref.finalize(self, self._heartbeat.end)
@@ -164,7 +166,12 @@ class Study(Optimizer):
 
         Raises:
             JournalError: The database fails, or what it holds is damaged.
+            ProtocolError: Another call is using the study: from another thread, a searcher or a rule.
         """
+        with self._alone():
+            return self._refresh()
+
+    def _refresh(self) -> int:
         news = self._journal.events(self._entry.id, self._sequence)
         if not news:
             return 0
@@ -337,26 +344,40 @@ class Study(Optimizer):
         """
         if not self._end.alive:
             raise ProtocolError(f"study {self.name!r} is closed; open it again")
-        while True:
-            before = (self._state, self._events, list(self._unwritten), self._written, self._sequence)
-            try:
-                result = action()
-                written = hold(result) or self._write()
-            except BaseException as error:
-                # What was written all the same (its answer was lost, or Ctrl-C came behind it) is read as news.
+        with self._alone():
+            while True:
+                before = (self._state, self._events, list(self._unwritten), self._written, self._sequence)
+                try:
+                    result = action()
+                    written = hold(result) or self._write()
+                except BaseException as error:
+                    # What was written all the same (its answer was lost, or Ctrl-C came behind it) is read as news.
+                    self._state, self._events, self._unwritten, self._written, self._sequence = before
+                    if isinstance(error, ProtocolError) and self._refresh():
+                        continue  # it may be legal after what another process did
+                    raise
+                if written:
+                    return result
                 self._state, self._events, self._unwritten, self._written, self._sequence = before
-                if isinstance(error, ProtocolError) and self.refresh():
-                    continue  # it may be legal after what another process did
-                raise
-            if written:
-                return result
-            self._state, self._events, self._unwritten, self._written, self._sequence = before
-            if not self.refresh():
-                self._journal.check(self._entry.id)
+                if not self._refresh():
+                    self._journal.check(self._entry.id)
 
-    def _commit(self, state: State, happened: list[Event]) -> None:
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A call that no other one may interrupt: its transaction is undone as a whole."""
+        if not self._in_use.acquire(blocking=False):
+            raise ProtocolError(
+                f"study {self.name!r}: another call is using it: another thread, or a searcher or rule that calls "
+                f"back; nothing of this call happened; use a study from one thread only, and call again"
+            )
+        try:
+            yield
+        finally:
+            self._in_use.release()
+
+    def _commit(self, before: State, state: State, happened: Sequence[Event]) -> None:
         """Lets events happen here; `_transact` writes them."""
-        super()._commit(state, happened)
+        super()._commit(before, state, happened)
         self._unwritten.extend(happened)
 
     def _write(self) -> bool:

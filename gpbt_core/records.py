@@ -49,6 +49,9 @@ class Trial:
         config: A value for every active parameter of the space; a dict that refuses changes.
         steps: The length of the segment in steps, at least 1 (0: score the parent's weights again, without training).
         start_step: The steps already behind its line, from 0.
+        attempt: How often the trial was given back before it was handed out this time, from 0. It tells a worker that
+            was given up from the one that took its place. Trials that differ in it alone are equal, and no searcher or
+            rule may depend on it, as the result of a run must not depend on its workers.
     """
 
     id: int
@@ -58,6 +61,7 @@ class Trial:
     config: Mapping[str, Any]
     steps: int
     start_step: int
+    attempt: int = attrs.field(default=0, eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)

@@ -6,7 +6,6 @@ where an optimizer changes. One thread owns an optimizer; only the training is c
 
 import enum
 import math
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, Self
 
@@ -38,9 +37,10 @@ from gpbt_core.state import (
     State,
     Tally,
     Told,
-    apply,
+    happen,
     initial,
     next_order,
+    replay,
 )
 
 __all__ = ["Best", "Optimizer"]
@@ -166,7 +166,7 @@ class Optimizer:
         self._start(initial(settings))
 
     def _start(self, state: State) -> None:
-        self._state, self._events, self._committing = state, Vector[Event](), threading.Lock()
+        self._state, self._events = state, Vector[Event]()
         self._seen = 0  # how many of state.released the caller was told of
 
     # ------------------------------------------------------------------------------------------------------ the loop
@@ -190,9 +190,8 @@ class Optimizer:
         asked: list[Event] = []
         trials: list[Trial] = []
         while len(trials) < count and (trial := self._next(state)) is not None:
-            event = Asked(trial=trial)
-            state = apply(state, event)
-            asked.append(event)
+            state, happened = happen(state, Asked(trial=trial))
+            asked += happened
             trials.append(trial)
         self._commit(before, state, asked)
         return tuple(trials)
@@ -470,10 +469,10 @@ class Optimizer:
         before = state = self._state
         happened, validate = list[Event](), self.space.validate
         try:
-            for event in events:
+            for after, event in replay(state, events):
                 if type(event) is Asked:
                     validate(event.trial.config)
-                state = apply(state, event)
+                state = after
                 happened.append(event)
         finally:
             self._commit(before, state, happened)
@@ -518,8 +517,8 @@ class Optimizer:
 
     def _happen(self, event: Event) -> State:
         before = self._state
-        state = apply(before, event)
-        self._commit(before, state, [event])
+        state, happened = happen(before, event)
+        self._commit(before, state, happened)
         return state
 
     def _commit(self, before: State, state: State, happened: Sequence[Event]) -> None:
@@ -536,20 +535,14 @@ class Optimizer:
         Raises:
             ProtocolError: The optimizer is no longer in the state `before`; nothing happened.
         """
-        with self._committing:
-            if self._state is not before:
-                raise ProtocolError(
-                    "optimizer: another call changed it while this one was computing: another thread, or a searcher or "
-                    "rule that calls back; nothing of this call happened; use an optimizer from one thread only, and "
-                    "call again"
-                )
-            self._state, self._events = state, self._events.extend(happened)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_committing"}  # locks do not pickle
-
-    def __setstate__(self, values: dict[str, Any]) -> None:
-        vars(self).update(values, _committing=threading.Lock())
+        events = self._events.extend(happened)
+        if self._state is not before:  # no call stands between here and the end: under the GIL no other thread runs
+            raise ProtocolError(
+                "optimizer: another call changed it while this one was computing: another thread, or a searcher or "
+                "rule that calls back; nothing of this call happened; use an optimizer from one thread only, and "
+                "call again"
+            )
+        self._state, self._events = state, events
 
     def _next(self, state: State) -> Trial | None:
         if state.queue:

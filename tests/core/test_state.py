@@ -271,7 +271,7 @@ class Runs(RuleBasedStateMachine):
             assert (record.loss is not None) == (record.status in {Status.COMPLETED, Status.STOPPED})
             assert (record.status is Status.QUEUED) == (record.trial.id in self.state.queue)
             if record.status is Status.COMPLETED:
-                assert record.steps >= max(1, *steps)
+                assert record.steps >= max([1, *steps])
             elif steps:
                 assert record.steps == steps[-1]
 

@@ -20,7 +20,7 @@ from gpbt_core.errors import ConfigError, PluginError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.reproduction import Reproduction
-from gpbt_core.searcher import Family, Query, Searcher
+from gpbt_core.searcher import Family, Query, Search, Searcher
 from gpbt_core.space import Categorical, Float, Int, Space, When
 from gpbt_core.state.decisions import found_enough, limits
 
@@ -316,8 +316,7 @@ def _run(rule: Reproduction, population: int, steps: int, seed: int, life: _Life
         seed=seed,
         quorum=life.quorum,
         reproduction=rule,
-        searcher=_Uniform(),
-        founders=None,
+        searcher=Search(_Uniform()),
         trial_stopping=None,
     )
     kept: set[int | None] = {None}
@@ -376,7 +375,7 @@ def check_early_stopping(rule: TrialStopping | GenerationStopping) -> None:
     else:
         raise AssertionError(f"check_early_stopping: the rule must have a name, and limit or enough, got {rule!r}")
     space = Space(x=Float(0, 1))
-    codec.encode_settings(Optimizer(space, steps=1, searcher=_Uniform(), founders=None, **stops).settings)
+    codec.encode_settings(Optimizer(space, steps=1, searcher=Search(_Uniform()), **stops).settings)
 
 
 def _check_twice(rule: Any, title: str, ask: Callable[[], object]) -> None:

@@ -7,82 +7,46 @@ import attrs
 
 from gpbt_core import genealogy
 from gpbt_core.errors import ConfigError, SearcherError
-from gpbt_core.genealogy import History
-from gpbt_core.presets import SearcherChoice, searcher_choice
-from gpbt_core.searcher import Query, Searcher
+from gpbt_core.optimizer.known import completed, is_complete
+from gpbt_core.searcher import Query, Search, Searcher, SearcherChoice
 from gpbt_core.space import Config
-from gpbt_core.space.parameters import plain
-from gpbt_core.state import Order, State, generator
+from gpbt_core.state import Order, Settings, State, generator
 
-__all__ = ["Choice", "Search", "propose"]
-
-Choice = str | tuple[str, Mapping[str, Any]]
+__all__ = ["Searchers", "arguments_of", "propose", "search_from_dict", "search_to_dict"]
 
 
-@attrs.frozen(kw_only=True)
-class Search:
-    """The searchers of a run, and what they may look at."""
+@attrs.frozen
+class Searchers:
+    """The searchers that a `Search` names, built."""
 
-    choice: SearcherChoice
-    founders_choice: SearcherChoice | None
     searcher: Searcher
-    founders: Searcher | None
-    number_of_founders: int
-    history: History
+    founders: Searcher
 
     @classmethod
-    def make(
-        cls,
-        *,
-        searcher: SearcherChoice,
-        founders: Choice | Searcher | SearcherChoice | None,
-        number_of_founders: int,
-        history: History,
-    ) -> Self:
-        """Checks the choices and builds the searchers.
+    def of(cls, search: Search) -> Self:
+        """Builds them.
 
         Raises:
-            ConfigError: An argument is of the wrong type or out of its range.
+            ConfigError: A build does not take the options.
             PluginError: A name is unknown, offered twice, or cannot be built.
         """
-        if history not in ("family", "all", "none"):
-            raise ConfigError(f'history: wanted "family", "all" or "none", got {history!r}')
-        number_of_founders = plain(number_of_founders)
-        if isinstance(number_of_founders, bool) or not isinstance(number_of_founders, int) or number_of_founders < 0:
-            raise ConfigError(f"number_of_founders: wanted a whole number of at least 0, got {number_of_founders!r}")
-        founding = None if founders is None else searcher_choice(founders)
-        return cls(
-            choice=searcher,
-            founders_choice=founding,
-            searcher=searcher.build(),
-            founders=founding.build() if founding else None,
-            number_of_founders=number_of_founders,
-            history=history,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The choices as plain data.
-
-        Raises:
-            ConfigError: A searcher was given as an object, which has no name.
-        """
-        return {
-            "searcher": _choice_data("searcher", self.choice),
-            "founders": None if self.founders_choice is None else _choice_data("founders", self.founders_choice),
-            "number_of_founders": self.number_of_founders,
-            "history": self.history,
-        }
+        searcher = _built(search.searcher)
+        return cls(searcher, searcher if search.founders is None else _built(search.founders))
 
 
-def propose(search: Search, state: State, parent: int | None, order: Order) -> Config:
+def propose(searchers: Searchers, state: State, parent: int | None, order: Order) -> Config:
     """The config of the next slot, from the searcher whose turn it is.
 
     Raises:
         SearcherError: The searcher raised, or proposed a config that is not in the space.
     """
-    place = state.open.asked
+    search, place = state.settings.search, state.open.asked
+    assert search is not None  # an optimizer's settings have one
+    config = search.known_configs[place] if order.generation == 0 and place < len(search.known_configs) else None
+    if config is not None and is_complete(state.settings.space, config):
+        return config
     is_founder = order.generation == 0 and place < search.number_of_founders
-    searcher = search.founders if is_founder and search.founders is not None else search.searcher
+    searcher = searchers.founders if is_founder else searchers.searcher
     query = Query(
         space=state.settings.space,
         parent=None if parent is None else state.records[parent],
@@ -100,10 +64,64 @@ def propose(search: Search, state: State, parent: int | None, order: Order) -> C
         who = _who(searcher, query)
         raise SearcherError(f"{who} raised {type(error).__name__}: {error}") from error
     try:
-        return state.settings.space.validate(proposed)
+        valid = state.settings.space.validate(proposed)
     except ConfigError as error:
         who = _who(searcher, query)
         raise SearcherError(f"{who} proposed what is not a config of the space: {error}") from error
+    return valid if config is None else completed(state.settings.space, config, valid, rng)
+
+
+def search_to_dict(search: Search) -> dict[str, Any]:
+    """A search as plain data.
+
+    Raises:
+        ConfigError: A searcher was given as an object, which has no name.
+    """
+    return {
+        "searcher": _choice_data("searcher", search.searcher),
+        "founders": None if search.founders is None else _choice_data("founders", search.founders),
+        "number_of_founders": search.number_of_founders,
+        "history": search.history,
+        # Left out where there are none, so that what was stored before there could be any compares equal.
+        **({"known_configs": [dict(config) for config in search.known_configs]} if search.known_configs else {}),
+    }
+
+
+def search_from_dict(data: Mapping[str, Any]) -> Search:
+    """A search from `search_to_dict`.
+
+    Raises:
+        ConfigError: It is no such data.
+    """
+    try:
+        searcher, founders = data["searcher"], data["founders"]
+        return Search(
+            (searcher["name"], searcher["options"]),
+            founders=None if founders is None else (founders["name"], founders["options"]),
+            number_of_founders=data["number_of_founders"],
+            history=data["history"],
+            known_configs=data.get("known_configs", ()),
+        )
+    except (KeyError, TypeError) as error:
+        raise ConfigError(
+            f"search: must be the data of a search, with searcher, founders, number_of_founders and history, got "
+            f"{data!r:.200}: {error!r}"
+        ) from error
+
+
+def arguments_of(settings: Settings) -> dict[str, Any]:
+    """The arguments of the `Optimizer` that has these settings, the space among them."""
+    arguments = attrs.asdict(settings, recurse=False, filter=lambda field, _: field.init and field.name != "search")
+    return {**arguments, "searcher": settings.search}
+
+
+def _built(choice: SearcherChoice) -> Searcher:
+    if choice.searcher is not None:
+        return choice.searcher
+    assert choice.name is not None  # one of the two is given
+    from gpbt_core.registry import registry  # plugins are looked for when a name is used, not when gpbt is imported
+
+    return registry().searcher(choice.name, choice.options)
 
 
 def _who(searcher: Searcher, query: Query) -> str:
@@ -116,7 +134,7 @@ def _who(searcher: Searcher, query: Query) -> str:
 def _choice_data(part: str, choice: SearcherChoice) -> dict[str, Any]:
     if choice.name is None:
         raise ConfigError(
-            f"to_dict: wanted a {part} with a name, got the object {choice.searcher!r}; offer it by a plugin, or keep "
-            f"the state and give the object to from_state"
+            f"to_dict: the {part} must have a name to be stored, got the object {choice.searcher!r}; offer it by a "
+            f"plugin, or keep the state, which from_state goes on from"
         )
     return {"name": choice.name, "options": dict(choice.options)}

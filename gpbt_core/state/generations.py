@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from gpbt_core.early_stopping import GenerationStopping
 from gpbt_core.errors import ProtocolError
-from gpbt_core.persistent import Ranking, Vector
+from gpbt_core.persistent import Vector, with_key
 from gpbt_core.records import Record, Status
 from gpbt_core.reproduction import Closing, Plan, Slot
 from gpbt_core.state.decisions import found_enough, founding_plan, promise
@@ -27,8 +27,6 @@ __all__ = [
     "next_order",
     "slot_of",
 ]
-
-_NO_LOSSES = Ranking()
 
 
 def initial(settings: Settings) -> State:
@@ -209,7 +207,7 @@ def _included(view: View, record: Record, steps: int) -> View:
         found = list(reported)
         for step, loss in record.reports:
             if step < steps:
-                found[step - 1] = found[step - 1].add((loss, record.trial.id))
+                found[step - 1] = with_key(found[step - 1], (loss, record.trial.id))
         reported = tuple(found)
     best = view.best
     if record.status is Status.COMPLETED and record.loss is not None:
@@ -231,10 +229,10 @@ def _opened(settings: Settings, index: int, first: int, plan: Plan, parents: tup
         asked=0,
         ended=0,
         prefix=0,
-        view=View(0, 0, math.inf, (_NO_LOSSES,) * (steps - 1) if settings.trial_stopping else ()),
+        view=View(0, 0, math.inf, ((),) * (steps - 1) if settings.trial_stopping else ()),
         ready=False,
         over=False,
-        candidates=Ranking(sorted(standing)[: keep.count] if keep else ()),
+        candidates=tuple(sorted(standing)[: keep.count]) if keep else (),
         litters=Vector([()] * max(1, len(plan.parents)) if keep and keep.per_parent is not None else ()),
         latecomers=(),
     )

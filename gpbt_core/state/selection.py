@@ -5,7 +5,7 @@ A trial is released when the last reason to hold it falls away, and only then: e
 
 from collections.abc import Iterable
 
-from gpbt_core.persistent import Key, Ranking, Vector
+from gpbt_core.persistent import Key, Ranking, Vector, has_key, with_key, without_key
 from gpbt_core.records import Record, Status
 from gpbt_core.state.model import Open, State
 
@@ -25,17 +25,16 @@ def with_candidate(o: Open, key: Key, parent: int | None) -> tuple[Ranking, Vect
             return candidates, litters, [key[1]]
         best = sorted((*litter, key))
         litters = litters.replace(place, tuple(best[: keep.per_parent]))
-        if len(best) > keep.per_parent and best[-1] in candidates:
-            candidates = candidates.remove(best[-1])
+        if len(best) > keep.per_parent and has_key(candidates, best[-1]):
+            candidates = without_key(candidates, best[-1])
             outranked.append(best[-1][1])
     if len(candidates) == keep.count:
         worst = candidates[-1]
         if key > worst:
             return candidates, litters, [*outranked, key[1]]
-        candidates = candidates.remove(worst)
+        candidates = candidates[:-1]
         outranked.append(worst[1])
-    candidates = candidates.add(key)
-    return candidates, litters, outranked
+    return with_key(candidates, key), litters, outranked
 
 
 def free(
@@ -54,7 +53,7 @@ def _held(trial_id: int, records: Vector[Record], o: Open, best: Key | None, lat
     key = record.loss, trial_id
     if best == key or trial_id in o.plan.litters:
         return True
-    if key in o.candidates if o.keep else trial_id >= o.first or trial_id in o.latecomers:
+    if has_key(o.candidates, key) if o.keep else trial_id >= o.first or trial_id in o.latecomers:
         return True
     return bool(late) and any(records[i].trial.parent == trial_id for i in late)
 

@@ -8,6 +8,7 @@ import numpy as np
 from gpbt_core.early_stopping import GenerationStopping, TrialStopping
 from gpbt_core.errors import ConfigError
 from gpbt_core.reproduction import Reproduction
+from gpbt_core.searcher import Search
 from gpbt_core.space import Space
 from gpbt_core.space.parameters import plain
 from gpbt_core.state.decisions import segment_lengths
@@ -18,7 +19,7 @@ __all__ = ["Settings", "generator"]
 def _whole(name: str, low: int) -> Any:
     def check(_: object, __: object, value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise ConfigError(f"{name}: wanted a whole number of at least {low}, got {value!r}")
+            raise ConfigError(f"{name}: must be a whole number of at least {low}, got {value!r}")
 
     return check
 
@@ -50,7 +51,7 @@ def _direction(_: object, __: object, value: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """All that decides what a run does, but for its searchers.
+    """All that decides what a run does.
 
     Attributes:
         space: The space of the configs.
@@ -63,6 +64,8 @@ class Settings:
         reproduction: Who begets whom.
         trial_stopping: Which trials stop early; None: none.
         generation_stopping: Which generations end early; None: none.
+        search: Who proposes the configs; None: not known, as of settings that were stored without. Events carry their
+            configs, so no transition depends on it, and settings that differ in it alone are equal.
 
     Raises:
         ConfigError: An attribute is out of its range, or the reproduction rule does not fit n or T.
@@ -83,6 +86,7 @@ class Settings:
     generation_stopping: GenerationStopping | None = attrs.field(
         default=None, validator=_rule("generation_stopping", GenerationStopping, optional=True)
     )
+    search: Search | None = attrs.field(default=None, eq=False, repr=False, kw_only=True)
     lengths: tuple[int, ...] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:

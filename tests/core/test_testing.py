@@ -21,6 +21,7 @@ from gpbt_core import (
     Optimizer,
     PluginError,
     Quantile,
+    Search,
     Space,
     Truncation,
 )
@@ -411,7 +412,7 @@ def to_the_end(optimizer: Optimizer) -> None:
 def make_run(rule: Any, **changes: Any) -> Optimizer:
     """A run of 7 models of 12 steps each."""
     setup: dict[str, Any] = {"population": 7, "steps": 12, "trial_stopping": None, "reproduction": rule}
-    return Optimizer(LINE, searcher=Uniform(), founders=None, **(setup | changes))
+    return Optimizer(LINE, searcher=Search(Uniform()), **(setup | changes))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ that it is given, and what it must remember is in the records.
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -16,7 +16,7 @@ from gpbt_core.errors import ConfigError
 from gpbt_core.records import Record, Status
 from gpbt_core.rule import Rule
 from gpbt_core.space import Space
-from gpbt_core.space.parameters import as_float, plain
+from gpbt_core.space.parameters import as_float, plain, typed
 
 __all__ = [
     "Closing",
@@ -104,11 +104,13 @@ class Keep:
         count: Only the `count` best candidates can become parents,
         per_parent: and at most this many children of one parent (None: no limit).
         survivors: Whether the parents themselves stand among the candidates.
+        distinct: Whether of candidates with the same parent and config only the best can become a parent.
     """
 
     count: int
     per_parent: int | None = None
     survivors: bool = False
+    distinct: bool = False
 
 
 @runtime_checkable
@@ -280,6 +282,9 @@ def _segments(who: str, lengths: int | tuple[float, ...], steps: int) -> tuple[i
 class Genealogical(ReproductionRule):
     """The best of a generation each beget a litter, which inherits their weights (GPBT's rule).
 
+    Of trials with the same parent and the same config only the best becomes a parent: in a small space, copies of one
+    config would take the places of others. There may then be fewer parents than wanted.
+
     Attributes:
         segments: Shares of the steps per model, one per generation, each at least one step (the last takes the
             remainder); or the length in steps of equal segments.
@@ -408,6 +413,7 @@ class Genealogical(ReproductionRule):
             count=self.number_of_parents(generation, population),
             per_parent=None if generation == 1 else self.per_parent,
             survivors=self.survivors,
+            distinct=True,
         )
 
     def values(self, closing: Closing, records: Sequence[Record]) -> Sequence[float]:  # noqa: ARG002  # for others
@@ -428,7 +434,7 @@ class Genealogical(ReproductionRule):
             candidates |= {record.trial.id: record for record in closing.parents}
         count = min(slots, self.number_of_parents(closing.generation, closing.population))
         records = list(candidates.values())
-        ranked = self._ranked(records, self.values(closing, records), count, rng)
+        ranked = _distinct(self._ranked(records, self.values(closing, records), count, rng))
         if closing.generation == 1:
             return _apart(closing.space, ranked, count, self.spread) if self.spread else ranked[:count]
         return _limited(ranked, count, self.per_parent, {record.trial.id for record in closing.parents})
@@ -442,6 +448,15 @@ class Genealogical(ReproductionRule):
             losses = (np.array(losses) + rng.normal(0.0, 1.0, len(losses)) * scale).tolist()
         order = sorted(range(len(records)), key=lambda i: (losses[i], records[i].trial.id))
         return [records[i] for i in order]
+
+
+def _distinct(ranked: list[Record]) -> list[Record]:
+    """Of each parent and config the best: a clone would take the place of something else that is worth trying."""
+    found: dict[Any, Record] = {}
+    for record in ranked:
+        config = record.trial.config
+        found.setdefault((record.trial.parent, *config, *typed(config.values())), record)
+    return list(found.values())
 
 
 def _limited(ranked: list[Record], count: int, per_parent: int | None, parents: set[int]) -> list[Record]:

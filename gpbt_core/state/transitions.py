@@ -97,7 +97,7 @@ def _ended(state: State, event: Told | Cancelled) -> State:
         if best is None or key < best:
             leavers += [best[1]] if best else []
             best = key
-        found, litters, outranked = with_candidate(o, key, trial.parent)
+        found, litters, outranked = with_candidate(o, key, trial, records)
         changes = {"candidates": found, "litters": litters}
         leavers += outranked
     refilling = state.settings.reproduction.refill and trial_id >= _first_refill(state, trial.generation)

@@ -16,6 +16,7 @@ from gpbt_core import (
     Float,
     Genealogical,
     Independent,
+    Int,
     Optimizer,
     Search,
     Space,
@@ -24,16 +25,18 @@ from gpbt_core import (
 )
 from gpbt_core.records import Record, Trial
 from gpbt_core.reproduction import Closing, Plan, Reproduction, Slot
+from gpbt_core.searcher import Query
 from runs import Curious, World, founders_that_fit, genealogies, reproductions, run_sequentially
 
 LINE = Space(x=Float(0, 1))
 
 
 def record(
-    i: int, loss: float | None = None, *, parent: int | None = None, generation: int = 1, x: float = 0.5
+    i: int, loss: float | None = None, *, parent: int | None = None, generation: int = 1, x: float | None = None
 ) -> Record:
-    """A trial that was completed with a loss, or failed without one."""
-    trial = Trial(id=i, parent=parent, generation=generation, depth=0, config={"x": x}, steps=1, start_step=0)
+    """A trial that was completed with a loss, or failed without one; of a config of its own unless `x` is given."""
+    config = {"x": i * 0.618 % 1 if x is None else x}
+    trial = Trial(id=i, parent=parent, generation=generation, depth=0, config=config, steps=1, start_step=0)
     return Record(trial=trial, status=Status.FAILED if loss is None else Status.COMPLETED, loss=loss, steps=1)
 
 
@@ -402,6 +405,47 @@ def test_what_keep_promises_holds_for_the_plan(
         if not (is_child and keep.per_parent is not None and taken[r.trial.parent] > keep.per_parent):
             allowed.append(r.trial.id)
     assert {slot.parent for slot in found.slots} <= set(found.parents) <= set(allowed[: keep.count])
+
+
+def test_of_one_parent_s_equal_configs_only_the_best_becomes_a_parent() -> None:
+    twins = [record(i, loss, x=x) for i, (loss, x) in enumerate([(0.1, 0.5), (0.1, 0.5), (0.1, 0.2), (0.2, 0.5)])]
+    cousins = [record(4, 0.3, parent=9, x=0.5)]
+    for generation in (1, 2):
+        rule = Genealogical(parents=(1.0,), per_parent=None)
+        assert plan(rule, closing(twins + cousins, generation=generation)).parents == (0, 2, 4)
+
+
+class OfNine:
+    """Proposes one of nine configs, mostly the first."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        return {"a": int(rng.integers(3)), "b": 0} if rng.random() < 0.7 else query.space.sample(rng)
+
+
+@settings(max_examples=40)
+@given(genealogies(), st.integers(4, 12), st.integers(0, 99), st.booleans())
+def test_clones_take_no_place_among_the_parents_while_others_are_left(
+    rule: Genealogical, population: int, seed: int, ties: bool
+) -> None:
+    rule = attrs.evolve(rule, founders=None)
+    space = Space(a=Int(0, 2), b=Int(0, 2))
+    optimizer = Optimizer(
+        space, population=population, steps=6, seed=seed, searcher=Search(OfNine()), reproduction=rule,
+        trial_stopping=None,
+    )  # fmt: skip
+    rng = np.random.default_rng(seed)
+    while not optimizer.finished:
+        for trial in optimizer.ask(2):
+            optimizer.tell(trial, 0.5 if ties else rng.random())
+    kinds = [(r.trial.parent, tuple(r.trial.config.items())) for r in optimizer.records]
+    for generation in range(1, optimizer.generations):
+        before, closed = optimizer.state.closed[generation - 1], optimizer.state.closed[generation]
+        parents = [kinds[i] for i in closed.plan.parents]
+        assert len(set(parents)) == len(parents)
+        candidates = {*kinds[before.first : before.first + before.count]}
+        if rule.per_parent is None and not rule.survivors:
+            wanted = min(rule.number_of_parents(generation, population), len(candidates))
+            assert len(parents) == wanted  # none that could take the place of a clone was released
 
 
 def test_nothing_is_promised_where_the_rule_leaves_it_open() -> None:

@@ -98,10 +98,18 @@ def stopping() -> tuple[Optimizer, int]:
         ({"trial_stopping": 0.5}, r"early stopping: must be a name, .*, got 0\.5"),
         ({"trial_stopping": "improvement"}, r"trial_stopping: wanted a rule as TrialStopping .*, got Improvement"),
         ({"generation_stopping": "median"}, r"generation_stopping: wanted a rule as GenerationStopping .* Quantile"),
-        ({"trial_stopping": ("median", {"quantile": 2})}, r"median: wanted a quantile above 0 and at most 1, got 2"),
-        ({"trial_stopping": ("median", {"share": 2})}, r"early stopping 'median': wanted options .*'share'"),
-        ({"reproduction": ("genealogical", {"parents": None, "c": 7})}, r"wanted c from 1/n = 0\.1667 to n = 6.*got 7"),
-        ({"reproduction": ("genealogical", {"parents": None, "c": 0.1})}, r"wanted c from 1/n = .*got 0\.1"),
+        ({"trial_stopping": ("median", {"quantile": 2})}, r"median: quantile must be above 0 and at most 1, got 2"),
+        (
+            {"trial_stopping": ("median", {"share": 2})},
+            r"early stopping 'median': .*'share'.*; it has quantile, min_trials",
+        ),
+        ({"trial_stopping": ("median", {"quantil": 1})}, r"'quantil' is not an option; did you mean 'quantile'\?"),
+        ({"trial_stopping": True}, r"trial_stopping: must be a name, .*, None or False, got True"),
+        (
+            {"reproduction": ("genealogical", {"parents": None, "c": 7})},
+            r"c must be from 1/n = 0\.1667 to n = 6.*got 7",
+        ),
+        ({"reproduction": ("genealogical", {"parents": None, "c": 0.1})}, r"c must be from 1/n = .*got 0\.1"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_was_wanted(wrong: dict[str, Any], message: str) -> None:

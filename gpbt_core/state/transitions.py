@@ -62,9 +62,11 @@ def _reported(state: State, event: Reported) -> State:
     record = _known(state, event.trial_id, event.attempt, "report")
     status = following(record, "report", "report")
     if not record.steps < event.step <= record.trial.steps:
+        trial = record.trial
+        hint = "; steps count from the start of the segment: subtract trial.start_step" if trial.start_step else ""
         raise ProtocolError(
-            f"report: wanted a step of the segment of trial {event.trial_id}, from {record.steps + 1} to "
-            f"{record.trial.steps}, rising with each report, got {event.step}"
+            f"report: the step must be one of the segment of trial {trial.id}, from {record.steps + 1} to "
+            f"{trial.steps}, rising with each report, got {event.step}{hint if event.step > trial.steps else ''}"
         )
     if not event.loss > -math.inf:
         raise ConfigError(

@@ -17,6 +17,7 @@ import pytest
 
 from gpbt_core import (
     Categorical,
+    Config,
     ConfigError,
     ExtinctError,
     Float,
@@ -316,6 +317,22 @@ def test_steps_rise_within_the_segment(step: int) -> None:
     assert optimizer.state is state
 
 
+def test_a_step_of_the_whole_line_is_told_from_one_of_the_segment() -> None:
+    optimizer = make()
+    for trial in (*optimizer.ask(4), *(optimizer.ask(1) or ())):
+        optimizer.tell(trial, 0.5)
+    while not (trials := [t for t in optimizer.ask() if t.start_step]):
+        for record in optimizer.records:
+            if record.status is Status.RUNNING:
+                optimizer.tell(record.trial, 0.5)
+    (child,) = trials
+    message = rf"got {child.start_step + 1}; steps count from the start of the segment: subtract trial.start_step"
+    with pytest.raises(ProtocolError, match=message):
+        optimizer.report(child, child.start_step + 1, 0.5)
+    with pytest.raises(ProtocolError, match=r"got 0$"):
+        optimizer.report(child, 0, 0.5)
+
+
 def test_a_score_left_out_must_have_been_reported() -> None:
     optimizer = make()
     (trial,) = optimizer.ask()
@@ -494,7 +511,7 @@ def test_a_config_and_a_state_cannot_be_changed() -> None:
     optimizer = make()
     (trial,) = optimizer.ask()
     with pytest.raises(TypeError):
-        trial.config["x"] = 0.5  # type: ignore[index]  # the mistake under test
+        trial.config["x"] = 0.5
     with pytest.raises(AttributeError):
         trial.steps = 3  # type: ignore[misc]  # the mistake under test
     with pytest.raises(AttributeError):
@@ -815,7 +832,7 @@ def test_a_trial_handed_out_again_must_be_the_one_that_was_given_back() -> None:
     optimizer = make()
     (trial,) = optimizer.ask()
     optimizer.requeue(trial.id)
-    other = Asked(trial=type(trial)(id=0, parent=None, generation=0, depth=0, config={}, steps=2, start_step=0))
+    other = Asked(trial=type(trial)(id=0, parent=None, generation=0, depth=0, config=Config(), steps=2, start_step=0))
     with pytest.raises(ConfigError, match="x"):
         optimizer.replay([other])
     moved = {"x": 0.125, "y": 0.25}

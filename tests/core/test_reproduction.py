@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gpbt_core import (
     Categorical,
+    Config,
     ConfigError,
     Float,
     Genealogical,
@@ -35,7 +36,7 @@ def record(
     i: int, loss: float | None = None, *, parent: int | None = None, generation: int = 1, x: float | None = None
 ) -> Record:
     """A trial that was completed with a loss, or failed without one; of a config of its own unless `x` is given."""
-    config = {"x": i * 0.618 % 1 if x is None else x}
+    config = Config({"x": i * 0.618 % 1 if x is None else x})
     trial = Trial(id=i, parent=parent, generation=generation, depth=0, config=config, steps=1, start_step=0)
     return Record(trial=trial, status=Status.FAILED if loss is None else Status.COMPLETED, loss=loss, steps=1)
 
@@ -289,7 +290,7 @@ def test_configs_are_as_far_apart_as_their_farthest_parameter() -> None:
     space = Space(x=Float(0, 1), kind=Categorical(["a", "b"]))
 
     def founder(i: int, x: float, kind: str) -> Record:
-        trial = Trial(id=i, parent=None, generation=0, depth=0, config={"x": x, "kind": kind}, steps=1, start_step=0)
+        trial = Trial(id=i, parent=None, generation=0, depth=0, config=Config(x=x, kind=kind), steps=1, start_step=0)
         return Record(trial=trial, status=Status.COMPLETED, loss=float(i), steps=1)
 
     founders = [founder(0, 0.5, "a"), founder(1, 0.5, "a"), founder(2, 0.5, "b")]

@@ -42,6 +42,9 @@ def plans_due(state: State) -> tuple[State, list[Planned]]:
 def replay(state: State, events: Iterable[Event]) -> Iterator[tuple[State, Event]]:
     """The state after each event of a log; plans that the log lacks, as one of version 1 does, are made and inserted.
 
+    A log may be replayed in pieces. If a piece ends just before a plan, the plan is made there, and the same plan at
+    the beginning of the next piece is passed over.
+
     Args:
         state: The state before the first event.
         events: In order.
@@ -55,12 +58,19 @@ def replay(state: State, events: Iterable[Event]) -> Iterator[tuple[State, Event
         PluginError: The log lacks a plan, and the reproduction rule raised, or its plan is not one.
     """
     for event in events:
-        if type(event) is not Planned and due(state):
+        if type(event) is not Planned:
             state, planned = plans_due(state)
             for plan in planned:
                 yield state, plan
+        elif _is_made(state, event):
+            continue
         state = apply(state, event)
         yield state, event
     state, planned = plans_due(state)
     for plan in planned:
         yield state, plan
+
+
+def _is_made(state: State, event: Planned) -> bool:
+    o = state.open
+    return event.generation == o.index and o.asked == 0 and event.plan == o.plan

@@ -192,7 +192,8 @@ def _planned(state: State, event: Planned) -> State:
     if not due(state) or event.generation != state.open.index + 1:
         raise ProtocolError(
             f"apply: the plan of generation {event.generation} must follow the event that closes generation "
-            f"{event.generation - 1}, got it in generation {state.open.index}"
+            f"{event.generation - 1}, got it in generation {state.open.index}; if a log was cut between the two, "
+            f"replay it in one piece"
         )
     parents = set(event.plan.parents)
     allowed = {record.trial.id for record in candidates(state)} | set(state.open.plan.parents)

@@ -93,3 +93,4 @@ class Planned:
 
 
 Event = Asked | Reported | Told | Cancelled | Requeued | Extended | Planned
+"""Anything that can happen to a run."""

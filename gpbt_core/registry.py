@@ -7,6 +7,7 @@ others working.
 
 import difflib
 import functools
+import inspect
 import warnings
 from collections.abc import Iterable, Mapping
 from importlib import metadata
@@ -165,9 +166,7 @@ class Registry:
         except (ConfigError, PluginError):
             raise
         except TypeError as error:
-            raise ConfigError(
-                f"{kind} {name!r}: wanted options that its build takes, got {dict(options)!r}: {error}"
-            ) from error
+            raise ConfigError(f"{kind} {name!r}: {_mistaken(offer.spec, options) or error}") from error
         except Exception as error:
             raise PluginError(f"{kind} {name!r} of {offer.distribution} could not be built: {error!r}") from error
 
@@ -227,6 +226,29 @@ class Registry:
                     raise PluginError(f"{hook} of {distribution}: wanted a {wanted.__name__}, got {spec!r}")
                 offers.append(Offer(kind=kind, spec=spec, distribution=distribution))
         return offers
+
+
+def _mistaken(spec: Spec, options: Mapping[str, Any]) -> str | None:
+    """Which option a build does not take, in words; None where that is not what was wrong."""
+    known = _option_names(spec)
+    for option in options:
+        if known and option not in known:
+            close = difflib.get_close_matches(option, known, n=1)
+            return f"{option!r} is not an option; " + (
+                f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}"
+            )
+    return None
+
+
+def _option_names(spec: Spec) -> list[str]:
+    """What a build takes; where it passes on whatever it is given, what the class of its answer takes."""
+    signature = inspect.signature(spec.build)
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
+        try:
+            signature = inspect.signature(type(spec.build()))
+        except Exception:  # noqa: BLE001  # it needs options, or has no signature: no suggestion then
+            return []
+    return [name for name, parameter in signature.parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
 
 
 def _title(name: str) -> str:

@@ -1,5 +1,6 @@
 """Checks of what callers pass: each returns the value in its plain form, or raises an error that names the call."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -10,8 +11,9 @@ from gpbt_core.errors import ConfigError, PluginError, ProtocolError
 from gpbt_core.numbers import as_int, plain
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.reproduction import Genealogical
+from gpbt_core.state import ENDED
 
-__all__ = ["id_of", "last_report", "number", "resolved", "rule", "selecting", "stopping_rule", "whole"]
+__all__ = ["attempt_of", "id_of", "last_report", "number", "resolved", "rule", "selecting", "stopping_rule", "whole"]
 
 
 def whole(who: str, value: object, low: int | None = None) -> int:
@@ -44,20 +46,42 @@ def id_of(who: str, trial: object, records: Sequence[Record] | None = None) -> A
     return found
 
 
-def last_report(records: Sequence[Record], trial_id: object) -> float:
-    """The loss that a trial reported last; 0 where it is unknown or has ended, which the transition refuses.
+def attempt_of(trial: object) -> int | None:
+    """The attempt of a trial that is given as itself; None: its id does not say."""
+    return trial.attempt if isinstance(trial, Trial) else None
+
+
+def last_report(records: Sequence[Record], trial_id: object, steps: int | None = None) -> float:
+    """The loss that a trial reported at its last step; 0 if it is unknown or has ended, which the transition refuses.
+
+    Args:
+        records: All trials.
+        trial_id: The trial.
+        steps: How many steps it trained; None: its whole segment, unless it was told to stop.
 
     Raises:
         ProtocolError: It is running and has reported nothing.
+        ProtocolError: Its last report is not of its last step.
     """
     if not isinstance(trial_id, int) or not 0 <= trial_id < len(records):
         return 0.0
     record = records[trial_id]
-    if record.reports:
-        return record.reports[-1][1]
-    if record.status in {Status.RUNNING, Status.STOPPING, Status.QUEUED}:
+    if record.status in ENDED:
+        return 0.0
+    if not record.reports:
         raise ProtocolError(f"tell: trial {trial_id} reported no score; give its score")
-    return 0.0
+    step, loss = record.reports[-1]
+    wanted = record.trial.steps if steps is None else steps
+    if step == wanted or record.status is Status.STOPPING or not math.isfinite(loss):  # it failed at any step
+        return loss
+    if steps is None:
+        raise ProtocolError(
+            f"tell: trial {trial_id} reported {step} of {wanted} steps: train on, or give a score and the steps, "
+            f"tell({trial_id}, score, steps={step})"
+        )
+    raise ProtocolError(
+        f"tell: trial {trial_id} reported no score at step {steps}, its last one was at step {step}; give the score"
+    )
 
 
 def number(who: str, trial_id: object, score: Any) -> float:

@@ -1,9 +1,12 @@
 """The loop as a caller sees it: what is asked, told and answered, and what each mistake says."""
 
+import contextlib
 import copy
 import json
 import math
 import pickle
+import threading
+import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -14,6 +17,7 @@ import pytest
 
 from gpbt_core import (
     Categorical,
+    Config,
     ConfigError,
     ExtinctError,
     Float,
@@ -95,10 +99,18 @@ def stopping() -> tuple[Optimizer, int]:
         ({"trial_stopping": 0.5}, r"early stopping: must be a name, .*, got 0\.5"),
         ({"trial_stopping": "improvement"}, r"trial_stopping: wanted a rule as TrialStopping .*, got Improvement"),
         ({"generation_stopping": "median"}, r"generation_stopping: wanted a rule as GenerationStopping .* Quantile"),
-        ({"trial_stopping": ("median", {"quantile": 2})}, r"median: wanted a quantile above 0 and at most 1, got 2"),
-        ({"trial_stopping": ("median", {"share": 2})}, r"early stopping 'median': wanted options .*'share'"),
-        ({"reproduction": ("genealogical", {"parents": None, "c": 7})}, r"wanted c from 1/n = 0\.1667 to n = 6.*got 7"),
-        ({"reproduction": ("genealogical", {"parents": None, "c": 0.1})}, r"wanted c from 1/n = .*got 0\.1"),
+        ({"trial_stopping": ("median", {"quantile": 2})}, r"median: quantile must be above 0 and at most 1, got 2"),
+        (
+            {"trial_stopping": ("median", {"share": 2})},
+            r"early stopping 'median': .*'share'.*; it has quantile, min_trials",
+        ),
+        ({"trial_stopping": ("median", {"quantil": 1})}, r"'quantil' is not an option; did you mean 'quantile'\?"),
+        ({"trial_stopping": True}, r"trial_stopping: must be a name, .*, None or False, got True"),
+        (
+            {"reproduction": ("genealogical", {"parents": None, "c": 7})},
+            r"c must be from 1/n = 0\.1667 to n = 6.*got 7",
+        ),
+        ({"reproduction": ("genealogical", {"parents": None, "c": 0.1})}, r"c must be from 1/n = .*got 0\.1"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_was_wanted(wrong: dict[str, Any], message: str) -> None:
@@ -189,7 +201,7 @@ def test_ids_and_whole_numbers_may_be_numpys() -> None:
     whole: Any = np.int64
     optimizer = make(population=whole(6), steps=whole(4), seed=whole(1), max_concurrent=whole(4))
     optimizer.report(whole(optimizer.ask(whole(2))[0].id), whole(1), 0.5)
-    optimizer.tell(whole(0))
+    optimizer.tell(whole(0), steps=whole(1))
     optimizer.requeue(whole(1))
     optimizer.fail(whole(1), "bad luck")
     optimizer.extend(whole(1))
@@ -305,6 +317,22 @@ def test_steps_rise_within_the_segment(step: int) -> None:
     assert optimizer.state is state
 
 
+def test_a_step_of_the_whole_line_is_told_from_one_of_the_segment() -> None:
+    optimizer = make()
+    for trial in (*optimizer.ask(4), *(optimizer.ask(1) or ())):
+        optimizer.tell(trial, 0.5)
+    while not (trials := [t for t in optimizer.ask() if t.start_step]):
+        for record in optimizer.records:
+            if record.status is Status.RUNNING:
+                optimizer.tell(record.trial, 0.5)
+    (child,) = trials
+    message = rf"got {child.start_step + 1}; steps count from the start of the segment: subtract trial.start_step"
+    with pytest.raises(ProtocolError, match=message):
+        optimizer.report(child, child.start_step + 1, 0.5)
+    with pytest.raises(ProtocolError, match=r"got 0$"):
+        optimizer.report(child, 0, 0.5)
+
+
 def test_a_score_left_out_must_have_been_reported() -> None:
     optimizer = make()
     (trial,) = optimizer.ask()
@@ -314,6 +342,91 @@ def test_a_score_left_out_must_have_been_reported() -> None:
     optimizer.report(trial.id, 2, math.nan)
     optimizer.tell(trial.id)
     assert optimizer.records[0].status is Status.FAILED
+
+
+def test_a_verdict_is_true_only_if_the_trial_is_to_stop() -> None:
+    assert bool(Verdict.STOP)
+    assert not Verdict.CONTINUE
+    by_identity, by_truth = (make(trial_stopping=Quantile(), population=8) for _ in range(2))
+    while not by_identity.finished:
+        for trial in by_identity.ask():
+            for step in range(1, trial.steps + 1):
+                if by_identity.report(trial.id, step, trial.config["x"]) is Verdict.STOP:
+                    break
+            by_identity.tell(trial.id)
+    while not by_truth.finished:
+        for trial in by_truth.ask():
+            for step in range(1, trial.steps + 1):
+                if by_truth.report(trial.id, step, trial.config["x"]):
+                    break
+            by_truth.tell(trial.id)
+    assert by_truth.state == by_identity.state
+    assert {record.status for record in by_truth.records} == {Status.COMPLETED, Status.STOPPED}
+
+
+def test_a_trial_that_reported_part_of_its_steps_is_not_completed_by_a_tell_without_a_score() -> None:
+    optimizer = make(steps=8, reproduction=Genealogical(segments=4, spread=0.0))
+    (trial,) = optimizer.ask()
+    optimizer.report(trial.id, 1, 0.5)
+    state = optimizer.state
+    with pytest.raises(
+        ProtocolError,
+        match=r"tell: trial 0 reported 1 of 4 steps: train on, or give a score and the steps, "
+        r"tell\(0, score, steps=1\)$",
+    ):
+        optimizer.tell(trial.id)
+    with pytest.raises(ProtocolError, match="tell: trial 0 reported no score at step 2, its last one was at step 1"):
+        optimizer.tell(trial.id, steps=2)
+    assert optimizer.state is state
+    optimizer.report(trial.id, 4, 0.4)
+    optimizer.tell(trial.id)
+    assert optimizer.records[0].steps == 4
+
+
+def test_a_segment_that_its_caller_ends_early_counts_the_steps_that_it_trained() -> None:
+    optimizer = make(steps=8, max_concurrent=1, population=1, reproduction=Genealogical(segments=4, refill=False))
+    (trial,) = optimizer.ask()
+    optimizer.report(trial.id, 1, 0.5)
+    optimizer.tell(trial.id, 0.25, steps=3)
+    record = optimizer.records[trial.id]
+    assert (record.status, record.loss, record.steps) == (Status.COMPLETED, 0.25, 3)
+    assert (optimizer.tally.trained, optimizer.tally.saved) == (3, 1)
+    assert optimizer.schedule(trial.id).steps == 3
+    (child,) = optimizer.ask()
+    assert (child.parent, child.start_step) == (trial.id, 3)
+    optimizer.report(child.id, 2, 0.125)
+    optimizer.tell(child.id, steps=2)
+    assert (optimizer.best.score, optimizer.best.schedule.steps) == (0.125, 5)
+    again = Optimizer.from_events(
+        LINE,
+        [codec.decode_event(json.loads(json.dumps(codec.encode_event(event)))) for event in optimizer.events],
+        population=1,
+        steps=8,
+        max_concurrent=1,
+        searcher=Search(Uniform()),
+        reproduction=Genealogical(segments=4, refill=False),
+        trial_stopping=None,
+    )
+    assert again.state == optimizer.state
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5, -1, True, 2.5])
+def test_the_steps_of_a_segment_that_ended_early_lie_between_its_reports_and_its_length(steps: Any) -> None:
+    optimizer = make(steps=8, reproduction=Genealogical(segments=4, spread=0.0))
+    (trial,) = optimizer.ask()
+    optimizer.report(trial.id, 2, 0.5)
+    state = optimizer.state
+    with pytest.raises(ProtocolError, match=r"tell: steps must be how many steps trial 0 trained, from 2 to 4, got "):
+        optimizer.tell(trial.id, 0.5, steps=steps)
+    assert optimizer.state is state
+
+
+def test_a_trial_told_to_stop_has_trained_the_steps_that_it_reported() -> None:
+    optimizer, trial_id = stopping()
+    with pytest.raises(ProtocolError, match="tell: steps must be how many steps trial 3 trained, from 1 to 1, got 2"):
+        optimizer.tell(trial_id, 0.25, steps=2)
+    optimizer.tell(trial_id, 0.25, steps=1)
+    assert optimizer.records[trial_id].status is Status.STOPPED
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
@@ -334,7 +447,7 @@ def test_a_trial_given_back_is_asked_again_first_and_as_it_was() -> None:
     optimizer.report(first.id, 1, 0.5)
     optimizer.requeue(second.id)
     optimizer.requeue(first.id)
-    with pytest.raises(ProtocolError, match="requeue: trial 0 was given back already; ask hands it out again"):
+    with pytest.raises(ProtocolError, match="requeue: trial 0 was given back by requeue; wait until ask hands it out"):
         optimizer.requeue(first.id)
     with pytest.raises(ProtocolError, match="report: trial 0 was given back by requeue"):
         optimizer.report(first.id, 2, 0.5)
@@ -343,6 +456,47 @@ def test_a_trial_given_back_is_asked_again_first_and_as_it_was() -> None:
     assert third[2].id == 2
     optimizer.report(first.id, 1, 0.5)  # what it had reported is forgotten
     assert optimizer.records[0].reports == ((1, 0.5),)
+
+
+def test_a_worker_that_was_given_up_does_not_speak_for_the_one_that_took_its_place() -> None:
+    optimizer = make(steps=8, reproduction=Genealogical(segments=4, spread=0.0))
+    (first,) = optimizer.ask()
+    optimizer.report(first, 1, 0.5)
+    optimizer.requeue(first)
+    (second,) = optimizer.ask()
+    assert second == first
+    assert (first.attempt, second.attempt) == (0, 1)
+    state = optimizer.state
+    calls: list[tuple[str, Callable[[], object]]] = [
+        ("report", lambda: optimizer.report(first, 3, 0.1)),
+        ("tell", lambda: optimizer.tell(first, 0.1)),
+        ("tell", lambda: optimizer.fail(first, "why")),
+        ("requeue", lambda: optimizer.requeue(first)),
+        ("cancel", lambda: optimizer.cancel(first)),
+    ]
+    for name, call in calls:
+        with pytest.raises(
+            ProtocolError,
+            match=f"{name}: trial 0 was given back and handed out again as attempt 1, this is attempt 0; train it no",
+        ):
+            call()
+    assert optimizer.state is state
+    for step in (1, 2, 3, 4):
+        optimizer.report(second, step, 0.5)
+    optimizer.tell(second)
+    assert optimizer.records[0].status is Status.COMPLETED
+    with pytest.raises(ProtocolError, match="tell: trial 0 was told already"):
+        optimizer.tell(first, 0.1)
+
+
+def test_the_result_of_a_worker_that_was_given_up_counts_while_no_other_trains() -> None:
+    optimizer = make()
+    (trial,) = optimizer.ask()
+    optimizer.requeue(trial)
+    with pytest.raises(ProtocolError, match="report: trial 0 was given back by requeue"):
+        optimizer.report(trial, 1, 0.5)
+    optimizer.tell(trial, 0.5)
+    assert optimizer.records[0].loss == 0.5
 
 
 def test_a_trial_given_back_may_still_be_told_and_is_not_asked_again() -> None:
@@ -357,7 +511,7 @@ def test_a_config_and_a_state_cannot_be_changed() -> None:
     optimizer = make()
     (trial,) = optimizer.ask()
     with pytest.raises(TypeError):
-        trial.config["x"] = 0.5  # type: ignore[index]  # the mistake under test
+        trial.config["x"] = 0.5
     with pytest.raises(AttributeError):
         trial.steps = 3  # type: ignore[misc]  # the mistake under test
     with pytest.raises(AttributeError):
@@ -513,6 +667,57 @@ def test_a_searcher_that_fails_is_named_and_nothing_is_asked(answer: Callable[[Q
     assert [trial.id for trial in optimizer.ask(2)] == [0, 1]
 
 
+def test_a_result_told_while_a_searcher_proposes_is_kept_and_the_ask_is_refused() -> None:
+    optimizer = make()
+    (first,) = optimizer.ask()
+
+    class CallsBack(Uniform):
+        def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
+            if optimizer.records[first.id].status is Status.RUNNING:
+                optimizer.tell(first.id, 0.5)
+            return super().propose(query, rng)
+
+    optimizer = Optimizer.from_state(optimizer.state, search=Search(CallsBack()))
+    with pytest.raises(ProtocolError, match="another call changed it while this one was computing"):
+        optimizer.ask(2)
+    assert optimizer.records[first.id].loss == 0.5
+    assert [type(event) for event in optimizer.events] == [Told]
+    assert [trial.id for trial in optimizer.ask(2)] == [1, 2]
+
+
+def test_threads_never_get_the_same_trial_twice_and_lose_no_result() -> None:
+    class Slow(Uniform):
+        def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
+            time.sleep(0.0002)  # lets other threads run
+            return super().propose(query, rng)
+
+    optimizer = make(population=24, max_concurrent=24, searcher=Slow())
+    given: list[int] = []
+    told: list[int] = []
+
+    def work() -> None:
+        while not optimizer.finished:
+            with contextlib.suppress(ProtocolError):
+                for trial in optimizer.ask():
+                    given.append(trial.id)
+                    while True:
+                        try:
+                            optimizer.tell(trial.id, trial.config["x"])
+                        except ProtocolError:
+                            continue
+                        told.append(trial.id)
+                        break
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(given) == sorted(told) == list(range(len(optimizer.records)))
+    assert all(record.status is Status.COMPLETED for record in optimizer.records)
+    assert sum(type(event) is Told for event in optimizer.events) == len(given)
+
+
 def test_a_searcher_s_numpy_scalars_do_not_leak_into_a_config() -> None:
     space = Space(x=Float(0, 1), kind=Categorical(["a", True]))
     proposed = {"x": np.float64(0.5), "kind": np.str_("a")}
@@ -627,7 +832,7 @@ def test_a_trial_handed_out_again_must_be_the_one_that_was_given_back() -> None:
     optimizer = make()
     (trial,) = optimizer.ask()
     optimizer.requeue(trial.id)
-    other = Asked(trial=type(trial)(id=0, parent=None, generation=0, depth=0, config={}, steps=2, start_step=0))
+    other = Asked(trial=type(trial)(id=0, parent=None, generation=0, depth=0, config=Config(), steps=2, start_step=0))
     with pytest.raises(ConfigError, match="x"):
         optimizer.replay([other])
     moved = {"x": 0.125, "y": 0.25}

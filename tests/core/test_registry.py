@@ -133,8 +133,17 @@ def test_options_and_a_variant_go_to_the_build() -> None:
     built = own.searcher("mine:bold", {"scale": 2.0})
     assert isinstance(built, Uniform)
     assert (built.variant, built.scale) == ("bold", 2.0)
-    with pytest.raises(ConfigError, match=r"searcher 'mine': wanted options that its build takes, got {'size': 2}"):
+    with pytest.raises(ConfigError, match=r"searcher 'mine': 'size' is not an option; it has "):
         own.searcher("mine", {"size": 2})
+
+
+def test_a_misspelt_option_gets_a_suggestion() -> None:
+    with pytest.raises(
+        ConfigError, match=r"reproduction 'genealogical': 'survivor' is not an option; did you mean 'surv"
+    ):
+        registry().reproduction("genealogical", {"survivor": True})
+    with pytest.raises(ConfigError, match=r"searcher 'gp': 'candidate' is not an option; did you mean 'candidates'\?"):
+        registry().searcher("gp", {"candidate": 9})
 
 
 def test_plugins_offer_rules_too() -> None:

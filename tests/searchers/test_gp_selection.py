@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gpbt_adapters.views import overview
-from gpbt_core import Float, Optimizer, Search, Space
+from gpbt_core import Config, Float, Optimizer, Search, Space
 from gpbt_core.errors import ConfigError, ExtinctError, PluginError, ProtocolError
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.reproduction import Genealogical
@@ -16,7 +16,7 @@ SPACE = Space(x=Float(0, 1))
 
 
 def told(number: int, x: float, loss: float | None) -> Record:
-    trial = Trial(id=number, parent=None, generation=0, depth=0, config={"x": x}, steps=1, start_step=0)
+    trial = Trial(id=number, parent=None, generation=0, depth=0, config=Config({"x": x}), steps=1, start_step=0)
     return Record(trial=trial, status=Status.FAILED if loss is None else Status.COMPLETED, loss=loss, steps=1)
 
 

@@ -61,23 +61,27 @@ def whole(what: str, value: object, low: int | None = None) -> int:
     return number
 
 
-def at_least(low: int, who: str) -> Validator:
+def _named(who: str | None, field: Any) -> str:
+    return str(field.name) if who is None else f"{who}: {field.name}"
+
+
+def at_least(low: int, who: str | None = None) -> Validator:
     """Checks a field of a record: a whole number of at least `low`."""
 
     def check(_: Any, field: Any, value: Any) -> None:
-        whole(f"{who}: {field.name}", value, low)
+        whole(_named(who, field), value, low)
 
     return check
 
 
-def a_share(who: str, *, zero: bool = False) -> Validator:
+def a_share(who: str | None = None, *, zero: bool = False) -> Validator:
     """Checks a field of a record: a number above 0 and at most 1, or from 0 to 1 if `zero` may be."""
 
     def check(_: Any, field: Any, value: Any) -> None:
         number = as_float(value)
         if number is None or not 0 <= number <= 1 or (number == 0 and not zero):
             wanted = "from 0 to 1" if zero else "above 0 and at most 1"
-            raise ConfigError(f"{who}: {field.name} must be a number {wanted}, got {value!r}")
+            raise ConfigError(f"{_named(who, field)} must be a number {wanted}, got {value!r}")
 
     return check
 
@@ -87,6 +91,6 @@ def a_flag(who: str) -> Validator:
 
     def check(_: Any, field: Any, value: Any) -> None:
         if not isinstance(value, bool):
-            raise ConfigError(f"{who}: {field.name} must be True or False, got {value!r}")
+            raise ConfigError(f"{_named(who, field)} must be True or False, got {value!r}")
 
     return check

@@ -12,6 +12,7 @@ import numpy as np
 
 from gpbt_core.early_stopping import GenerationStopping, TrialStopping
 from gpbt_core.errors import ConfigError, PluginError
+from gpbt_core.numbers import as_int
 from gpbt_core.reproduction import Closing, Keep, Plan, Reproduction, Slot
 
 __all__ = ["found_enough", "founding_plan", "limits", "next_plan", "promise", "segment_lengths"]
@@ -176,4 +177,5 @@ def _words(error: Exception) -> str:
 
 
 def _is_int(value: object, low: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+    number = as_int(value)
+    return number is not None and number >= low

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import inspect
 import json
 import math
 import pickle
@@ -14,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gpbt_core import (
     Categorical,
@@ -24,6 +27,8 @@ from gpbt_core import (
     Genealogical,
     Improvement,
     Independent,
+    Needs,
+    NoResultError,
     Optimizer,
     PluginError,
     ProtocolError,
@@ -35,10 +40,11 @@ from gpbt_core import (
     Verdict,
     codec,
 )
+from gpbt_core.optimizer import RunSettings
 from gpbt_core.registry import resolve_rule
 from gpbt_core.searcher import Query
 from gpbt_core.state import Asked, Extended, Reported, Told
-from runs import SPACE, World, run_sequentially
+from runs import SPACE, World, run_interleaved, run_sequentially, setups
 
 LINE = Space(x=Float(0, 1), y=Float(0, 1))
 
@@ -75,18 +81,18 @@ def stopping() -> tuple[Optimizer, int]:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"population": 0}, r"population: must be a whole number of at least 1, got 0"),
-        ({"population": 2.0}, r"population: must be a whole number of at least 1, got 2\.0"),
+        ({"population": 0}, r"population must be a whole number of at least 1, got 0"),
+        ({"population": 2.0}, r"population must be a whole number of at least 1, got 2\.0"),
         ({"population": True}, r"population: must be .*, got True"),
-        ({"steps": 0}, r"steps: must be a whole number of at least 1, got 0"),
+        ({"steps": 0}, r"steps must be a whole number of at least 1, got 0"),
         ({"steps": "10"}, r"steps: must be .*, got '10'"),
-        ({"seed": -1}, r"seed: must be a whole number of at least 0, got -1"),
+        ({"seed": -1}, r"seed must be a whole number of at least 0, got -1"),
         ({"seed": None}, r"seed: must be .*, got None"),
-        ({"max_concurrent": 0}, r"max_concurrent: must be a whole number of at least 1, got 0"),
-        ({"quorum": 0}, r"quorum: wanted a fraction above 0 and at most 1, got 0"),
-        ({"quorum": 1.5}, r"quorum: wanted .*, got 1\.5"),
-        ({"quorum": math.nan}, r"quorum: wanted .*, got nan"),
-        ({"quorum": True}, r"quorum: wanted .*, got True"),
+        ({"max_concurrent": 0}, r"max_concurrent must be a whole number of at least 1, got 0"),
+        ({"quorum": 0}, r"quorum must be a number above 0 and at most 1, got 0"),
+        ({"quorum": 1.5}, r"quorum must be .*, got 1\.5"),
+        ({"quorum": math.nan}, r"quorum must be .*, got nan"),
+        ({"quorum": True}, r"quorum must be .*, got True"),
         ({"direction": "up"}, r'direction: wanted "minimize" or "maximize", got \'up\''),
         ({"direction": None}, r"direction: wanted .*, got None"),
         ({"preset": "gptb"}, r"preset: wanted one of .*, got 'gptb'; did you mean 'gpbt'\?"),
@@ -134,7 +140,7 @@ def test_an_unknown_name_is_an_error_at_the_start(part: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"number_of_founders": -1}, r"number_of_founders: must be a whole number of at least 0, got -1"),
+        ({"number_of_founders": -1}, r"number_of_founders must be a whole number of at least 0, got -1"),
         ({"number_of_founders": 1.5}, r"number_of_founders: must be .*, got 1\.5"),
         ({"number_of_founders": True}, r"number_of_founders: must be .*, got True"),
         ({"history": "cousins"}, r'history: must be "family", "all" or "none", got \'cousins\''),
@@ -177,7 +183,7 @@ def test_founders_are_asked_for_the_first_slots_of_generation_0_alone() -> None:
 @pytest.mark.parametrize("count", [0, -1, True, 1.0, "2", None])
 def test_a_count_is_a_whole_number_of_at_least_1(count: Any) -> None:
     optimizer = make()
-    with pytest.raises(ConfigError, match="ask: count: must be a whole number of at least 1, got"):
+    with pytest.raises(ConfigError, match="ask: count must be a whole number of at least 1, got"):
         optimizer.ask(count)
     assert not optimizer.records
 
@@ -240,7 +246,7 @@ def test_a_step_may_be_of_numpy_s_type_but_not_a_fraction() -> None:
     optimizer.report(trial.id, np.int64(1), 0.5)  # type: ignore[arg-type]  # converted
     assert type(optimizer.records[0].reports[0][0]) is int
     for step in (1.5, "2", True, None):
-        with pytest.raises(ConfigError, match="report: step: must be a whole number, got"):
+        with pytest.raises(ConfigError, match="report: step must be a whole number, got"):
             optimizer.report(trial.id, step, 0.5)  # type: ignore[arg-type]  # the mistake under test
 
 
@@ -587,6 +593,107 @@ def test_the_parents_stay_where_no_child_is_completed() -> None:
     assert {optimizer.records[i].trial.depth for i in range(12, 18)} == {1}
 
 
+def test_an_extinct_best_names_three_reasons_and_counts_the_others() -> None:
+    optimizer = make(population=9, max_concurrent=9)
+    for trial in optimizer.ask(9):
+        error = MemoryError("no room") if trial.id < 4 else ValueError(f"bad {min(trial.id, 7)}")
+        optimizer.fail(trial, error)
+    message = (
+        r"because: MemoryError: no room \(4 trials\); ValueError: bad 7 \(2 trials\); ValueError: bad 4 \(1 trial\); "
+        r"and 2 other reasons$"
+    )
+    with pytest.raises(ExtinctError, match=message):
+        _ = optimizer.best
+
+
+def test_whether_there_is_a_best_can_be_asked() -> None:
+    optimizer = make(population=1, steps=1)
+    assert not hasattr(optimizer, "best")
+    assert not hasattr(optimizer, "finalists")
+    with pytest.raises(NoResultError, match="best: no trial is completed yet"):
+        _ = optimizer.best
+    (trial,) = optimizer.ask()
+    optimizer.tell(trial, 0.5)
+    assert hasattr(optimizer, "best")
+    assert hasattr(optimizer, "finalists")
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_results_are_in_the_scores_that_were_told(direction: str) -> None:
+    optimizer = make(direction=direction)
+    told, stopped, failed, _ = optimizer.ask(4)
+    optimizer.report(told, 1, 0.7)
+    optimizer.report(told, 2, math.nan)
+    optimizer.tell(told, 0.9)
+    optimizer.report(stopped, 1, 0.25)
+    optimizer.fail(failed, "why")
+    first, second, third, fourth = optimizer.results
+    worst = math.inf if direction == "minimize" else -math.inf
+    assert (first.trial, first.score, first.reports) == (told, 0.9, ((1, 0.7), (2, worst)))
+    assert (second.status, second.score, second.reports) == (Status.RUNNING, None, ((1, 0.25),))
+    assert (third.status, third.score, third.reason) == (Status.FAILED, None, "why")
+    assert optimizer.results[-1] == fourth
+    assert optimizer.results[1:3] == (second, third)
+    assert len(optimizer.results) == 4
+    assert optimizer.best.score == 0.9
+
+
+@pytest.mark.parametrize("trial_id", [-1, 4, True, "0", None, 0.5])
+def test_an_unknown_trial_has_no_schedule_and_no_lineage(trial_id: Any) -> None:
+    optimizer = make()
+    optimizer.ask(4)
+    for question in (optimizer.schedule, optimizer.lineage):
+        with pytest.raises(ProtocolError, match="is unknown; 4 trials were asked so far"):
+            question(trial_id)
+
+
+def test_no_early_stopping_may_be_said_with_false() -> None:
+    made = make(trial_stopping=False, generation_stopping=False)
+    assert (made.settings.trial_stopping, made.settings.generation_stopping) == (None, None)
+
+
+def test_a_sampler_of_optuna_is_answered_with_what_to_write() -> None:
+    TPESampler = type("TPESampler", (), {"__module__": "optuna.samplers._tpe.sampler"})  # noqa: N806 - a class
+    for wrong in (TPESampler(), TPESampler):
+        with pytest.raises(ConfigError, match=r'write searcher="optuna:TPESampler", or .*gpbt.optuna.OptunaSearcher'):
+            make(searcher=wrong)
+
+
+def test_the_settings_that_others_pass_on_are_those_of_an_optimizer() -> None:
+    arguments = list(inspect.signature(Optimizer).parameters)
+    assert arguments == ["space", *RunSettings.__annotations__]
+
+
+@settings(max_examples=60)
+@given(setups(stopping=False), st.sampled_from([World(), World(trouble=0.0), World(reports=1.0)]), st.integers(1, 6))
+def test_a_run_needs_no_more_than_it_says(setup: dict[str, Any], world: World, workers: int) -> None:
+    optimizer = Optimizer(SPACE, **setup)
+    needs = optimizer.needs
+    live: set[int] = set()
+    most = 0
+
+    def look(optimizer: Optimizer) -> Optimizer:
+        nonlocal most, live
+        live = {r.trial.id for r in optimizer.records if r.status in (Status.COMPLETED, Status.STOPPED, Status.FAILED)}
+        live -= set(optimizer.state.released)
+        most = max(most, len(live))
+        return optimizer
+
+    run_interleaved(optimizer, world, lambda n: n - 1, workers=workers, on_turn=look)
+    assert needs.checkpoints is not None
+    assert most <= needs.checkpoints
+    assert optimizer.tally.trained <= needs.steps
+    planned = sum(min(g.count, len(g.plan.slots)) for g in optimizer.state.closed)
+    assert planned <= needs.trials
+    assert optimizer.needs == needs
+
+
+def test_what_the_default_needs_is_told_before_it_starts() -> None:
+    optimizer = Optimizer(LINE, population=25, steps=10, searcher=Search(Uniform()))
+    assert optimizer.needs == Needs(trials=150, steps=253, checkpoints=31)
+    assert Optimizer(LINE, steps=10, quorum=0.5, searcher=Search(Uniform())).needs.checkpoints is None
+
+
 def test_a_run_can_be_extended_after_its_end_and_during_it() -> None:
     optimizer = make()
     assert (optimizer.generations, optimizer.budget) == (2, 24)
@@ -608,7 +715,7 @@ def test_a_run_can_be_extended_after_its_end_and_during_it() -> None:
 def test_an_extension_is_by_at_least_one_generation(generations: Any) -> None:
     optimizer = make()
     state = optimizer.state
-    with pytest.raises(ConfigError, match="extend: wanted at least 1 generation, got"):
+    with pytest.raises(ConfigError, match="extend: generations must be a whole number of at least 1, got"):
         optimizer.extend(generations)
     assert optimizer.state is state
 
@@ -820,7 +927,7 @@ def test_an_event_s_numbers_are_checked_where_it_happens() -> None:
         (Told(trial_id=0, loss=math.inf), "tell: wanted a finite loss"),
         (Reported(trial_id=0, step=1, loss=math.nan), "report: wanted a loss of trial 0, inf where there is none"),
         (Reported(trial_id=0, step=1, loss=-math.inf), "report: wanted a loss of trial 0"),
-        (Extended(generations=0), "extend: wanted at least 1 generation, got 0"),
+        (Extended(generations=0), "extend: generations must be a whole number of at least 1, got 0"),
     ]
     for event, message in wrong:
         with pytest.raises(ConfigError, match=message):

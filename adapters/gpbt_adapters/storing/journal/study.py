@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, SupportsFloat, TypeVar
+from typing import Any, Self, SupportsFloat, TypeVar, Unpack
 
 import attrs
 
@@ -24,7 +24,7 @@ from gpbt_adapters.storing.journal.storage import Entry, Journal, JournalError, 
 from gpbt_adapters.storing.journal.workers import identity, is_gone
 from gpbt_core.codec import decode_settings, decode_state, encode_state
 from gpbt_core.errors import ConfigError, ProtocolError
-from gpbt_core.optimizer import Optimizer
+from gpbt_core.optimizer import Optimizer, RunSettings
 from gpbt_core.optimizer.arguments import id_of
 from gpbt_core.optimizer.search import arguments_of, search_from_dict
 from gpbt_core.persistent import Vector
@@ -51,7 +51,7 @@ def open_study(
     *,
     durability: Durability = "full",
     lease: float = 60.0,
-    **settings: Any,
+    **settings: Unpack[RunSettings],
 ) -> "Study":
     """Opens a study, or starts it where there is none of that name.
 

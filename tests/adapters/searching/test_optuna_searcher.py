@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gpbt_core.registry
+from gpbt_core import Optimizer
 from gpbt_core.errors import ConfigError, PluginError
 from gpbt_core.searcher import Query
 from gpbt_core.space import Categorical, Float, Int, Space, When
@@ -287,3 +288,15 @@ def test_a_run_with_it_is_written_down_and_opened_again() -> None:
     made = Optimizer(LINE, population=6, steps=3, searcher=("optuna:TPESampler", {"n_startup_trials": 3}), seed=2)
     again = Optimizer.from_dict(made.to_dict())
     assert played(again).records == played(made).records
+
+
+def test_a_bare_sampler_is_answered_with_the_spellings_that_work() -> None:
+    sampler = optuna.samplers.TPESampler(n_startup_trials=2)
+    wrong: Any = sampler
+    with pytest.raises(ConfigError) as refused:
+        Optimizer(LINE, population=4, steps=2, searcher=wrong)
+    named, wrapped = '"optuna:TPESampler"', "gpbt.optuna.OptunaSearcher(sampler)"
+    assert named in str(refused.value)
+    assert wrapped in str(refused.value)
+    for searcher in (named.strip('"'), OptunaSearcher(sampler)):
+        assert Optimizer(LINE, population=4, steps=2, searcher=searcher).ask()

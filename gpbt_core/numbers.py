@@ -34,6 +34,8 @@ def as_float(value: object) -> float | None:
 
 def as_int(value: object) -> int | None:
     """A Python or numpy integer as an int; None: anything else, bools and whole floats too."""
+    if type(value) is int:  # the hot path
+        return value
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         return None
     return int(value)

@@ -1,7 +1,7 @@
-"""Whether a value is one of a parameter, and its plain form.
+"""Checks of the values of parameters.
 
-A check returns the value or raises; what it returns is exactly what came, but for its type: numpy scalars become plain,
-and whole numbers become floats where the parameter is a Float.
+A check returns the value or raises an error. It changes nothing but the type: numpy scalars become plain values, and
+whole numbers become floats where the parameter is a Float.
 """
 
 from collections.abc import Callable
@@ -17,10 +17,10 @@ Check = Callable[[Any], Any]
 
 
 def check_of(name: str, parameter: Parameter) -> Check:
-    """The check of a parameter's values: a value -> its plain form.
+    """The check of a parameter's values, which returns their plain form.
 
     Args:
-        name: What errors call the parameter.
+        name: The parameter's name, for errors.
         parameter: Any of the three kinds.
     """
     if isinstance(parameter, Categorical):

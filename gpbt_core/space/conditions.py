@@ -1,6 +1,6 @@
-"""Conditions between the parameters of one flat space: what they must be, and when they are met.
+"""Conditions between the parameters of a flat space.
 
-They are checked and brought into their one form when a space is made; nothing is found out later.
+They are checked and normalized when a space is created.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,10 @@ from gpbt_core.space.parameters import Plain, typed
 __all__ = ["Conditions", "Need", "Wanted", "is_active", "resolve", "suggestion"]
 
 Conditions = Mapping[str, tuple[tuple[str, tuple[Plain, ...]], ...]]
-"""Of each conditional parameter: the parameters that control it, each with the values under which it is active."""
+"""For each conditional parameter, the parameters that control it, each with the values under which it is active."""
 
 Wanted = Mapping[str, Sequence[tuple[str, Sequence[Any]]]]
-"""Conditions as they were asked for: names and values not checked yet, one name possibly more than once."""
+"""Conditions as the caller wrote them: names and values are unchecked, and a name may occur more than once."""
 
 _SHOWN = 10  # of the known names in an error message
 
@@ -57,33 +57,33 @@ def is_active(needs: tuple[Need, ...], values: Mapping[str, Any]) -> bool:
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """What to do about an unknown name, as the end of an error message."""
+    """A hint about an unknown name, as the end of an error message."""
     import difflib
 
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
     more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-    return f"there is {', '.join(map(repr, known[:_SHOWN]))}{more}"
+    return f"known names are {', '.join(map(repr, known[:_SHOWN]))}{more}"
 
 
 def resolve(
     wanted: Wanted, checks: Mapping[str, Check], axes: Mapping[str, Axis]
 ) -> tuple[dict[str, tuple[Need, ...]], tuple[str, ...]]:
-    """Checks conditions and brings them into their one form.
+    """Checks and normalizes conditions.
 
     Args:
-        wanted: Of each conditional parameter its (flat name, values) pairs.
+        wanted: The (flat name, values) pairs of each conditional parameter.
         checks: The check of each parameter, in the order of the space.
         axes: Each parameter as a dimension.
 
     Returns:
-        The needs of each conditional parameter, in the order of the space; and all names, those that control before
-        those that they control, otherwise in the order of the space.
+        The needs of each conditional parameter, in the order of the space; and all names, controlling parameters first,
+        otherwise in the order of the space.
 
     Raises:
-        ConfigError: An unknown name; a continuous controller; a value that it can never take, or twice the same; a
-            circle; a parameter that can never be active.
+        ConfigError: A name is unknown; a controlling parameter is continuous; a value does not exist or occurs twice;
+            the conditions form a circle; a parameter can never be active.
     """
     needs = {name: _needs(name, wanted[name], checks, axes) for name in checks if name in wanted}
     order = _order(list(checks), needs)

@@ -1,9 +1,9 @@
 """The map between a parameter's values and the unit interval.
 
-Every map is pure and is made once, when the space is: `decode` takes one u and is the hot path, the others take whole
-columns. A discrete parameter cuts [0, 1] into bins, one per value. A continuous one is resolved to 2**-48 of the
-interval, or more coarsely where the range holds fewer floats than that: far below what matters in training, and what
-makes encode invert decode to the last bit.
+The maps are pure and are made when the space is created. `decode` takes one u and is the hot path; the others take
+whole columns. A discrete parameter divides [0, 1] into bins, one per value. A continuous one has a resolution of 2**-48
+of the interval, or a coarser one where the range holds fewer floats. That is far below what matters in training, and it
+lets encode invert decode exactly.
 """
 
 import math
@@ -21,8 +21,8 @@ __all__ = ["Axis", "Lattice", "axis"]
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-_RESOLUTION = 48  # bits of u that decode looks at; encode errs by less than 2**-49, so that decode rounds it away
-_MARGIN = 16  # neighbouring values are at least so many rounding errors apart, for the same reason
+_RESOLUTION = 48  # bits of u that decode uses; encode errs by less than 2**-49, which decode rounds away
+_MARGIN = 16  # neighbouring values are at least this many rounding errors apart, for the same reason
 _EVEN = 1e300  # steps from which on bins on a log scale are as good as even
 _TABLE = 1024  # log-scaled lattices up to this size have their bin centres in a table
 
@@ -60,7 +60,7 @@ class Axis:
 
 
 def axis(parameter: Parameter) -> Axis:
-    """The dimension that a parameter is.
+    """A parameter as a dimension of the unit cube.
 
     Args:
         parameter: Any of the three kinds.

@@ -1,7 +1,6 @@
 """The three kinds of parameters: Float, Int and Categorical.
 
-A parameter is a frozen fact that is sound once it exists: what cannot be is refused here, on construction. It knows
-neither its name nor the unit cube.
+A parameter is a frozen record that is checked when it is created. It knows neither its name nor the unit cube.
 """
 
 import math
@@ -28,11 +27,11 @@ __all__ = [
 ]
 
 Plain = str | int | float | bool | None
-"""What a value of a config may be."""
+"""The types that values of a config may have."""
 
 _MAX_BINS = 2**40  # with more values, not each would have a place of its own in a float u
 _MAX_INT = 2**53  # a float holds each integer up to here
-_PER_STEP = 10**9  # the reciprocal of what counts as no distance, in steps: what sums and quotients of decimals lose
+_PER_STEP = 10**9  # values closer than 1 / 10**9 steps count as equal, as sums of decimals round
 _MAX_WIDTH = 1e308  # so that no difference of two values overflows
 _MAX_LOG_RANGE = 600.0  # of log(high / low) on a lattice: expm1 overflows beyond 709
 
@@ -41,32 +40,32 @@ _MAX_LOG_RANGE = 600.0  # of log(high / low) on a lattice: expm1 overflows beyon
 class Float:
     """A real number between inclusive bounds.
 
-    Without a step the parameter is continuous: any float between the bounds is a value. With one, the values are
-    low + i * step up to `high`, whether or not `high` is among them; bounds and step are taken as the decimals they
-    print as, so that `Float(0, 1, step=0.1)` has the value 0.3 and not 0.30000000000000004, and a last value within
-    1e-9 of a step from `high` is `high`, so that `Float(0, 1, step=1 / 3)` ends with 1.0. With `log` and a step, the
-    values are those of the lattice, and the one nearest to a point of the log scale is taken.
+        Without a step the parameter is continuous: any float between the bounds is a value. With a step, the values are
+        low + i * step up to `high`, which need not be one of them. Bounds and step count as the decimals that they print
+        as, so `Float(0, 1, step=0.1)` has the value 0.3 and not 0.30000000000000004. A last value within 1e-9 of a step
+        from `high` is `high`, so `Float(0, 1, step=1 / 3)` ends with 1.0. With `log` and a step, a point of the log scale
+        stands for the nearest of these values.
 
-    Use `log="1-x"` for what approaches 1, such as a momentum, a beta of Adam, a discount factor or the decay of a
-    moving average: 0.9, 0.99 and 0.999 are then equally far apart.
+    _PER_STEP = 10**9  # values closer than 1 / 10**9 steps count as equal: sums of decimals are rounded
+        moving average: 0.9, 0.99 and 0.999 are then equally far apart.
 
-    Attributes:
-        low: The smallest value, finite; above 0 with `log=True`.
-        high: The largest value, finite, at least `low`; below 1 with `log="1-x"`.
-        log: What is searched uniformly: the value (False), its logarithm (True), or the logarithm of its distance to 1
-            ("1-x").
-        step: The distance between neighbouring values, above 0; None: continuous.
+        Attributes:
+            low: The smallest value, finite; above 0 with `log=True`.
+            high: The largest value, finite, at least `low`; below 1 with `log="1-x"`.
+            log: The scale on which the search is uniform: the value (False), its logarithm (True), or the logarithm of its
+                distance to 1 ("1-x").
+            step: The distance between neighbouring values, above 0; None: continuous.
 
-    Raises:
-        ConfigError: A bound or the step is not a finite number, low > high, high - low > 1e308, `log` is something
-            else, low <= 0 with log=True, high >= 1 with log="1-x", step <= 0, or the step is too fine: more than 2**40
-            values, or less than four times the spacing of floats.
+        Raises:
+            ConfigError: A bound or the step is not a finite number, low > high, high - low > 1e308, `log` is something
+                else, low <= 0 with log=True, high >= 1 with log="1-x", step <= 0, or the step is too fine: more than 2**40
+                values, or less than four times the spacing of floats.
 
-    Examples:
-        >>> Float(1e-5, 1, log=True)
-        Float(1e-05, 1.0, log=True)
-        >>> Float(0.9, 0.9999, log="1-x")
-        Float(0.9, 0.9999, log='1-x')
+        Examples:
+            >>> Float(1e-5, 1, log=True)
+            Float(1e-05, 1.0, log=True)
+            >>> Float(0.9, 0.9999, log="1-x")
+            Float(0.9, 0.9999, log='1-x')
     """
 
     low: float
@@ -128,13 +127,13 @@ class Float:
 class Int:
     """A whole number between inclusive bounds.
 
-    The values are low + i * step up to `high`, whether or not `high` is among them.
+    The values are low + i * step up to `high`, which need not be one of them.
 
     Attributes:
         low: The smallest value; at least 1 with `log`.
         high: The largest value, at least `low`; bounds lie within +-2**53.
-        log: Whether the logarithm of the value is what is searched uniformly.
-        step: The distance of the values, at least 1.
+        log: Whether the search is uniform in the logarithm of the value.
+        step: The distance between neighbouring values, at least 1.
 
     Raises:
         ConfigError: A bound or the step is not a whole number, low > high, log with low < 1, step < 1, a bound beyond
@@ -201,12 +200,12 @@ def _plain_choices(choices: Sequence[Plain]) -> tuple[Plain, ...]:
 
 
 def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two configs are equal with the types of their values, as `typed` tells them apart."""
+    """Whether two configs are equal, the types of their values included."""
     return one == other and typed(one.values()) == typed(other[name] for name in one)
 
 
 def typed(values: Iterable[Plain]) -> tuple[tuple[type, Plain], ...]:
-    """What tells values apart: 1, 1.0 and True are three of them, though equal to Python."""
+    """Values with their types, to tell 1, 1.0 and True apart, which are equal to Python."""
     return tuple((type(value), value) for value in values)
 
 
@@ -215,7 +214,7 @@ class Categorical:
     """One of several values without an order.
 
     Attributes:
-        choices: The distinct values, at least one: str, int, finite float, bool or None. 1, 1.0 and True are three.
+        choices: The distinct values, at least one: str, int, finite float, bool or None. 1, 1.0 and True are distinct.
 
     Raises:
         ConfigError: No choices, the same choice twice, a choice of another type, or choices without an order (a set).
@@ -241,7 +240,7 @@ Parameter = Float | Int | Categorical
 
 
 def lattice_value(parameter: Float) -> Callable[[int], float]:
-    """The values of a Float with a step (or of one value) by their indices; from bins - 1 on it is the last one.
+    """The values of a Float with a step (or with one value) by index; from bins - 1 on it is the last value.
 
     Args:
         parameter: With bins > 0.

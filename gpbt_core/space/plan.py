@@ -1,6 +1,6 @@
-"""What a space does with configs and with points of the unit cube, worked out when the space is made.
+"""The work of a space on configs and on points of the unit cube, prepared when the space is created.
 
-A plan is data and pure functions of them: the parameters as dimensions, and the order in which activity is decided.
+A plan holds the parameters as dimensions and the order in which their activity is decided.
 """
 
 import itertools
@@ -46,7 +46,7 @@ class Plan:
 
     Attributes:
         parameters: By flat name, in order.
-        conditions: Of each conditional parameter; flat names.
+        conditions: Those of each conditional parameter; flat names.
         names: The flat names.
         axes: The parameters as dimensions, in the order of the names.
         finite: Whether no parameter is continuous.
@@ -67,10 +67,10 @@ class Plan:
 
         Args:
             parameters: By flat name, in order.
-            wanted: Of each conditional parameter its (flat name, values) pairs.
+            wanted: The (flat name, values) pairs of each conditional parameter.
 
         Raises:
-            ConfigError: The conditions cannot be.
+            ConfigError: The conditions are unsound.
         """
         axes = {name: axis(parameter) for name, parameter in parameters.items()}
         checks = {name: check_of(name, parameter) for name, parameter in parameters.items()}
@@ -149,7 +149,7 @@ class Plan:
             filled = -1
         if np.count_nonzero((out >= 0.0) & (out <= 1.0)) != filled:
             for config in configs:
-                self.validate(config)  # says what is wrong
+                self.validate(config)  # raises the error that names the mistake
             raise ConfigError("encode: the configs must have plain values; validate them first")
         return out
 
@@ -199,7 +199,7 @@ class Plan:
                 return
 
     def _refuse_names(self, config: Mapping[str, Any]) -> NoReturn:
-        """Says which names a config has too many or too few."""
+        """Raises the error that names a missing or superfluous parameter."""
         for name in config:
             if name not in self.parameters:
                 raise ConfigError(f"config: {name!r} is no parameter of the space; {suggestion(str(name), self.names)}")

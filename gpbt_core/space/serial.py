@@ -1,7 +1,7 @@
 """Spaces to and from plain JSON-able data.
 
-The data says each thing in full, defaults too, so that a later default changes no stored space; what it says is checked
-by the same constructors that check a user's.
+The data contains every field, defaults included, so a later default does not change a stored space. It is checked by
+the same constructors that check what users write.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ def to_plain(parameters: Mapping[str, Parameter], conditions: Conditions) -> dic
 
     Args:
         parameters: By flat name, in order.
-        conditions: Of each conditional parameter; flat names.
+        conditions: Those of each conditional parameter; flat names.
     """
     items = []
     for name, parameter in parameters.items():
@@ -51,7 +51,7 @@ def from_plain(data: object) -> tuple[dict[str, Parameter], Wanted]:
         data: What it returned, possibly by way of JSON.
 
     Raises:
-        ConfigError: It is something else, or says what no parameter can be.
+        ConfigError: It is something else, or describes an unsound parameter.
     """
     if not isinstance(data, Mapping) or set(data) != {"parameters"} or not isinstance(data["parameters"], list):
         raise _refusal("data must be {'parameters': [...]} as Space.to_dict makes it", data)

@@ -1,7 +1,7 @@
-"""Spaces: named parameters, nested and conditional, and what is done with all of them at once.
+"""Spaces: named parameters, nested and conditional.
 
-A space is immutable, and only a face: what it does is worked out in its plan when it is made, so that asking for a
-config costs no more than the arithmetic.
+A space is an immutable face of a plan, which is prepared when the space is created, so a config costs no more than its
+arithmetic.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,13 +30,14 @@ class When:
     """A parameter or a space that is active only under values of other parameters.
 
     Attributes:
-        what: What is conditional; of a space, each of its parameters is.
-        values: For each controlling parameter the values under which `what` is active. All of them must be active
-            themselves and have one of their values. The names are relative to the space in which the When stands; dots
-            lead into the spaces nested in it.
+        what: What is conditional: a parameter, or a space with all of its parameters.
+        values: For each controlling parameter the values under which `what` is active. All controlling parameters must
+            be active themselves and have one of their values. The names are relative to the space that holds the When;
+            dots lead into the spaces nested in it.
 
     Raises:
-        ConfigError: `what` is none of these, there are no conditions, or one without a list of at least one value.
+        ConfigError: `what` is neither a parameter nor a space, there are no conditions, or one has no list of at least
+            one value.
 
     Examples:
         >>> from gpbt_core.space import Categorical, Float
@@ -72,14 +73,14 @@ class When:
 
 @attrs.frozen(init=False, repr=False, eq=False, getstate_setstate=False)
 class Space:
-    """Named parameters; the dimensions of a unit cube, in their order.
+    """Named parameters, which are the dimensions of a unit cube, in their order.
 
-    A space inside a space is addressed by dotted names. Only the flat names count: spaces are equal if they have the
-    same parameters under the same names in the same order, and the same conditions, however they were nested.
+    The names of a space inside a space are joined by dots. Only these flat names count: spaces are equal if they have
+    the same parameters under the same names in the same order, and the same conditions, however they were nested.
 
     Attributes:
         parameters: The parameters by their flat names, in order; read-only.
-        conditions: Of each conditional parameter the (name, values) pairs that make it active; flat names; read-only.
+        conditions: For each conditional parameter the (name, values) pairs that make it active; flat names; read-only.
         names: The flat names.
         bins: int64 array (d,): the number of values of each parameter, 0 where it is continuous; read-only.
         categorical: bool array (d,): which parameters are Categorical; read-only.
@@ -109,8 +110,8 @@ class Space:
             named: More of them, after those.
 
         Raises:
-            ConfigError: No parameter at all, a bad or repeated name, a value of another type, or conditions that cannot
-                be (an unknown name, a value that a parameter never takes, a circle, a contradiction).
+            ConfigError: There is no parameter, a bad or repeated name, something else than a parameter, or an unsound
+                condition (an unknown name, a value that does not exist, a circle, a contradiction).
         """
         flat, wanted = _flatten(parameters, named)
         plan = Plan.of(flat, wanted)
@@ -128,12 +129,12 @@ class Space:
         """A config drawn uniformly from the unit cube.
 
         Args:
-            rng: Gives d uniform numbers, whatever is active: the config is `decode(rng.random(d))`.
+            rng: The source of d uniform numbers, whatever is active: the config is `decode(rng.random(d))`.
         """
         return self._plan.decode(rng.random(len(self.names)).tolist())
 
     def validate(self, config: Mapping[str, Any]) -> Config:
-        """The config with plain values in the order of the space, if it is one of this space.
+        """Checks a config, and returns it with plain values in the order of the space.
 
         Numpy scalars become plain values, and whole numbers become floats where the parameter is a Float. A float
         within 1e-9 of a step of a lattice point becomes that point. Nothing else is changed.
@@ -142,19 +143,19 @@ class Space:
             config: A value for each active parameter.
 
         Raises:
-            ConfigError: It is not a mapping; a parameter is missing, unknown or not active; a value is of the wrong
-                type, out of bounds, or off the lattice.
+            ConfigError: The config is no mapping; a parameter is missing, unknown or not active; a value is of the
+                wrong type, out of bounds, or off the lattice.
         """
         if not isinstance(config, (dict, Mapping)):  # dict first: asking the abstract class takes longer
             raise ConfigError(f"config must be a dict from names to values, got {config!r}")
         return self._plan.validate(config)
 
     def encode(self, configs: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-        """Where configs lie in the unit cube.
+        """The points of configs in the unit cube.
 
-        Decoding a row gives the config back: to the last bit if it came from `sample` or `decode`, or where the
-        parameter is discrete; within 2**-48 of the range (of its logarithm, with `log`) where a float came from
-        elsewhere, since a float between 0 and 1 cannot tell all the floats of a range apart.
+        Decoding a point gives the config back: exactly if it came from `sample` or `decode`, or where the parameter is
+        discrete. A float from elsewhere comes back within 2**-48 of the range (on its scale), since the floats between
+        0 and 1 cannot tell all floats of a range apart.
 
         Args:
             configs: n valid configs, as `sample`, `decode` and `validate` return them.
@@ -163,7 +164,7 @@ class Space:
             An array (n, d) in [0, 1]: bin centres where a parameter is discrete, NaN where it is not active.
 
         Raises:
-            ConfigError: A config that is not valid, as far as that is noticed.
+            ConfigError: A config is not valid; not every mistake is noticed.
         """
         return self._plan.encode(configs)
 
@@ -171,13 +172,13 @@ class Space:
         """The config at a point of the unit cube.
 
         Args:
-            u: An array (d,) in [0, 1]; anything, NaN too, where the parameter is not active.
+            u: An array (d,) in [0, 1]; anything, NaN included, where the parameter is not active.
 
         Returns:
             The config: every active parameter, each in bounds and on its lattice.
 
         Raises:
-            ConfigError: No numbers, another shape, or an entry of an active parameter that is not in [0, 1].
+            ConfigError: `u` has no numbers or another shape, or an entry of an active parameter is not in [0, 1].
         """
         point = _array("decode", u)
         if point.shape != (len(self.names),):
@@ -191,12 +192,12 @@ class Space:
             u: An array (n, d) in [0, 1]; anything where the parameter is not active.
 
         Raises:
-            ConfigError: No numbers, another shape, or an entry of an active parameter that is not in [0, 1].
+            ConfigError: `u` has no numbers or another shape, or an entry of an active parameter is not in [0, 1].
         """
         return [self._plan.decode(point) for point in self._points("decode_all", u).tolist()]
 
     def snap(self, u: ArrayLike) -> NDArray[np.float64]:
-        """Moves points of the unit cube to where their configs lie.
+        """Moves points of the unit cube to the points of their configs.
 
         Args:
             u: An array (n, d) in [0, 1]; anything where the parameter is not active under the values of its row.
@@ -205,7 +206,7 @@ class Space:
             A new array (n, d): bin centres where a parameter is discrete, NaN where it is not active, the rest as is.
 
         Raises:
-            ConfigError: No numbers, another shape, or an entry of an active parameter that is not in [0, 1].
+            ConfigError: `u` has no numbers or another shape, or an entry of an active parameter is not in [0, 1].
         """
         return self._plan.snap(self._points("snap", u))
 
@@ -243,18 +244,18 @@ class Space:
         return next((one for one in self._plan.configs(proposed) if _key(one) not in kept), proposed)
 
     def to_dict(self) -> dict[str, Any]:
-        """The space as plain data for JSON; `Space.from_dict` makes an equal space of it."""
+        """The space as plain data for JSON; `Space.from_dict` creates an equal space from it."""
         return serial.to_plain(self.parameters, self.conditions)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The space that `to_dict` told.
+        """The space from the data of `to_dict`.
 
         Args:
             data: What `to_dict` returned, possibly by way of JSON.
 
         Raises:
-            ConfigError: It is something else, or says what no space can be.
+            ConfigError: It is something else, or describes an unsound space.
         """
         return cls(_nodes(*serial.from_plain(data)))
 
@@ -293,11 +294,11 @@ def _key(config: Mapping[str, Any]) -> frozenset[tuple[str, type, Any]]:
 
 
 Node: TypeAlias = Parameter | When | Space
-"""What may stand in a space under a name."""
+"""What a space may have under a name."""
 
 
 def _nodes(parameters: Mapping[str, Parameter], conditions: Wanted) -> dict[str, Node]:
-    """What to make a space of, from its flat facts."""
+    """The arguments of a space, from its flat parameters and conditions."""
     return {
         name: When(parameter, dict(conditions[name])) if name in conditions else parameter
         for name, parameter in parameters.items()
@@ -348,7 +349,7 @@ def _flatten(parameters: object, named: Mapping[str, Node]) -> tuple[dict[str, P
 
 
 def _members(name: str, node: object) -> list[tuple[str, Parameter, list[tuple[str, Sequence[Plain]]]]]:
-    """What stands under a name: the flat names, each with its parameter and its conditions."""
+    """The flat names under a name, each with its parameter and its conditions."""
     if isinstance(node, When):
         outer = list(node.values.items())
         return [(member, parameter, outer + pairs) for member, parameter, pairs in _members(name, node.what)]

@@ -1,6 +1,6 @@
 """The searcher `cmaes`: CMA-ES with margin, warm-started from the family history and replayed through it.
 
-A pure function of the query: the strategy has no life of its own, it is built from the told trials at each question.
+A pure function of the query: the strategy is built anew from the told trials for each proposal.
 """
 
 import math
@@ -36,17 +36,17 @@ _SEED = 2**32 - 1
 
 @attrs.frozen(kw_only=True)
 class CMAES:
-    """Draws from the normal distribution to which CMA-ES has come over the family history.
+    """Draws from the normal distribution that CMA-ES has reached after the family history.
 
     The first trials warm-start it: mean and covariance of their best fraction (Nomura et al. 2021). Each further
     `population` of trials, in the order of their ids, is then told to it as one of its generations, with losses ranked
-    among the children of one generation of ours, since losses fall from one to the next. Where it has converged, it is
+    among the trials of one generation of the run, since losses fall from one to the next. Where it has converged, it is
     warm-started again from all trials so far. Ints and stepped floats on an even lattice get the margin of Hamano et
     al. 2022, which keeps a neighbour in reach; log lattices are rounded. Categories, which have no direction, are drawn
     as often as the best fraction has them, plus half a trial for each choice.
 
     Attributes:
-        fraction: Which share of trials counts as best, in (0, 1].
+        fraction: The share of trials that counts as best, in (0, 1].
 
     Raises:
         ConfigError: `fraction` is not in (0, 1].

@@ -1,6 +1,6 @@
 """The searcher `perturb`: the explore step of population based training.
 
-It learns from nothing but the parent's config, so that a family history is not even made.
+It uses nothing but the parent's config, so the family history is never computed.
 """
 
 import functools
@@ -35,21 +35,21 @@ def _sound_factors(
 
 @attrs.frozen(kw_only=True)
 class Perturb:
-    """Changes each HP of the parent's config a little, or now and then draws it anew.
+    """Changes each HP of the parent's config a little, or draws it anew now and then.
 
     - Floats are multiplied by one of the factors and end at the bounds. A 0 stays 0 until it is drawn anew. With
       `log="1-x"` the distance to 1 is multiplied.
     - Integers and stepped floats are multiplied too and rounded to the lattice, but move at least one step in the
       direction of the factor (a factor of 1 moves nothing), unless they are at the bound.
-    - Categories move to the choice before or after, in the order of the list, and stay at its ends: what Ray Tune does
-      with lists.
-    - A conditional HP that was not active in the parent and becomes so is drawn.
+    - Categories move to the previous or next choice in the list, and stay at its ends, as Ray Tune does with lists.
+    - A conditional HP that was not active in the parent and becomes active is drawn.
 
     Without a parent, configs are drawn uniformly from the unit cube.
 
     Attributes:
-        factors: What to multiply by, each as likely as any other; above 0.
-        resample_probability: How likely each HP is drawn anew instead, uniformly in the unit interval, from 0 to 1.
+        factors: The factors, all equally likely; above 0.
+        resample_probability: The probability that an HP is drawn anew instead, uniformly in the unit interval; from 0
+            to 1.
 
     Raises:
         ConfigError: An option is out of its range.
@@ -94,14 +94,14 @@ def _each_alone(space: Space) -> tuple[tuple[str, Space], ...]:
 
 
 def _moved(alone: Space, name: str, value: Any, factor: float, *, forward: bool) -> float:
-    """Where a changed value lies in the unit interval.
+    """The place of a changed value in the unit interval.
 
     Args:
         alone: The space of this parameter alone.
         name: Its name.
-        value: What the parent has.
-        factor: What to multiply a number by.
-        forward: Which neighbour of a category to take.
+        value: The parent's value.
+        factor: The factor of a number.
+        forward: Whether a category moves to the next choice, or to the previous one.
     """
     parameter = alone.parameters[name]
     if isinstance(parameter, Categorical):

@@ -248,7 +248,7 @@ def test_a_config_is_brought_into_the_order_of_the_space() -> None:
         ({"drop": math.nan}, "parameter 'drop' must be a float"),
         ({"drop": False}, "parameter 'drop' must be a float"),
         ({"lrr": 0.1}, r"config: 'lrr' is no parameter of the space; did you mean 'lr'\?"),
-        ({3: 0.1}, r"config: 3 is no parameter of the space; there is 'lr', 'layers'"),
+        ({3: 0.1}, r"config: 3 is no parameter of the space; known names are 'lr', 'layers'"),
         (
             {"opt.kind": "adam"},
             r"config: parameter 'opt.momentum' is active only where 'opt.kind' is in \['sgd'\]; leave it out",

@@ -80,7 +80,7 @@ BAD: list[tuple[Callable[[], Any], str]] = [
         lambda: Space(kind=ABC, x=When(UNIT, {"kin": ["a"]})),
         r"the condition of 'x' on 'kin' must name a parameter, got 'kin'; did you mean 'kind'\?",
     ),
-    (lambda: Space(x=When(UNIT, {"zzz": ["a"]})), "got 'zzz'; there is 'x'"),
+    (lambda: Space(x=When(UNIT, {"zzz": ["a"]})), "got 'zzz'; known names are 'x'"),
     (
         lambda: Space(kind=ABC, inner=Space(y=UNIT, x=When(UNIT, {"y": [0.5]}))),
         "must be on a parameter of countable values, got a continuous Float",

@@ -25,7 +25,7 @@ def gather(space: Space, told: Encoded, pending: Sequence[Trial], generations: i
         space: Their space.
         told: n told records, by rising id; failed ones enter with an infinite loss, stopped ones with their last.
         pending: p trials without a result, by rising id.
-        generations: How many generations the run has; with only one there is no column for it.
+        generations: The number of generations of the run; with only one there is no column for it.
     """
     choices = np.where(space.categorical, space.bins, 0)
     return Data(

@@ -1,6 +1,6 @@
-"""What the fitted model tells people: how good trials really are, and which hyperparameters (HPs) matter.
+"""Reading the fitted model: how good trials are without noise, and which hyperparameters (HPs) matter.
 
-The same model that proposes, so that a report explains what the run did; nothing here proposes.
+It is the model that proposes, so a report explains what the run did.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _GRID = 64  # points per number on which its spread after the warp is taken
 
 @attrs.frozen(kw_only=True)
 class Estimate:
-    """What the model believes of a trial.
+    """The posterior of a trial's loss.
 
     Attributes:
         mean: Belief mean; lower is better. In standard normal units of the ranks of the told losses, 0 their median;
@@ -39,13 +39,13 @@ class Estimate:
 def posterior(
     space: Space, records: Sequence[Record], at: Sequence[Trial], *, generations: int = 1
 ) -> tuple[Estimate, ...]:
-    """What the model of `records` believes of the trials `at`, told or not: a score with the luck taken out.
+    """The posterior of the trials `at`, told or not, given `records`: an estimate of their losses without noise.
 
     Args:
         space: The space of their configs.
         records: What to learn from, as in `Query.history`: told, by rising id.
         at: Trials; their config and generation count.
-        generations: How many generations the run has.
+        generations: The number of generations of the run.
 
     Returns:
         One estimate for each of `at`, in its order.
@@ -80,8 +80,8 @@ def importance(space: Space, records: Sequence[Record], *, generations: int = 1)
     For the configs of two independent points uniform in the unit cube, r^2 = sum_i (w_i - w_i')^2 / l_i^2; the share of
     HP i is its expected term over the expected sum, with w the fitted warp and l the fitted length-scales (automatic
     relevance determination; Neal 1996, section 1.2.3). The score varies quickly along an HP with a large share and
-    hardly along one with a small share. It says how sharp an effect is and not how large; what was hardly varied stays
-    near its prior, an equal share. What has one value only has no share, unless that is so of every HP.
+    hardly along one with a small share. A share tells how sharp an effect is, not how large. An HP that was hardly
+    varied stays near its prior, an equal share. An HP with a single value has no share, unless all have a single value.
 
     Args:
         space: The space of the configs.

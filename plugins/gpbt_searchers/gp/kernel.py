@@ -1,6 +1,6 @@
 """The kernel: points of the unit cube to features, features to covariances, and the derivatives of both.
 
-Pure arrays, no history and no data: what depends on losses lives in `model`.
+Pure functions of arrays; what depends on losses is in `model`.
 
 Columns of a point, in this order: one per hyperparameter (HP) in [0, 1], NaN where the HP is inactive, then, if the
 layout says so, the generation in [0, 1].
@@ -33,7 +33,7 @@ _SQRT5 = math.sqrt(5.0)
 
 @attrs.frozen(kw_only=True)
 class PointLayout:
-    """What the columns of a point are; hashable, so that it can be part of a cache key.
+    """The columns of a point; hashable, so that it can be part of a cache key.
 
     Attributes:
         choices: For each HP the number of its choices if it is categorical, otherwise 0.
@@ -108,10 +108,10 @@ class Hyper:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Points:
-    """Points made ready for any kernel parameters: everything that does not depend on them.
+    """Points prepared for any kernel parameters: everything that does not depend on these.
 
     Attributes:
-        layout: What the columns of the points were.
+        layout: The columns of the points.
         log_u: Logs of the numbers, clipped to [1e-6, 1 - 1e-6], shape (n, numeric).
         inactive: Where a number is inactive, shape (n, numeric); None if nowhere.
         fixed: The features that are not warped: categories as one-hot columns of height sqrt(1/2), so that two
@@ -128,7 +128,7 @@ class Points:
         """Prepares points.
 
         Args:
-            layout: What the columns are.
+            layout: The columns.
             u: Points, shape (n, HPs + generation), in [0, 1], NaN where an HP is inactive.
         """
         number = u[:, layout.numeric]

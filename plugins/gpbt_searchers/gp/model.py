@@ -1,7 +1,7 @@
-"""The Gaussian process: the fit of its kernel parameters, and the posterior given them.
+"""The Gaussian process: the fit of its kernel parameters, and the belief given them.
 
-Every function here is pure. `fit` is cached by the content of its arguments, so the cache saves time and can never
-change an answer; it is bounded, and `functools.lru_cache` makes it safe to share between threads and to fork.
+Every function is pure. `fit` is cached by the content of its arguments, so the cache saves time and cannot change a
+result. It is bounded, and `functools.lru_cache` makes it safe for threads and forks.
 """
 
 import functools
@@ -45,7 +45,7 @@ def log_posterior(
         z: The logs of the parameters in units of their prior, (log - mean) / deviation, shape (layout.size,).
         points: n points, at least 1.
         y: Their scores, shape (n,).
-        assumptions: What the prior is.
+        assumptions: The settings, which contain the prior.
         room: An array of shape (3, n, n) to work in; None: a new one.
 
     Returns:
@@ -90,7 +90,7 @@ class Fit:
     """A fitted kernel on the points that it was fitted to; its arrays are read-only.
 
     Attributes:
-        layout: What the columns of the points are.
+        layout: The columns of the points.
         hyper: The kernel parameters.
         x: Features of the points, shape (n, features).
         factor: Lower Cholesky factor of their covariance, noise and jitter included, shape (n, n).
@@ -103,11 +103,11 @@ class Fit:
 
 
 def fit(layout: PointLayout, assumptions: Assumptions, u: Array, y: Array) -> Fit:
-    """Finds the most probable kernel parameters, starting from the prior, so that no fit depends on another.
+    """Finds the most probable kernel parameters. It starts from the prior, so no fit depends on another.
 
     Args:
-        layout: What the columns are.
-        assumptions: What the prior is.
+        layout: The columns.
+        assumptions: The settings, which contain the prior.
         u: Points, shape (n, columns); without any the prior's medians are the answer.
         y: Their scores, shape (n,).
     """
@@ -151,7 +151,7 @@ class Belief:
     """The process given data.
 
     Attributes:
-        layout: What the columns of points are.
+        layout: The columns of points.
         hyper: The kernel parameters.
         x: Features of the points that it is conditioned on, shape (n, features).
         factor: Lower Cholesky factor of their covariance, shape (n, n).

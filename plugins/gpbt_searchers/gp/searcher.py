@@ -1,6 +1,6 @@
 """The searcher `gp`: expected improvement of a Gaussian process on the family history.
 
-The order of the moves and nothing else: what is learnt, and how it is maximised, are in the modules beside this one.
+This module has the order of the steps; the model and its maximization are in the modules beside it.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from gpbt_searchers.threads import one_blas_thread
 
 __all__ = ["GaussianProcess"]
 
-_ENOUGH = 3  # told points below which there is no model
+_ENOUGH = 3  # with fewer told points there is no model
 _ENOUGH_PLAIN = 8  # likewise in a run of one generation
 _RECENT = 60  # history points that compete for incumbent
 _WIDE, _NEAR, _FINE = 0.6, 0.15, 0.03  # sizes of the steps around the parent and around the best candidate
@@ -33,12 +33,12 @@ _SEARCHES = 2048  # draws for an untried config before one is tried again
 
 @attrs.frozen(kw_only=True)
 class GaussianProcess:
-    """Proposes the candidate of largest expected improvement under a GP of the family history.
+    """Proposes the candidate with the largest expected improvement under a GP of the family history.
 
-    The model, its cost and what was tried are described in docs/searchers/gp.md.
+    docs/searchers/gp.md describes the model, its cost, and the experiments behind it.
 
     Attributes:
-        candidates: How many candidates of each wide kind to look at; a third as many then lie close around the best.
+        candidates: The number of candidates of each wide kind; a third as many then lie close around the best of these.
 
     Raises:
         ConfigError: `candidates` is not a whole number of at least 1.
@@ -76,7 +76,7 @@ class GaussianProcess:
 
 @attrs.frozen(kw_only=True, eq=False)
 class _Proposal:
-    """One proposal: what stays the same on the way to it."""
+    """One proposal: its inputs, and the steps to it."""
 
     query: Query
     rng: np.random.Generator
@@ -108,7 +108,7 @@ class _Proposal:
         return first
 
     def best(self, data: Data) -> Array:
-        """The best point that is found, shape (d,)."""
+        """The point with the largest expected improvement that was found, shape (d,)."""
         space, parent, belief = self.query.space, self.parent(), believe(data)
         rivals = data.told[-_RECENT:, : len(space)]
         if parent is not None:
@@ -147,7 +147,7 @@ class _Proposal:
         )
 
     def refined(self, belief: Belief, top: Array, incumbent: float) -> Array:
-        """The top of the hill on which the best candidate stands, unless that was tried before."""
+        """The local maximum above the best candidate, unless it was tried before."""
         free = np.flatnonzero((self.query.space.bins == 0) & ~np.isnan(top))
         place = np.searchsorted(belief.layout.numeric, free)
         point = self.staged(belief, top[None, :])
@@ -162,7 +162,7 @@ class _Proposal:
         return top if higher.tobytes() in self.taken else higher
 
     def values(self, belief: Belief, u: Array, incumbent: float) -> Array:
-        """What candidates are worth."""
+        """The log of the expected improvement of candidates."""
         return log_improvement(*belief.predict(self.staged(belief, u)), incumbent)
 
     def staged(self, belief: Belief, u: Array) -> Array:
@@ -176,7 +176,7 @@ class _Proposal:
         return np.asarray(np.where(np.isnan(u), self.rng.random(u.size), u))
 
     def fresh(self, drawn: Array) -> Array:
-        """Points on the lattice, without those that were tried on these weights before, where that can be avoided."""
+        """Points on the lattice; those that were tried on these weights before are left out if others are found."""
         u = self.query.space.snap(drawn)
         new = self._untried(u)
         if not new.shape[0]:

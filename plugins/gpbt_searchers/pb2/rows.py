@@ -1,4 +1,4 @@
-"""From a query to rows: what a config did to a score, when, and from where.
+"""From a query to rows: how much a config improved a loss, when, and from which loss on.
 
 The only module of the package that knows trials; nothing here is fitted.
 """
@@ -44,7 +44,7 @@ def latest(history: Sequence[Record], bound: int) -> list[tuple[Record, float]]:
 
     Args:
         history: Told records.
-        bound: How many at most.
+        bound: The largest number of records.
     """
     losses = {record.trial.id: record.loss for record in history if record.loss is not None}
     found = [
@@ -129,7 +129,7 @@ def rows_at(space: Space, u: Array, generation: int, before: float) -> Rows:
     Args:
         space: The space.
         u: Shape (n, d), NaN where inactive.
-        generation: Theirs.
+        generation: Their generation.
         before: The loss of the weights.
     """
     categorical = np.flatnonzero(space.categorical)

@@ -1,4 +1,4 @@
-"""The searcher `pb2`: the order of the moves, from rows to a config."""
+"""The searcher `pb2`: the steps from rows to a config."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -28,9 +28,9 @@ _CLIMBS = 3  # from so many of them
 class PB2:
     """Proposes where a time-varying GP of score changes has its largest upper confidence bound.
 
-    With `Truncation` and the history "all" this is PB2: a row is a trial with a parent, told which config took the loss
-    from where to where and when. Categories are chosen by a bandit and the numbers given them, as in its follow-up for
-    mixed inputs. See docs/searchers/pb2.md.
+    With `Truncation` and the history "all" this is PB2. A row is a told trial with a parent: its generation, the loss
+    before, the config, and how much the loss fell. A bandit chooses the categories, and the numbers are chosen given
+    these, as in the follow-up for mixed inputs. See docs/searchers/pb2.md.
 
     References:
         J. Parker-Holder, V. Nguyen, S. Roberts: Provably efficient online hyperparameter optimization with
@@ -97,7 +97,7 @@ def _best(
 
 
 def _climbed(space: Space, start: Array, drawn: Array, belief: Belief, ready: Callable[[Array], Inputs]) -> Array:
-    """The top of the hill of the bound on which a point stands, with its categories, shape (d,).
+    """The local maximum of the bound above a point, with the point's categories, shape (d,).
 
     Args:
         space: The space.
@@ -116,7 +116,7 @@ def _climbed(space: Space, start: Array, drawn: Array, belief: Belief, ready: Ca
         bound, gradient = belief.bound_slopes(at)
         return float(bound[0]), gradient[0, place]
 
-    # An integer may move, and make active what was not: what was drawn for it is still good.
+    # An integer may move and activate other parameters; these take what was drawn for them.
     top = drawn.copy()
     top[free] = climb(uphill, start[free])
     return top

@@ -71,7 +71,7 @@ class Layout:
     _log: tuple[_LogLattice, ...]
 
     def bin_widths(self, u: Floats) -> Floats:
-        """How wide the bins at points are: no kernel may be narrower, or it would not reach the next value.
+        """The widths of the bins at points: a narrower kernel would not reach the next value.
 
         Args:
             u: Points in the numeric dimensions, shape (m, n).
@@ -90,7 +90,7 @@ class Layout:
 
 @functools.lru_cache(maxsize=64)
 def layout_of(space: Space) -> Layout:
-    """The layout of a space; equal spaces share one."""
+    """The layout of a space, cached; equal spaces share one."""
     parameters = list(space.parameters.values())
     numeric = [k for k, parameter in enumerate(parameters) if not isinstance(parameter, Categorical)]
     choices = [(k, parameter.bins) for k, parameter in enumerate(parameters) if isinstance(parameter, Categorical)]

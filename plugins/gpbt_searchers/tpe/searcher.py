@@ -1,7 +1,7 @@
-"""The searcher `tpe`: a density of what was good over a density of what was bad.
+"""The searcher `tpe`: the ratio of the density of good configs to the density of bad ones.
 
-How densities are made is in the modules beside this one; here a family history is split into good and bad, and the
-candidate is chosen.
+This module splits a family history into good and bad, and chooses the candidate; the densities are in the modules
+beside it.
 """
 
 import itertools
@@ -32,13 +32,12 @@ class TPE:
     """Tree-structured Parzen estimator (Bergstra et al. 2011; its parts are named as in Watanabe 2023).
 
     The records of the family history are split by loss. Candidates are drawn from a density of the good ones, and the
-    one is proposed at which that density is largest in proportion to the density of the bad ones. Failed trials are
-    bad, and so are pending ones, so that siblings in training keep away from one another. A record in which a
-    parameter is not active says nothing about that parameter. In a space without continuous parameters, candidates that
-    a sibling of the same generation has already are passed over.
+    one with the largest ratio of that density to the density of the bad ones is proposed. Failed trials count as bad,
+    and so do pending ones, so siblings in training keep apart. A record without a parameter has no influence on it. In
+    a space without continuous parameters, candidates that a sibling has already are left out.
 
-    All records count alike, whatever generation they are of: later segments have lower losses where training helps, so
-    the good ones are mostly the youngest.
+    All records count alike, whatever their generation: later segments have lower losses where training helps, so the
+    good ones are mostly the youngest.
 
     Unlike in Optuna, the k good records have weights k, k - 1, .. 1 from the best, and their bandwidths may become as
     small as (k + 2)^-1.5 instead of 1 / (k + 2). Over 25 functions the median regret was about half of Optuna's after
@@ -46,8 +45,8 @@ class TPE:
 
     Attributes:
         startup: With fewer scored records than this, at least 1, configs are drawn from the prior.
-        candidates: How many candidates to compare, at least 1. More are greedier, not better.
-        good: The share of the scored records that are good, above 0, at most 1; never more than 25 records.
+        candidates: The number of candidates to compare, at least 1. More are greedier, not better.
+        good: The share of the scored records that count as good, above 0, at most 1; never more than 25 records.
         multivariate: Whether parameters are modelled jointly, or each by itself.
 
     Raises:

@@ -76,5 +76,21 @@ class Extended:
     generations: int
 
 
+@attrs.frozen(kw_only=True)
+class Planned:
+    """A generation was closed, and the next one planned; the event carries the plan, so that a replay needs no rule.
+
+    It follows directly upon the event that closed the generation. Logs of version 1 do not have it: their plans are
+    made by the rule again.
+
+    Attributes:
+        generation: The generation that is planned, from 1.
+        plan: Its plan.
+    """
+
+    generation: int
+    plan: Plan
+
+
 Event = Asked | Reported | Told | Cancelled | Requeued | Extended | Planned
 """Anything that can happen to a run."""

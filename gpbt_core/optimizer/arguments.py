@@ -22,7 +22,7 @@ def whole(who: str, value: object, low: int | None = None) -> int:
     Raises:
         ConfigError: It is not a whole number, or below `low`.
     """
-    found = as_int(value)
+    found = value if type(value) is int else as_int(value)
     if found is None or (low is not None and found < low):
         bound = "" if low is None else f" of at least {low}"
         raise ConfigError(f"{who}: must be a whole number{bound}, got {value!r}")
@@ -40,7 +40,7 @@ def id_of(who: str, trial: object, records: Sequence[Record] | None = None) -> A
     Raises:
         ProtocolError: There is no such trial in `records`.
     """
-    found = trial.id if isinstance(trial, Trial) else plain(trial)
+    found = trial.id if isinstance(trial, Trial) else trial if type(trial) is int else plain(trial)
     if records is not None and (as_int(found) is None or not 0 <= found < len(records)):
         raise ProtocolError(f"{who}: trial {found!r} is unknown; {len(records)} trials were asked so far")
     return found

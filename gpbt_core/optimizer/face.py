@@ -38,6 +38,7 @@ from gpbt_core.searcher import Search, Searcher, SearcherChoice
 from gpbt_core.space import Config, Space
 from gpbt_core.space.parameters import alike, plain
 from gpbt_core.state import (
+    ENDED,
     Asked,
     Cancelled,
     Event,
@@ -501,7 +502,7 @@ class Optimizer:
         return genealogy.lineage(self._state, id_of("lineage", trial, self._state.records))
 
     def __repr__(self) -> str:
-        done = sum(record.status not in {Status.RUNNING, Status.STOPPING, Status.QUEUED} for record in self.records)
+        done = sum(record.status in ENDED for record in self.records)
         where = "finished" if self.finished else f"generation {self.generation + 1} of {self.generations}"
         best = f", best {self.best.score:.6g}" if self._state.best else ""
         return f"<Optimizer: {where}, {done} of {len(self.records)} asked trials told{best}>"

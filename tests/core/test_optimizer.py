@@ -89,22 +89,22 @@ def stopping() -> tuple[Optimizer, int]:
         ({"seed": -1}, r"seed: must be a whole number of at least 0, got -1"),
         ({"seed": None}, r"seed: must be .*, got None"),
         ({"max_concurrent": 0}, r"max_concurrent: must be a whole number of at least 1, got 0"),
-        ({"quorum": 0}, r"quorum: wanted a fraction above 0 and at most 1, got 0"),
-        ({"quorum": 1.5}, r"quorum: wanted .*, got 1\.5"),
-        ({"quorum": math.nan}, r"quorum: wanted .*, got nan"),
-        ({"quorum": True}, r"quorum: wanted .*, got True"),
-        ({"direction": "up"}, r'direction: wanted "minimize" or "maximize", got \'up\''),
-        ({"direction": None}, r"direction: wanted .*, got None"),
-        ({"preset": "gptb"}, r"preset: wanted one of .*, got 'gptb'; did you mean 'gpbt'\?"),
-        ({"preset": None}, r"preset: wanted one of .*, got None"),
-        ({"preset": ["gpbt"]}, r"preset: wanted one of .*, got \['gpbt'\]"),
+        ({"quorum": 0}, r"quorum: must be a number above 0 and at most 1, got 0"),
+        ({"quorum": 1.5}, r"quorum: must be .*, got 1\.5"),
+        ({"quorum": math.nan}, r"quorum: must be .*, got nan"),
+        ({"quorum": True}, r"quorum: must be .*, got True"),
+        ({"direction": "up"}, r'direction: must be "minimize" or "maximize", got \'up\''),
+        ({"direction": None}, r"direction: must be .*, got None"),
+        ({"preset": "gptb"}, r"preset: must be one of .*, got 'gptb'; did you mean 'gpbt'\?"),
+        ({"preset": None}, r"preset: must be one of .*, got None"),
+        ({"preset": ["gpbt"]}, r"preset: must be one of .*, got \['gpbt'\]"),
         ({"searcher": 3}, r"searcher: must be a name, .*, got 3"),
         ({"searcher": ("random",)}, r"searcher: must be a name, .*, got \('random',\)"),
         ({"reproduction": 3}, r"reproduction: must be a name, .*, got 3"),
-        ({"reproduction": Quantile()}, r"reproduction: wanted a rule as Reproduction describes it, got Quantile"),
+        ({"reproduction": Quantile()}, r"reproduction: must be a rule as Reproduction describes it, got Quantile"),
         ({"trial_stopping": 0.5}, r"early stopping: must be a name, .*, got 0\.5"),
-        ({"trial_stopping": "improvement"}, r"trial_stopping: wanted a rule as TrialStopping .*, got Improvement"),
-        ({"generation_stopping": "median"}, r"generation_stopping: wanted a rule as GenerationStopping .* Quantile"),
+        ({"trial_stopping": "improvement"}, r"trial_stopping: must be a rule as TrialStopping .*, got Improvement"),
+        ({"generation_stopping": "median"}, r"generation_stopping: must be a rule as GenerationStopping .* Quantile"),
         ({"trial_stopping": ("median", {"quantile": 2})}, r"median: quantile must be above 0 and at most 1, got 2"),
         (
             {"trial_stopping": ("median", {"share": 2})},
@@ -125,7 +125,7 @@ def test_a_wrong_setting_is_named_with_what_was_wanted(wrong: dict[str, Any], me
 
 
 def test_the_space_must_be_one() -> None:
-    with pytest.raises(ConfigError, match=r"space: wanted a Space, got {'x': "):
+    with pytest.raises(ConfigError, match=r"space: must be a Space, got {'x': "):
         Optimizer({"x": Float(0, 1)}, steps=3)  # type: ignore[arg-type]  # the mistake under test
 
 
@@ -199,7 +199,7 @@ def test_a_count_is_a_whole_number_of_at_least_1(count: Any) -> None:
     ids=str,
 )
 def test_a_class_is_no_rule_and_no_searcher(setup: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"(wanted|must be) .*, got <class"):
+    with pytest.raises(ConfigError, match=r"must be .*, got <class"):
         make(**setup)
 
 

@@ -37,15 +37,18 @@ TIP = (
 
 WIDTH, HEIGHT = 118, 38  # of a box
 PLACES: Mapping[Status, tuple[int, int]] = {
-    Status.QUEUED: (150, 110),
+    Status.QUEUED: (140, 110),
     Status.RUNNING: (380, 110),
-    Status.STOPPING: (610, 110),
-    Status.COMPLETED: (150, 330),
-    Status.FAILED: (303, 330),
-    Status.CANCELLED: (457, 330),
-    Status.STOPPED: (610, 330),
+    Status.STOPPING: (660, 110),
+    Status.COMPLETED: (190, 330),
+    Status.FAILED: (375, 330),
+    Status.CANCELLED: (515, 330),
+    Status.STOPPED: (660, 330),
 }
 """The middle of each box."""
+
+WORDS = {"stop": "report answers STOP"}
+"""Moves that are no calls, in words."""
 
 
 def life() -> str:
@@ -66,13 +69,13 @@ def life() -> str:
     for (before, after), moves in arrows.items():
         names = [move for move in moves if (move, after) not in shared]
         if names:
-            parts.append(_move(before, after, ", ".join(names)))
+            parts.append(_move(before, after, ", ".join(WORDS.get(name, name) for name in names)))
     for move, after in sorted(shared, key=lambda one: PLACES[one[1]]):
         x, y = PLACES[after]
         parts.append(_arrow((x, PLACES[PENDING[0]][1] + 44 + 19), (x, y - HEIGHT // 2), move, (x, 232)))
     parts.append(_arrow((380, 330 + 40 + 19), (380, 452), "no later trial can need its checkpoint", (380, 420)))
     parts.append(_box(380, 471, "released"))
-    return _svg(760, 510, "The life of a trial", parts)
+    return _svg(800, 510, "The life of a trial", parts)
 
 
 def _box(x: int, y: int, text: str, width: int = WIDTH) -> str:
@@ -96,9 +99,9 @@ def _move(before: Status, after: Status, label: str) -> str:
     (x, y), (to_x, to_y) = PLACES[before], PLACES[after]
     half = HEIGHT // 2
     if before is after:  # a loop below the box
-        line = f"M{x - 30} {y + half} C{x - 30} {y + half + 30} {x + 30} {y + half + 30} {x + 30} {y + half}"
-        return f'<path marker-end="url(#tip)" d="{line}"/>' + _label(x, y + half + 23, label)
-    if y == to_y and abs(to_x - x) < 300:  # neighbours: there above the middle, back below it
+        line = f"M{x + 10} {y + half} C{x + 10} {y + half + 30} {x + 50} {y + half + 30} {x + 50} {y + half}"
+        return f'<path marker-end="url(#tip)" d="{line}"/>' + _label(x + 30, y + half + 23, label)
+    if y == to_y and abs(to_x - x) < 400:  # neighbours: there above the middle, back below it
         side, shift = (1, -8) if to_x > x else (-1, 8)
         ends = (x + side * WIDTH // 2, y + shift), (to_x - side * WIDTH // 2, to_y + shift)
         return _arrow(*ends, label, ((x + to_x) // 2, y + shift * 2))
@@ -106,7 +109,8 @@ def _move(before: Status, after: Status, label: str) -> str:
         over = y - half - 34
         line = f"M{x} {y - half} C{x} {over} {to_x} {over} {to_x} {to_y - half}"
         return f'<path marker-end="url(#tip)" d="{line}"/>' + _label((x + to_x) // 2 + 90, over + 12, label)
-    return _arrow((x, y + half), (to_x, to_y - half), label, ((x + to_x) // 2, 232))
+    out, into = (x + 40 * ((to_x > x) - (to_x < x)), y + half), (to_x + 25 * ((x > to_x) - (x < to_x)), to_y - half)
+    return _arrow(out, into, label, ((out[0] + into[0]) // 2, 232))
 
 
 def _label(x: int, y: int, text: str) -> str:
@@ -122,7 +126,7 @@ def layers() -> str:
         if contract["type"] == "layers"
     ]
     parts: list[str] = []
-    wide, tall = 290, HEIGHT + 12
+    wide, tall = 360, HEIGHT + 12
     for column, (title, rows) in enumerate(columns):
         middle = 20 + column * (wide + 20) + wide // 2
         parts.append(f'<text class="title" x="{middle}" y="24">{escape(title)}</text>')

@@ -154,7 +154,8 @@ def selecting(rule: Any, select_by: str) -> Any:
     if not isinstance(rule, Genealogical):
         raise ConfigError(
             f"select_by: the rule must be genealogical to select by {select_by!r}, got "
-            f"{getattr(rule, 'name', rule)!r}, which has its own way; leave select_by out, or choose another reproduction or preset"
+            f"{getattr(rule, 'name', rule)!r}, which has its own way; leave select_by out, or choose "
+            f"another reproduction or preset"
         )
     options = {field.name: getattr(rule, field.name) for field in attrs.fields(Genealogical)}
     try:

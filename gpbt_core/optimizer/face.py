@@ -117,7 +117,7 @@ class Optimizer:
         >>> while not optimizer.finished:
         ...     for trial in optimizer.ask(count=2):
         ...         x[trial.id] = x[trial.parent] * (1 - trial.config["rate"]) ** trial.steps
-        ...         optimizer.tell(trial.id, x[trial.id])
+        ...         optimizer.tell(trial, x[trial.id])
         >>> optimizer.best.score < 8
         True
     """

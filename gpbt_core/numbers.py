@@ -59,7 +59,7 @@ def whole(what: str, value: object, low: int | None = None) -> int:
     number = as_int(value)
     if number is None or (low is not None and number < low):
         bound = "" if low is None else f" of at least {low}"
-        raise ConfigError(f"{what} must be a whole number{bound}, got {value!r}")
+        raise ConfigError(f"{what}: must be a whole number{bound}, got {value!r}")
     return number
 
 
@@ -83,7 +83,7 @@ def a_share(who: str | None = None, *, zero: bool = False) -> Validator:
         number = as_float(value)
         if number is None or not 0 <= number <= 1 or (number == 0 and not zero):
             wanted = "from 0 to 1" if zero else "above 0 and at most 1"
-            raise ConfigError(f"{_named(who, field)} must be a number {wanted}, got {value!r}")
+            raise ConfigError(f"{_named(who, field)}: must be a number {wanted}, got {value!r}")
 
     return check
 

@@ -137,7 +137,7 @@ class Registry:
         built = self._build("searcher", head, {**(options or {}), **({"variant": variant} if colon else {})})
         if not isinstance(built, Searcher):
             raise PluginError(
-                f"searcher {name!r}: wanted an object with propose(query, rng) from its build, got {built!r}"
+                f"searcher {name!r}: its build must return an object with propose(query, rng), got {built!r}"
             )
         return built
 
@@ -145,18 +145,24 @@ class Registry:
         """Builds a reproduction rule by name.
 
         Raises:
-            PluginError: As `searcher`.
+            ConfigError: Its build does not take these options.
+            PluginError: No plugin or two offer the name, or building it failed.
         """
-        built: Reproduction = self._build("reproduction", name, options or {})
+        built = self._build("reproduction", name, options or {})
+        if not isinstance(built, Reproduction):
+            raise PluginError(f"reproduction {name!r}: its build must return a reproduction rule, got {built!r}")
         return built
 
     def early_stopping(self, name: str, options: Mapping[str, Any] | None = None) -> TrialStopping | GenerationStopping:
         """Builds an early-stopping rule by name.
 
         Raises:
-            PluginError: As `searcher`.
+            ConfigError: Its build does not take these options.
+            PluginError: No plugin or two offer the name, or building it failed.
         """
-        built: TrialStopping | GenerationStopping = self._build("early stopping", name, options or {})
+        built = self._build("early stopping", name, options or {})
+        if not isinstance(built, TrialStopping | GenerationStopping):
+            raise PluginError(f"early stopping {name!r}: its build must return a stopping rule, got {built!r}")
         return built
 
     def _build(self, kind: Kind, name: str, options: Mapping[str, Any]) -> Any:
@@ -223,7 +229,7 @@ class Registry:
                 continue
             for spec in implementation.function():
                 if not isinstance(spec, wanted):
-                    raise PluginError(f"{hook} of {distribution}: wanted a {wanted.__name__}, got {spec!r}")
+                    raise PluginError(f"{hook} of {distribution}: each offer must be a {wanted.__name__}, got {spec!r}")
                 offers.append(Offer(kind=kind, spec=spec, distribution=distribution))
         return offers
 

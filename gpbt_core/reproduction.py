@@ -1,4 +1,4 @@
-"""Reproduction: how long the segments are, who begets whom, and in which order.
+"""Reproduction: how long the segments are, which trials become parents, and how their children are ordered.
 
 A rule plans one generation from the told records of the one before. It is pure: its only randomness is the generator
 that it is given, and what it must remember is in the records.
@@ -49,7 +49,7 @@ class Slot:
 
 @attrs.frozen
 class Plan:
-    """Who begets whom in one generation.
+    """The parents of one generation, and its slots.
 
     Attributes:
         parents: The ids of the distinct parents, best first; empty in generation 0.
@@ -99,7 +99,7 @@ class Closing:
 
 @attrs.frozen(kw_only=True)
 class Keep:
-    """A promise about a selection that is still to come, so that checkpoints can be let go before it.
+    """A promise about a selection that is still to come, so that checkpoints can be deleted before it.
 
     Attributes:
         count: Only the `count` best candidates can become parents,
@@ -116,7 +116,7 @@ class Keep:
 
 @runtime_checkable
 class Reproduction(Protocol):
-    """Decides who begets whom.
+    """Decides which trials become parents, and of how many children.
 
     A rule is an attrs class whose fields are its options, and carries the name it is offered under.
 
@@ -206,9 +206,8 @@ def litters(
 class ReproductionRule(Rule):
     """A base for reproduction rules of your own: only `plan` is left to write.
 
-    By default a run has one generation per step, generation 0 has one slot per model, and nothing is refilled. What may
-    become a parent is promised to nobody, so the checkpoints of all completed trials are kept until their generation
-    closes.
+    By default a run has one generation per step, generation 0 has one slot per model, and nothing is refilled. Nothing
+    is promised about the next parents, so all completed trials keep their checkpoints until their generation closes.
 
     Examples:
         >>> from gpbt_core import Float, Optimizer, Space
@@ -284,10 +283,10 @@ def _segments(who: str, lengths: int | tuple[float, ...], steps: int) -> tuple[i
 
 @attrs.frozen(kw_only=True)
 class Genealogical(ReproductionRule):
-    """The best of a generation each beget a litter, which inherits their weights (GPBT's rule).
+    """The best trials of a generation become parents, and their children inherit their weights (GPBT's rule).
 
     Of trials with the same parent and the same config only the best becomes a parent: in a small space, copies of one
-    config would take the places of others. There may then be fewer parents than wanted.
+    config would take the places of others. There may then be fewer parents than `parents` says.
 
     Attributes:
         segments: Shares of the steps per model, one per generation, each at least one step (the last takes the

@@ -38,6 +38,7 @@ from gpbt_core.searcher import Search, Searcher, SearcherChoice
 from gpbt_core.space import Config, Space
 from gpbt_core.space.parameters import alike
 from gpbt_core.state import (
+    ENDED,
     Asked,
     Cancelled,
     Event,
@@ -116,7 +117,7 @@ class Optimizer:
         >>> while not optimizer.finished:
         ...     for trial in optimizer.ask(count=2):
         ...         x[trial.id] = x[trial.parent] * (1 - trial.config["rate"]) ** trial.steps
-        ...         optimizer.tell(trial.id, x[trial.id])
+        ...         optimizer.tell(trial, x[trial.id])
         >>> optimizer.best.score < 8
         True
     """
@@ -162,7 +163,8 @@ class Optimizer:
             preset: The set-up: one of `PRESETS`.
             searcher: Who proposes configs: a name, (name, options) or an object with `propose`, with the founders and
                 the history of the preset; or a `Search`, which replaces these, too. None: the preset's.
-            reproduction: Who begets whom: a name, (name, options) or a rule. None: the preset's.
+            reproduction: Which trials become parents, and of how many children: a name, (name, options) or a rule.
+                None: the preset's.
             select_by: What parents and the final model are selected by: "score", or the name of a rule that takes the
                 options of "genealogical" and ranks otherwise, such as "posterior", which ranks noisy scores by the
                 model of `gp`. None: what the reproduction rule selects by.
@@ -501,7 +503,7 @@ class Optimizer:
         return genealogy.lineage(self._state, id_of("lineage", trial, self._state.records))
 
     def __repr__(self) -> str:
-        done = sum(record.status not in {Status.RUNNING, Status.STOPPING, Status.QUEUED} for record in self.records)
+        done = sum(record.status in ENDED for record in self.records)
         where = "finished" if self.finished else f"generation {self.generation + 1} of {self.generations}"
         best = f", best {self.best.score:.6g}" if self._state.best else ""
         return f"<Optimizer: {where}, {done} of {len(self.records)} asked trials told{best}>"

@@ -40,32 +40,32 @@ _MAX_LOG_RANGE = 600.0  # of log(high / low) on a lattice: expm1 overflows beyon
 class Float:
     """A real number between inclusive bounds.
 
-        Without a step the parameter is continuous: any float between the bounds is a value. With a step, the values are
-        low + i * step up to `high`, which need not be one of them. Bounds and step count as the decimals that they print
-        as, so `Float(0, 1, step=0.1)` has the value 0.3 and not 0.30000000000000004. A last value within 1e-9 of a step
-        from `high` is `high`, so `Float(0, 1, step=1 / 3)` ends with 1.0. With `log` and a step, a point of the log scale
-        stands for the nearest of these values.
+    Without a step the parameter is continuous: any float between the bounds is a value. With a step, the values are
+    low + i * step up to `high`, which need not be one of them. Bounds and step count as the decimals that they print
+    as, so `Float(0, 1, step=0.1)` has the value 0.3 and not 0.30000000000000004. A last value within 1e-9 of a step
+    from `high` is `high`, so `Float(0, 1, step=1 / 3)` ends with 1.0. With `log` and a step, a point of the log scale
+    stands for the nearest of these values.
 
-    _PER_STEP = 10**9  # values closer than 1 / 10**9 steps count as equal: sums of decimals are rounded
-        moving average: 0.9, 0.99 and 0.999 are then equally far apart.
+    Use `log="1-x"` for a value that approaches 1, such as a momentum, a beta of Adam, a discount factor or the decay of
+    a moving average: 0.9, 0.99 and 0.999 are then equally far apart.
 
-        Attributes:
-            low: The smallest value, finite; above 0 with `log=True`.
-            high: The largest value, finite, at least `low`; below 1 with `log="1-x"`.
-            log: The scale on which the search is uniform: the value (False), its logarithm (True), or the logarithm of its
-                distance to 1 ("1-x").
-            step: The distance between neighbouring values, above 0; None: continuous.
+    Attributes:
+        low: The smallest value, finite; above 0 with `log=True`.
+        high: The largest value, finite, at least `low`; below 1 with `log="1-x"`.
+        log: The scale on which the search is uniform: the value (False), its logarithm (True), or the logarithm of its
+            distance to 1 ("1-x").
+        step: The distance between neighbouring values, above 0; None: continuous.
 
-        Raises:
-            ConfigError: A bound or the step is not a finite number, low > high, high - low > 1e308, `log` is something
-                else, low <= 0 with log=True, high >= 1 with log="1-x", step <= 0, or the step is too fine: more than 2**40
-                values, or less than four times the spacing of floats.
+    Raises:
+        ConfigError: A bound or the step is not a finite number, low > high, high - low > 1e308, `log` is something
+            else, low <= 0 with log=True, high >= 1 with log="1-x", step <= 0, or the step is too fine: more than 2**40
+            values, or less than four times the spacing of floats.
 
-        Examples:
-            >>> Float(1e-5, 1, log=True)
-            Float(1e-05, 1.0, log=True)
-            >>> Float(0.9, 0.9999, log="1-x")
-            Float(0.9, 0.9999, log='1-x')
+    Examples:
+        >>> Float(1e-5, 1, log=True)
+        Float(1e-05, 1.0, log=True)
+        >>> Float(0.9, 0.9999, log="1-x")
+        Float(0.9, 0.9999, log='1-x')
     """
 
     low: float

@@ -96,8 +96,8 @@ def moved(state: State, records: Vector[Record], **changes: Any) -> Open:
     if o.index >= state.generations:
         return with_(o, ready=False, **changes)
     asked, prefix = changes.get("asked", o.asked), changes.get("prefix", o.prefix)
-    view, ready, over = _look(state.settings, state.closed, records, o, asked, prefix)
-    return with_(o, view=view, ready=ready, over=over, **changes)
+    changes["view"], changes["ready"], changes["over"] = _look(state.settings, state.closed, records, o, asked, prefix)
+    return with_(o, **changes)
 
 
 def looked(state: State) -> State:

@@ -21,8 +21,10 @@ def with_(value: T, **changes: Any) -> T:
         >>> with_(Tally(trained=3), saved=1)
         Tally(trained=3, saved=1, refilled=0)
     """
-    made = object.__new__(type(value))
-    vars(made).update(vars(value), **changes)
+    made = object.__new__(value.__class__)
+    fields = made.__dict__  # two updates of it are faster than one with keywords
+    fields.update(value.__dict__)
+    fields.update(changes)
     return made
 
 

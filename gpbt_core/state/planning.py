@@ -20,7 +20,10 @@ def happen(state: State, event: Event) -> tuple[State, list[Event]]:
         ProtocolError: As `apply`.
         PluginError: The reproduction rule raised, or its plan is not one.
     """
-    state, planned = plans_due(apply(state, event))
+    state = apply(state, event)
+    if not due(state):
+        return state, [event]
+    state, planned = plans_due(state)
     return state, [event, *planned]
 
 

@@ -21,16 +21,19 @@ def with_candidate(
     outranked: list[int] = []  # list[int]() takes ten times as long
     if keep is None:
         return candidates, litters, outranked
-    place = 0 if trial.parent is None else o.plan.parents.index(trial.parent)
-    clone = _clone(o, trial, litters[place] if keep.per_parent is not None else (), records) if keep.distinct else None
+    place = 0 if keep.per_parent is None or trial.parent is None else o.plan.parents.index(trial.parent)
+    litter = litters[place] if keep.per_parent is not None else ()
+    clone = None
+    if keep.distinct and (len(candidates) < keep.count or key < candidates[-1]):  # else it is out in any case
+        clone = _clone(o, trial, litter, records)
     if clone is not None:
         if key > clone:
             return candidates, litters, [key[1]]
         outranked.append(clone[1])
+        litter = tuple(mate for mate in litter if mate != clone)
         if has_key(candidates, clone):
             candidates = without_key(candidates, clone)
     if keep.per_parent is not None:
-        litter = tuple(mate for mate in litters[place] if mate != clone)
         if len(litter) == keep.per_parent and key > litter[-1]:
             return candidates, litters, [key[1]]
         best = sorted((*litter, key))

@@ -19,21 +19,21 @@ __all__ = ["Settings", "generator"]
 def _space(_: object, __: object, value: Any) -> None:
     if not isinstance(value, Space):
         raise ConfigError(
-            f"space must be a Space, got {value!r}; gpbt.spaces converts those of Optuna, scipy and ConfigSpace"
+            f"space: must be a Space, got {value!r}; gpbt.spaces converts those of Optuna, scipy and ConfigSpace"
         )
 
 
 def _rule(name: str, protocol: type, *, optional: bool) -> Any:
     def check(_: object, __: object, value: object) -> None:
         if isinstance(value, type) or not (isinstance(value, protocol) or (optional and value is None)):
-            raise ConfigError(f"{name}: wanted a rule as {protocol.__name__} describes it, got {value!r}")
+            raise ConfigError(f"{name}: must be a rule as {protocol.__name__} describes it, got {value!r}")
 
     return check
 
 
 def _direction(_: object, __: object, value: str) -> None:
     if value not in ("minimize", "maximize"):
-        raise ConfigError(f'direction: wanted "minimize" or "maximize", got {value!r}')
+        raise ConfigError(f'direction: must be "minimize" or "maximize", got {value!r}')
 
 
 @attrs.frozen(kw_only=True)
@@ -48,7 +48,7 @@ class Settings:
         seed: At least 0.
         max_concurrent: m, at least 1: slot k may be asked once slots 0 .. k-m of its generation are told.
         quorum: In (0, 1]: the share of a generation's asked trials that must be told before the next one opens.
-        reproduction: Who begets whom.
+        reproduction: Which trials become parents, and of how many children.
         trial_stopping: Which trials stop early; None: none.
         generation_stopping: Which generations end early; None: none.
         search: Who proposes the configs; None: not known, as of settings that were stored without. Events carry their

@@ -11,8 +11,9 @@ from gpbt_core.state.decisions import limits
 from gpbt_core.state.events import Asked, Cancelled, Event, Extended, Planned, Reported, Requeued, Told
 from gpbt_core.state.generations import closed, due, extinct_if_due, looked, moved, next_order
 from gpbt_core.state.life import ENDED, following
-from gpbt_core.state.model import State, with_
-from gpbt_core.state.selection import candidates, free, with_candidate
+from gpbt_core.state.model import State, Tally, with_
+from gpbt_core.state.selection import candidates as candidates_of
+from gpbt_core.state.selection import free, with_candidate
 
 __all__ = ["apply"]
 
@@ -25,27 +26,31 @@ def apply(state: State, event: Event) -> State:
         ProtocolError: The event is not legal in this state, which stays as it was.
     """
     match event:
-        case Planned():
-            return _planned(state, event)
-        case _ if due(state):
-            raise ProtocolError(
-                f"apply: the plan of generation {state.open.index + 1} must come next, got {event!r:.200}; `plans_due` "
-                f"makes it"
-            )
         case Asked():
             return _asked(state, event.trial)
         case Reported():
             return _reported(state, event)
         case Told() | Cancelled():
             return _ended(state, event)
+        case Planned():
+            return _planned(state, event)
         case Requeued():
             return _requeued(state, event)
         case Extended():
             return _extended(state, event.generations)
 
 
+def _refuse_before_plan(state: State, call: str) -> None:
+    """Refuses what may change a plan that is due: late results, an extension."""
+    if due(state):
+        raise ProtocolError(
+            f"{call}: the plan of generation {state.open.index + 1} must come first, which `plans_due` makes"
+        )
+
+
 def _asked(state: State, trial: Trial) -> State:
     if state.queue and state.queue[0] == trial.id:
+        _refuse_before_plan(state, "ask")
         record = state.records[trial.id]
         if trial != record.trial:
             raise ProtocolError(f"ask: wanted {record.trial!r} again, which was given back, got {trial!r}")
@@ -86,13 +91,15 @@ def _reported(state: State, event: Reported) -> State:
 
 
 def _ended(state: State, event: Told | Cancelled) -> State:
+    if state.settings.quorum < 1:  # else all trials have ended when a plan is due
+        _refuse_before_plan(state, "tell")
     record = _ended_record(state, event)
     trial, trial_id, steps = record.trial, event.trial_id, record.steps
     records = state.records.replace(trial_id, record)
     o = state.open
     in_open = trial_id >= o.first
     completed = record.status is Status.COMPLETED
-    best, changes = state.best, {}
+    best, candidates, litters = state.best, o.candidates, o.litters
     leavers = [] if o.keep is not None and completed else [trial_id]  # a candidate stays
     if completed:
         assert record.loss is not None  # a completed trial is one with a loss
@@ -100,12 +107,10 @@ def _ended(state: State, event: Told | Cancelled) -> State:
         if best is None or key < best:
             leavers += [best[1]] if best else []
             best = key
-        found, litters, outranked = with_candidate(o, key, trial, records)
-        changes = {"candidates": found, "litters": litters}
+        candidates, litters, outranked = with_candidate(o, key, trial, records)
         leavers += outranked
     refilling = state.settings.reproduction.refill and trial_id >= _first_refill(state, trial.generation)
-    tally = with_(
-        state.tally,
+    tally = Tally(
         trained=state.tally.trained + steps,
         saved=state.tally.saved + (trial.steps - steps if record.loss is not None else 0),
         refilled=state.tally.refilled + (steps if refilling else 0),
@@ -115,12 +120,14 @@ def _ended(state: State, event: Told | Cancelled) -> State:
         queue = tuple(i for i in queue if i != trial_id)
     if in_open:
         prefix = o.prefix
-        while prefix < o.asked and records[o.first + prefix].status in ENDED:
+        if trial_id == o.first + prefix:
             prefix += 1
-        opened = moved(state, records, ended=o.ended + 1, prefix=prefix, **changes)
+            while prefix < o.asked and records[o.first + prefix].status in ENDED:
+                prefix += 1
+        opened = moved(state, records, ended=o.ended + 1, prefix=prefix, candidates=candidates, litters=litters)
     else:
         late = tuple(i for i in late if i != trial_id)
-        opened = moved(state, records, latecomers=(*o.latecomers, trial_id), **changes)
+        opened = moved(state, records, latecomers=(*o.latecomers, trial_id), candidates=candidates, litters=litters)
         if trial.parent is not None:
             leavers.append(trial.parent)
     released = state.released
@@ -168,6 +175,7 @@ def _told_steps(record: Record, steps: int) -> int:
 
 
 def _requeued(state: State, event: Requeued) -> State:
+    _refuse_before_plan(state, "requeue")
     record = _known(state, event.trial_id, event.attempt, "requeue")
     new = attrs.evolve(
         record,
@@ -181,6 +189,7 @@ def _requeued(state: State, event: Requeued) -> State:
 
 def _extended(state: State, generations: int) -> State:
     whole("extend: generations", generations, 1)
+    _refuse_before_plan(state, "extend")
     if state.extinct:
         raise ProtocolError(
             "extend: the run is extinct: no trial was completed that could be a parent; start another run"
@@ -196,7 +205,7 @@ def _planned(state: State, event: Planned) -> State:
             f"replay it in one piece"
         )
     parents = set(event.plan.parents)
-    allowed = {record.trial.id for record in candidates(state)} | set(state.open.plan.parents)
+    allowed = {record.trial.id for record in candidates_of(state)} | set(state.open.plan.parents)
     if not parents <= allowed or not {slot.parent for slot in event.plan.slots} <= parents | {None}:
         raise ProtocolError(
             f"apply: the plan of generation {event.generation} must take its parents from {sorted(allowed)}, got "

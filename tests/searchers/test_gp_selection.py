@@ -123,9 +123,9 @@ def test_until_the_end_the_best_is_the_best_score() -> None:
 
 
 def test_a_rule_without_litters_cannot_select_by_posterior() -> None:
-    with pytest.raises(ConfigError, match=r"select_by: wanted a genealogical rule .*got 'truncation'"):
+    with pytest.raises(ConfigError, match=r"select_by: the rule must be genealogical .*got 'truncation'"):
         Optimizer(SPACE, steps=3, preset="pbt", select_by="posterior")
-    with pytest.raises(PluginError, match=r"select_by: wanted 'score' or .*did you mean 'posterior'"):
+    with pytest.raises(PluginError, match=r"select_by: must be 'score' or .*did you mean 'posterior'"):
         Optimizer(SPACE, steps=3, select_by="posteriour")
 
 

@@ -130,7 +130,7 @@ def test_the_family_history_is_not_made() -> None:
         ({"factors": (float("inf"),)}, "finite"),
         ({"factors": 3}, "a list of numbers, got 3"),
         ({"factors": ["a"]}, "a list of numbers"),
-        ({"resample_probability": 1.5}, "resample_probability must be a number from 0 to 1, got 1.5"),
+        ({"resample_probability": 1.5}, "resample_probability: must be a number from 0 to 1, got 1.5"),
         ({"resample_probability": True}, "got True"),
         ({"resample_probability": float("nan")}, "got nan"),
     ],

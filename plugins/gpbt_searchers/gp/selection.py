@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol, TypeVar
 import attrs
 import numpy as np
 
+from gpbt_core.genealogy import ancestry
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.reproduction import Closing, Genealogical, Keep
 from gpbt_core.space import Space
@@ -152,12 +153,8 @@ def _children(run: Sequence[Record]) -> dict[int | None, list[Record]]:
 def _family(
     run: Sequence[Record], children: dict[int | None, list[Record]], parent: int | None, generation: int
 ) -> list[Record]:
-    """What a child of a generation could learn from, by rising id: each ancestor's children until the line left it."""
+    """What a child of a generation could learn from, by rising id."""
     found: list[Record] = []
-    ancestor, left = parent, generation
-    while True:
-        found += [record for record in children.get(ancestor, []) if record.trial.generation <= left]
-        if ancestor is None:
-            return sorted(found, key=lambda record: record.trial.id)
-        trial = run[ancestor].trial
-        ancestor, left = trial.parent, trial.generation
+    for ancestor, generations in ancestry(run, parent, generation):
+        found += [record for record in children.get(ancestor, []) if record.trial.generation in generations]
+    return sorted(found, key=lambda record: record.trial.id)

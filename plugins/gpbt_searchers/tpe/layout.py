@@ -1,6 +1,6 @@
-"""What the dimensions of a space are to a kernel: an interval with a bandwidth, or a set of choices.
+"""The dimensions of a space as kernels see them: intervals with bandwidths, or sets of choices.
 
-Everything here follows from the space alone and is worked out once per space.
+Everything here depends on the space alone and is computed once per space.
 """
 
 import functools

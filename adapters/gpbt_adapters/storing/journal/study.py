@@ -30,6 +30,7 @@ from gpbt_core.optimizer.search import arguments_of, search_from_dict
 from gpbt_core.persistent import Vector
 from gpbt_core.records import Trial, Verdict
 from gpbt_core.registry import resolve_rule
+from gpbt_core.searcher import Search
 from gpbt_core.space import Config, Space
 from gpbt_core.state import Asked, Event, Order, Requeued, State, apply, replay
 
@@ -321,6 +322,17 @@ class Study(Optimizer):
         self._transact(lambda: super(Study, self).replay(taken))
         self._elsewhere.difference_update(event.trial.id for event in taken if type(event) is Asked)
         self._heartbeat.start()
+
+    @classmethod
+    def from_state(cls, state: State, *, space: Space | None = None, search: Search | None = None) -> Self:  # noqa: ARG003
+        """Refused: a study goes on from its journal.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(
+            "from_state: a study goes on from its journal, open_study(url, name); use Optimizer.from_state"
+        )
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, study {self.name!r} of {self._journal!r}>"

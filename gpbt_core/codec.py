@@ -345,7 +345,7 @@ _CODERS: Mapping[Any, _Coder] = {
     Settings: _Coder(encode_settings, lambda settings: settings),  # decoded before, as rules have to be resolved
     Slot: _Coder(lambda slot: [slot.parent, slot.repeat], lambda data: Slot(*data)),
     Status: _Coder(lambda status: status.value, Status),
-    Mapping[str, Any]: _Coder(dict, Config),
+    Config: _Coder(dict, Config),
 }
 """Types that are written in a way of their own."""
 

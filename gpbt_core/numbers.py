@@ -93,6 +93,6 @@ def a_flag(who: str) -> Validator:
 
     def check(_: Any, field: Any, value: Any) -> None:
         if not isinstance(value, bool):
-            raise ConfigError(f"{_named(who, field)} must be True or False, got {value!r}")
+            raise ConfigError(f"{_named(who, field)}: must be True or False, got {value!r}")
 
     return check

@@ -422,14 +422,14 @@ def test_the_steps_of_a_segment_that_ended_early_lie_between_its_reports_and_its
     (trial,) = optimizer.ask()
     optimizer.report(trial.id, 2, 0.5)
     state = optimizer.state
-    with pytest.raises(ProtocolError, match=r"tell: steps: must be how many steps trial 0 trained, from 2 to 4, got "):
+    with pytest.raises(ProtocolError, match=r"tell: steps must be how many steps trial 0 trained, from 2 to 4, got "):
         optimizer.tell(trial.id, 0.5, steps=steps)
     assert optimizer.state is state
 
 
 def test_a_trial_told_to_stop_has_trained_the_steps_that_it_reported() -> None:
     optimizer, trial_id = stopping()
-    with pytest.raises(ProtocolError, match="tell: steps: must be how many steps trial 3 trained, from 1 to 1, got 2"):
+    with pytest.raises(ProtocolError, match="tell: steps must be how many steps trial 3 trained, from 1 to 1, got 2"):
         optimizer.tell(trial_id, 0.25, steps=2)
     optimizer.tell(trial_id, 0.25, steps=1)
     assert optimizer.records[trial_id].status is Status.STOPPED

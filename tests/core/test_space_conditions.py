@@ -122,5 +122,5 @@ def test_what_no_condition_can_be_is_refused(make: Callable[[], Any], message: s
 
 def test_an_unknown_name_among_many_shows_some() -> None:
     many = {f"p{i:03}": UNIT for i in range(200)}
-    with pytest.raises(ConfigError, match=r"there is 'p000', .*'p009' and 191 more$"):
+    with pytest.raises(ConfigError, match=r"known names are 'p000', .*'p009' and 191 more$"):
         Space({**many, "x": When(UNIT, {"?": [1]})})

@@ -250,13 +250,15 @@ def _told(value: float | None) -> float | None:
 def _number(value: Any) -> float:
     if as_float(value) is None:
         raise TypeError(f"must be a number, got {value!r}")
-    return value
+    found: float = value
+    return found
 
 
 def _whole(value: Any) -> int:
-    if as_int(value) is None:
+    found = as_int(value)
+    if found is None:
         raise TypeError(f"must be a whole number, got {value!r}")
-    return value
+    return found
 
 
 def _whole_or_none(value: Any) -> int | None:

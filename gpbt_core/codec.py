@@ -181,14 +181,14 @@ def decode_settings(data: Mapping[str, Any], resolve: Resolve) -> Settings:
     except ConfigError:
         raise
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"decode_settings: wanted the data of settings, got {data!r:.200}: {error}") from error
+        raise ConfigError(f"decode_settings: must be the data of settings, got {data!r:.200}: {error}") from error
 
 
 def _rule(rule: Any) -> dict[str, Any] | None:
     if rule is None:
         return None
     if not attrs.has(type(rule)) or not isinstance(getattr(rule, "name", None), str):
-        raise ConfigError(f"codec: wanted a rule that is an attrs class with a name, to be written down, got {rule!r}")
+        raise ConfigError(f"codec: a rule must be an attrs class with a name to be stored, got {rule!r}")
     options = {field.alias: getattr(rule, field.name) for field in attrs.fields(type(rule)) if field.init}
     return {"name": rule.name, "options": {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}}
 
@@ -372,4 +372,4 @@ def decode_schedule(data: list[Mapping[str, Any]]) -> Schedule:
             tuple(Segment(config=Config(s["config"]), start_step=s["start_step"], steps=s["steps"]) for s in data)
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"decode_schedule: wanted the data of a schedule, got {data!r:.200}: {error}") from error
+        raise ConfigError(f"decode_schedule: must be the data of a schedule, got {data!r:.200}: {error}") from error

@@ -82,22 +82,22 @@ def stopping() -> tuple[Optimizer, int]:
         ({"seed": -1}, r"seed: must be a whole number of at least 0, got -1"),
         ({"seed": None}, r"seed: must be .*, got None"),
         ({"max_concurrent": 0}, r"max_concurrent: must be a whole number of at least 1, got 0"),
-        ({"quorum": 0}, r"quorum: wanted a fraction above 0 and at most 1, got 0"),
-        ({"quorum": 1.5}, r"quorum: wanted .*, got 1\.5"),
-        ({"quorum": math.nan}, r"quorum: wanted .*, got nan"),
-        ({"quorum": True}, r"quorum: wanted .*, got True"),
-        ({"direction": "up"}, r'direction: wanted "minimize" or "maximize", got \'up\''),
-        ({"direction": None}, r"direction: wanted .*, got None"),
+        ({"quorum": 0}, r"quorum: must be a fraction above 0 and at most 1, got 0"),
+        ({"quorum": 1.5}, r"quorum: must be .*, got 1\.5"),
+        ({"quorum": math.nan}, r"quorum: must be .*, got nan"),
+        ({"quorum": True}, r"quorum: must be .*, got True"),
+        ({"direction": "up"}, r'direction: must be "minimize" or "maximize", got \'up\''),
+        ({"direction": None}, r"direction: must be .*, got None"),
         ({"preset": "gptb"}, r"preset: wanted one of .*, got 'gptb'; did you mean 'gpbt'\?"),
         ({"preset": None}, r"preset: wanted one of .*, got None"),
         ({"preset": ["gpbt"]}, r"preset: wanted one of .*, got \['gpbt'\]"),
         ({"searcher": 3}, r"searcher: must be a name, .*, got 3"),
         ({"searcher": ("random",)}, r"searcher: must be a name, .*, got \('random',\)"),
         ({"reproduction": 3}, r"reproduction: must be a name, .*, got 3"),
-        ({"reproduction": Quantile()}, r"reproduction: wanted a rule as Reproduction describes it, got Quantile"),
+        ({"reproduction": Quantile()}, r"reproduction: must be a rule as Reproduction describes it, got Quantile"),
         ({"trial_stopping": 0.5}, r"early stopping: must be a name, .*, got 0\.5"),
-        ({"trial_stopping": "improvement"}, r"trial_stopping: wanted a rule as TrialStopping .*, got Improvement"),
-        ({"generation_stopping": "median"}, r"generation_stopping: wanted a rule as GenerationStopping .* Quantile"),
+        ({"trial_stopping": "improvement"}, r"trial_stopping: must be a rule as TrialStopping .*, got Improvement"),
+        ({"generation_stopping": "median"}, r"generation_stopping: must be a rule as GenerationStopping .* Quantile"),
         ({"trial_stopping": ("median", {"quantile": 2})}, r"median: wanted a quantile above 0 and at most 1, got 2"),
         ({"trial_stopping": ("median", {"share": 2})}, r"early stopping 'median': wanted options .*'share'"),
         ({"reproduction": ("genealogical", {"parents": None, "c": 7})}, r"wanted c from 1/n = 0\.1667 to n = 6.*got 7"),
@@ -110,7 +110,7 @@ def test_a_wrong_setting_is_named_with_what_was_wanted(wrong: dict[str, Any], me
 
 
 def test_the_space_must_be_one() -> None:
-    with pytest.raises(ConfigError, match=r"space: wanted a Space, got {'x': "):
+    with pytest.raises(ConfigError, match=r"space: must be a Space, got {'x': "):
         Optimizer({"x": Float(0, 1)}, steps=3)  # type: ignore[arg-type]  # the mistake under test
 
 
@@ -303,7 +303,9 @@ def test_steps_rise_within_the_segment(step: int) -> None:
     (trial,) = optimizer.ask()
     optimizer.report(trial.id, 1, 0.5)
     state = optimizer.state
-    with pytest.raises(ProtocolError, match=rf"trial 0, from 2 to 2, rising with each report, got {step}$"):
+    with pytest.raises(
+        ProtocolError, match=rf"trial 0 must lie in its segment and rise with each report, from 2 to 2, got {step}$"
+    ):
         optimizer.report(trial.id, step, 0.5)
     assert optimizer.state is state
 
@@ -583,7 +585,7 @@ def test_a_run_can_be_extended_after_its_end_and_during_it() -> None:
 def test_an_extension_is_by_at_least_one_generation(generations: Any) -> None:
     optimizer = make()
     state = optimizer.state
-    with pytest.raises(ConfigError, match="extend: wanted at least 1 generation, got"):
+    with pytest.raises(ConfigError, match="extend: generations must be a whole number of at least 1, got"):
         optimizer.extend(generations)
     assert optimizer.state is state
 
@@ -778,11 +780,11 @@ def test_a_replay_refuses_events_of_another_run() -> None:
     optimizer.tell(trial.id, 0.5)
     with pytest.raises(ConfigError, match="'y'"):
         Optimizer.from_events(Space(x=Float(0, 1)), optimizer.events, steps=4, preset="random", population=6)
-    with pytest.raises(ProtocolError, match=r"ask: wanted Order.* next, whatever its config, got Trial"):
+    with pytest.raises(ProtocolError, match=r"ask: the next trial must be Order.*, with any config, got Trial"):
         make(steps=3, reproduction=Independent()).replay(optimizer.events)
     with pytest.raises(ProtocolError, match="tell: trial 0 is unknown"):
         make().replay(list(optimizer.events)[1:])
-    with pytest.raises(ProtocolError, match="ask: wanted Order"):
+    with pytest.raises(ProtocolError, match="ask: the next trial must be Order"):
         make().replay([optimizer.events[0], optimizer.events[0]])
 
 
@@ -791,11 +793,14 @@ def test_an_event_s_numbers_are_checked_where_it_happens() -> None:
     optimizer.ask()
     state = optimizer.state
     wrong: list[tuple[Any, str]] = [
-        (Told(trial_id=0, loss=math.nan), "tell: wanted a finite loss of trial 0, or None and a reason, got nan"),
-        (Told(trial_id=0, loss=math.inf), "tell: wanted a finite loss"),
-        (Reported(trial_id=0, step=1, loss=math.nan), "report: wanted a loss of trial 0, inf where there is none"),
-        (Reported(trial_id=0, step=1, loss=-math.inf), "report: wanted a loss of trial 0"),
-        (Extended(generations=0), "extend: wanted at least 1 generation, got 0"),
+        (Told(trial_id=0, loss=math.nan), "tell: the loss of trial 0 must be finite, or None with a reason, got nan"),
+        (Told(trial_id=0, loss=math.inf), "tell: the loss of trial 0 must be finite"),
+        (
+            Reported(trial_id=0, step=1, loss=math.nan),
+            "report: the loss of trial 0 must be a number above -inf, or inf if there is none",
+        ),
+        (Reported(trial_id=0, step=1, loss=-math.inf), "report: the loss of trial 0 must be"),
+        (Extended(generations=0), "extend: generations must be a whole number of at least 1, got 0"),
     ]
     for event, message in wrong:
         with pytest.raises(ConfigError, match=message):
@@ -811,7 +816,7 @@ def test_a_trial_handed_out_again_must_be_the_one_that_was_given_back() -> None:
     with pytest.raises(ConfigError, match="x"):
         optimizer.replay([other])
     moved = {"x": 0.125, "y": 0.25}
-    with pytest.raises(ProtocolError, match="again, which was given back, got Trial"):
+    with pytest.raises(ProtocolError, match="which was given back, got Trial"):
         optimizer.replay([Asked(trial=type(trial)(**{**_fields(trial), "config": moved}))])
 
 

@@ -474,9 +474,9 @@ def test_a_study_goes_through_json_lines(url: str, one: Study, tmp_path: Path) -
     [
         (1, "{}", "line 1: must be a study of format 1 or 2"),
         (1, '{"gpbt_study": 1}', "line 1: must be a study of format 1 or 2, with name and header"),
-        (1, '{"gpbt_study": 1, "name": "x", "header": 3}', "wanted the header of a study"),
-        (3, "{", "line 3 is not JSON"),
-        (3, "[]", "line 3: wanted an object"),
+        (1, '{"gpbt_study": 1, "name": "x", "header": 3}', "must be the header of a study"),
+        (3, "{", "line 3: must be JSON"),
+        (3, "[]", "line 3: must be an object"),
         (3, '{"type": "told", "id": 99, "loss": 1.0, "reason": null}', "line 3: tell: trial 99 is unknown"),
         (4, '{"type": "eaten"}', "line 4: decode_event"),
     ],
@@ -597,10 +597,10 @@ def test_sqlite_on_a_network_is_refused_or_warned_of(
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("sqlite://", "wanted the path of a SQLite file"),
-        ("sqlite:///:memory:", "wanted the path of a SQLite file"),
-        ("mysql://host/x", "wanted a URL of sqlite or postgresql"),
-        ("://", "wanted the URL of a database"),
+        ("sqlite://", "url must have the path of a SQLite file"),
+        ("sqlite:///:memory:", "url must have the path of a SQLite file"),
+        ("mysql://host/x", "url must be a URL of sqlite or postgresql"),
+        ("://", "url must be the URL of a database"),
         ("/nowhere/at/all/runs.db", "directory that exists"),
     ],
 )
@@ -613,7 +613,7 @@ def test_arguments_out_of_their_range_are_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="durability"):
         open_study(url, "run", SPACE, steps=3, durability="none")  # type: ignore[arg-type]  # what is tested
     for lease in (0, math.nan, math.inf):
-        with pytest.raises(ConfigError, match="lease above 0"):
+        with pytest.raises(ConfigError, match="lease must be above 0"):
             open_study(url, "run", SPACE, steps=3, lease=lease)
 
 

@@ -25,6 +25,7 @@ def with_(value: T, **changes: Any) -> T:
     fields = made.__dict__  # two updates of it are faster than one with keywords
     fields.update(value.__dict__)
     fields.update(changes)
+    assert len(fields) == len(value.__dict__), f"with_: there are fields that it does not have in {sorted(changes)}"
     return made
 
 

@@ -36,7 +36,8 @@ from gpbt_core import (
 )
 from gpbt_core.registry import resolve_rule
 from gpbt_core.searcher import Query
-from gpbt_core.state import Asked, Extended, Reported, Told
+from gpbt_core.state import ENDED, LIFE, Asked, Extended, Reported, Told
+from gpbt_core.state.life import Move
 from runs import SPACE, World, run_sequentially
 
 LINE = Space(x=Float(0, 1), y=Float(0, 1))
@@ -339,6 +340,41 @@ def test_a_verdict_is_true_only_if_the_trial_is_to_stop() -> None:
             by_truth.tell(trial.id)
     assert by_truth.state == by_identity.state
     assert {record.status for record in by_truth.records} == {Status.COMPLETED, Status.STOPPED}
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("move", ["report", "stop", "tell", "fail", "cancel", "requeue"])
+def test_the_table_of_a_trial_s_life_says_what_every_call_does(status: Status, move: Move) -> None:
+    optimizer, i = stopping()
+    if status is Status.RUNNING:
+        (trial,) = optimizer.ask()
+        i = trial.id
+    ways: dict[Status, Callable[[], object]] = {
+        Status.QUEUED: lambda: optimizer.requeue(i),
+        Status.STOPPED: lambda: optimizer.tell(i),
+        Status.FAILED: lambda: optimizer.fail(i, "why"),
+        Status.CANCELLED: lambda: optimizer.cancel(i),
+    }
+    if status is Status.COMPLETED:
+        i = 0
+    ways.get(status, lambda: None)()
+    assert optimizer.records[i].status is status
+    calls: dict[Move, Callable[[], object]] = {
+        "report": lambda: optimizer.report(i, 1, 0.0),
+        "stop": lambda: optimizer.report(i, 1, 9.0),
+        "tell": lambda: optimizer.tell(i, 0.5),
+        "fail": lambda: optimizer.tell(i, math.nan),
+        "cancel": lambda: optimizer.cancel(i),
+        "requeue": lambda: optimizer.requeue(i),
+    }
+    after = LIFE[status].get(move)
+    if after is None:
+        with pytest.raises(ProtocolError, match=f"trial {i} was "):
+            calls[move]()
+    else:
+        calls[move]()
+        assert optimizer.records[i].status is after
+    assert (status in ENDED) == (not LIFE[status])
 
 
 def test_a_trial_that_reported_part_of_its_steps_is_not_completed_by_a_tell_without_a_score() -> None:

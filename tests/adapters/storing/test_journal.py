@@ -282,6 +282,27 @@ def test_a_searcher_that_raises_leaves_the_study_as_it_was(one: Study, monkeypat
     assert len(one.ask()) == 1
 
 
+def test_a_call_out_of_a_call_is_refused_and_the_outer_one_goes_on(one: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    (first,) = one.ask()
+    refused: list[str] = []
+    propose = Study._propose
+
+    def calls_back(self: Study, *arguments: Any) -> Any:
+        for call in (lambda: one.tell(first, 0.5), one.ask, one.refresh):
+            with pytest.raises(ProtocolError, match="study 'run': another call is using it") as caught:
+                call()
+            refused.append(str(caught.value))
+        return propose(self, *arguments)
+
+    monkeypatch.setattr(Study, "_propose", calls_back)
+    (second,) = one.ask()
+    assert len(refused) == 3
+    monkeypatch.undo()
+    one.tell(first, 0.5)
+    one.tell(second, 0.25)
+    assert [record.loss for record in one.records] == [0.5, 0.25]
+
+
 # --------------------------------------------------------------------------------------------------------------- leases
 
 

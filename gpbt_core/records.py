@@ -4,10 +4,10 @@ Everything here is immutable and cheap to share; what may follow from these fact
 """
 
 import enum
-from collections.abc import Mapping
-from typing import Any
 
 import attrs
+
+from gpbt_core.space.config import Config
 
 __all__ = ["Record", "Schedule", "Segment", "Status", "Trial", "Verdict"]
 
@@ -58,7 +58,7 @@ class Trial:
     parent: int | None
     generation: int
     depth: int
-    config: Mapping[str, Any]
+    config: Config
     steps: int
     start_step: int
     attempt: int = attrs.field(default=0, eq=False, repr=False)
@@ -94,7 +94,7 @@ class Record:
 class Segment:
     """A stretch of a schedule: `config` held for `steps` steps from step `start_step` (0-based) on."""
 
-    config: Mapping[str, Any]
+    config: Config
     start_step: int
     steps: int
 
@@ -114,7 +114,7 @@ class Schedule:
         """The length of the whole schedule in steps."""
         return sum(segment.steps for segment in self.segments)
 
-    def at(self, step: int) -> Mapping[str, Any]:
+    def at(self, step: int) -> Config:
         """The config in force at a step.
 
         Args:

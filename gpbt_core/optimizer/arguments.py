@@ -153,14 +153,15 @@ def selecting(rule: Any, select_by: str) -> Any:
         return rule
     if not isinstance(rule, Genealogical):
         raise ConfigError(
-            f"select_by: wanted a genealogical rule to select by {select_by!r}, got {getattr(rule, 'name', rule)!r}, "
-            f"which has its own way; leave select_by out, or choose another reproduction or preset"
+            f"select_by: the rule must be genealogical to select by {select_by!r}, got "
+            f"{getattr(rule, 'name', rule)!r}, which has its own way; leave select_by out, or choose "
+            f"another reproduction or preset"
         )
     options = {field.name: getattr(rule, field.name) for field in attrs.fields(Genealogical)}
     try:
         other = resolved("reproduction", Genealogical.name if select_by == "score" else select_by, options)
     except PluginError as error:
-        raise PluginError(f"select_by: wanted 'score' or the name of a rule, got {select_by!r}: {error}") from error
+        raise PluginError(f"select_by: must be 'score' or the name of a rule, got {select_by!r}: {error}") from error
     if other.select_by != select_by:
         raise ConfigError(f"select_by: the rule {select_by!r} goes by {other.select_by!r}; give it as reproduction")
     return other

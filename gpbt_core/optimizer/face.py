@@ -117,7 +117,7 @@ class Optimizer:
         >>> while not optimizer.finished:
         ...     for trial in optimizer.ask(count=2):
         ...         x[trial.id] = x[trial.parent] * (1 - trial.config["rate"]) ** trial.steps
-        ...         optimizer.tell(trial.id, x[trial.id])
+        ...         optimizer.tell(trial, x[trial.id])
         >>> optimizer.best.score < 8
         True
     """
@@ -163,7 +163,8 @@ class Optimizer:
             preset: The set-up: one of `PRESETS`.
             searcher: Who proposes configs: a name, (name, options) or an object with `propose`, with the founders and
                 the history of the preset; or a `Search`, which replaces these, too. None: the preset's.
-            reproduction: Who begets whom: a name, (name, options) or a rule. None: the preset's.
+            reproduction: Which trials become parents, and of how many children: a name, (name, options) or a rule.
+                None: the preset's.
             select_by: What parents and the final model are selected by: "score", or the name of a rule that takes the
                 options of "genealogical" and ranks otherwise, such as "posterior", which ranks noisy scores by the
                 model of `gp`. None: what the reproduction rule selects by.

@@ -6,21 +6,34 @@ A trial is released when the last reason to hold it falls away, and only then: e
 from collections.abc import Iterable
 
 from gpbt_core.persistent import Key, Ranking, Vector, has_key, with_key, without_key
-from gpbt_core.records import Record, Status
+from gpbt_core.records import Record, Status, Trial
+from gpbt_core.space.parameters import alike
 from gpbt_core.state.model import Open, State
 
 __all__ = ["candidates", "free", "with_candidate"]
 
 
-def with_candidate(o: Open, key: Key, parent: int | None) -> tuple[Ranking, Vector[tuple[Key, ...]], list[int]]:
+def with_candidate(
+    o: Open, key: Key, trial: Trial, records: Vector[Record]
+) -> tuple[Ranking, Vector[tuple[Key, ...]], list[int]]:
     """The candidates with one more, the litters, and the ids of those that can no longer be among the next parents."""
     keep, candidates, litters = o.keep, o.candidates, o.litters
     outranked: list[int] = []  # list[int]() takes ten times as long
     if keep is None:
         return candidates, litters, outranked
+    place = 0 if keep.per_parent is None or trial.parent is None else o.plan.parents.index(trial.parent)
+    litter = litters[place] if keep.per_parent is not None else ()
+    clone = None
+    if keep.distinct and (len(candidates) < keep.count or key < candidates[-1]):  # else it is out in any case
+        clone = _clone(o, trial, litter, records)
+    if clone is not None:
+        if key > clone:
+            return candidates, litters, [key[1]]
+        outranked.append(clone[1])
+        litter = tuple(mate for mate in litter if mate != clone)
+        if has_key(candidates, clone):
+            candidates = without_key(candidates, clone)
     if keep.per_parent is not None:
-        place = 0 if parent is None else o.plan.parents.index(parent)
-        litter = litters[place]
         if len(litter) == keep.per_parent and key > litter[-1]:
             return candidates, litters, [key[1]]
         best = sorted((*litter, key))
@@ -35,6 +48,18 @@ def with_candidate(o: Open, key: Key, parent: int | None) -> tuple[Ranking, Vect
         candidates = candidates[:-1]
         outranked.append(worst[1])
     return with_key(candidates, key), litters, outranked
+
+
+def _clone(o: Open, trial: Trial, litter: tuple[Key, ...], records: Vector[Record]) -> Key | None:
+    """The candidate with the same parent and config; None where there is none."""
+    assert o.keep is not None  # without it there are no candidates to look at
+    # Where litters are kept, they have all but the survivors.
+    among = litter if o.keep.per_parent is not None and not o.keep.survivors else (*litter, *o.candidates)
+    for key in among:
+        other = records[key[1]].trial
+        if other.parent == trial.parent and alike(other.config, trial.config):
+            return key
+    return None
 
 
 def free(

@@ -27,13 +27,13 @@ def _whole(name: str, low: int) -> Any:
 def _space(_: object, __: object, value: Any) -> None:
     if not isinstance(value, Space):
         raise ConfigError(
-            f"space: must be a Space, got {value!r}; Space.from_optuna and the like convert those of other libraries"
+            f"space: must be a Space, got {value!r}; Space.from_optuna, from_scipy and from_configspace convert others"
         )
 
 
 def _quorum(_: object, __: object, value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-        raise ConfigError(f"quorum: must be a fraction above 0 and at most 1, got {value!r}")
+        raise ConfigError(f"quorum: must be a number above 0 and at most 1, got {value!r}")
 
 
 def _rule(name: str, protocol: type, *, optional: bool) -> Any:

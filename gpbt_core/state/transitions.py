@@ -67,9 +67,11 @@ def _reported(state: State, event: Reported) -> State:
     record = _known(state, event.trial_id, event.attempt, "report")
     status = following(record, "report", "report")
     if not record.steps < event.step <= record.trial.steps:
+        trial = record.trial
+        hint = "; steps count from the start of the segment: subtract trial.start_step" if trial.start_step else ""
         raise ProtocolError(
-            f"report: the step of trial {event.trial_id} must lie in its segment and rise with each report, from "
-            f"{record.steps + 1} to {record.trial.steps}, got {event.step}"
+            f"report: the step must be one of the segment of trial {trial.id}, from {record.steps + 1} to "
+            f"{trial.steps}, rising with each report, got {event.step}{hint if event.step > trial.steps else ''}"
         )
     if not event.loss > -math.inf:
         raise ConfigError(
@@ -105,7 +107,7 @@ def _ended(state: State, event: Told | Cancelled) -> State:
         if best is None or key < best:
             leavers += [best[1]] if best else []
             best = key
-        candidates, litters, outranked = with_candidate(o, key, trial.parent)
+        candidates, litters, outranked = with_candidate(o, key, trial, records)
         leavers += outranked
     refilling = state.settings.reproduction.refill and trial_id >= _first_refill(state, trial.generation)
     tally = Tally(

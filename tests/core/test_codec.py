@@ -90,7 +90,7 @@ def test_a_decoded_trial_s_config_cannot_be_changed() -> None:
     again = codec.decode_event(through_json(codec.encode_event(EVENTS[0])))
     assert isinstance(again, Asked)
     with pytest.raises(TypeError):
-        again.trial.config["x"] = 1  # type: ignore[index]  # the mistake under test
+        again.trial.config["x"] = 1
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import inspect
 import json
 import math
 import pickle
@@ -14,15 +15,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gpbt_core import (
     Categorical,
+    Config,
     ConfigError,
     ExtinctError,
     Float,
     Genealogical,
     Improvement,
     Independent,
+    Needs,
+    NoResultError,
     Optimizer,
     PluginError,
     ProtocolError,
@@ -34,11 +40,12 @@ from gpbt_core import (
     Verdict,
     codec,
 )
+from gpbt_core.optimizer import RunSettings
 from gpbt_core.registry import resolve_rule
 from gpbt_core.searcher import Query
 from gpbt_core.state import ENDED, LIFE, Asked, Extended, Reported, Told
 from gpbt_core.state.life import Move
-from runs import SPACE, World, run_sequentially
+from runs import SPACE, World, run_interleaved, run_sequentially, setups
 
 LINE = Space(x=Float(0, 1), y=Float(0, 1))
 
@@ -83,15 +90,15 @@ def stopping() -> tuple[Optimizer, int]:
         ({"seed": -1}, r"seed: must be a whole number of at least 0, got -1"),
         ({"seed": None}, r"seed: must be .*, got None"),
         ({"max_concurrent": 0}, r"max_concurrent: must be a whole number of at least 1, got 0"),
-        ({"quorum": 0}, r"quorum: must be a fraction above 0 and at most 1, got 0"),
+        ({"quorum": 0}, r"quorum: must be a number above 0 and at most 1, got 0"),
         ({"quorum": 1.5}, r"quorum: must be .*, got 1\.5"),
         ({"quorum": math.nan}, r"quorum: must be .*, got nan"),
         ({"quorum": True}, r"quorum: must be .*, got True"),
         ({"direction": "up"}, r'direction: must be "minimize" or "maximize", got \'up\''),
         ({"direction": None}, r"direction: must be .*, got None"),
-        ({"preset": "gptb"}, r"preset: wanted one of .*, got 'gptb'; did you mean 'gpbt'\?"),
-        ({"preset": None}, r"preset: wanted one of .*, got None"),
-        ({"preset": ["gpbt"]}, r"preset: wanted one of .*, got \['gpbt'\]"),
+        ({"preset": "gptb"}, r"preset: must be one of .*, got 'gptb'; did you mean 'gpbt'\?"),
+        ({"preset": None}, r"preset: must be one of .*, got None"),
+        ({"preset": ["gpbt"]}, r"preset: must be one of .*, got \['gpbt'\]"),
         ({"searcher": 3}, r"searcher: must be a name, .*, got 3"),
         ({"searcher": ("random",)}, r"searcher: must be a name, .*, got \('random',\)"),
         ({"reproduction": 3}, r"reproduction: must be a name, .*, got 3"),
@@ -99,10 +106,18 @@ def stopping() -> tuple[Optimizer, int]:
         ({"trial_stopping": 0.5}, r"early stopping: must be a name, .*, got 0\.5"),
         ({"trial_stopping": "improvement"}, r"trial_stopping: must be a rule as TrialStopping .*, got Improvement"),
         ({"generation_stopping": "median"}, r"generation_stopping: must be a rule as GenerationStopping .* Quantile"),
-        ({"trial_stopping": ("median", {"quantile": 2})}, r"median: wanted a quantile above 0 and at most 1, got 2"),
-        ({"trial_stopping": ("median", {"share": 2})}, r"early stopping 'median': wanted options .*'share'"),
-        ({"reproduction": ("genealogical", {"parents": None, "c": 7})}, r"wanted c from 1/n = 0\.1667 to n = 6.*got 7"),
-        ({"reproduction": ("genealogical", {"parents": None, "c": 0.1})}, r"wanted c from 1/n = .*got 0\.1"),
+        ({"trial_stopping": ("median", {"quantile": 2})}, r"median: quantile must be above 0 and at most 1, got 2"),
+        (
+            {"trial_stopping": ("median", {"share": 2})},
+            r"early stopping 'median': .*'share'.*; it has quantile, min_trials",
+        ),
+        ({"trial_stopping": ("median", {"quantil": 1})}, r"'quantil' is not an option; did you mean 'quantile'\?"),
+        ({"trial_stopping": True}, r"trial_stopping: must be a name, .*, None or False, got True"),
+        (
+            {"reproduction": ("genealogical", {"parents": None, "c": 7})},
+            r"c must be from 1/n = 0\.1667 to n = 6.*got 7",
+        ),
+        ({"reproduction": ("genealogical", {"parents": None, "c": 0.1})}, r"c must be from 1/n = .*got 0\.1"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_was_wanted(wrong: dict[str, Any], message: str) -> None:
@@ -185,7 +200,7 @@ def test_a_count_is_a_whole_number_of_at_least_1(count: Any) -> None:
     ids=str,
 )
 def test_a_class_is_no_rule_and_no_searcher(setup: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"(wanted|must be) .*, got <class"):
+    with pytest.raises(ConfigError, match=r"must be .*, got <class"):
         make(**setup)
 
 
@@ -304,11 +319,25 @@ def test_steps_rise_within_the_segment(step: int) -> None:
     (trial,) = optimizer.ask()
     optimizer.report(trial.id, 1, 0.5)
     state = optimizer.state
-    with pytest.raises(
-        ProtocolError, match=rf"trial 0 must lie in its segment and rise with each report, from 2 to 2, got {step}$"
-    ):
+    with pytest.raises(ProtocolError, match=rf"trial 0, from 2 to 2, rising with each report, got {step}$"):
         optimizer.report(trial.id, step, 0.5)
     assert optimizer.state is state
+
+
+def test_a_step_of_the_whole_line_is_told_from_one_of_the_segment() -> None:
+    optimizer = make()
+    for trial in (*optimizer.ask(4), *(optimizer.ask(1) or ())):
+        optimizer.tell(trial, 0.5)
+    while not (trials := [t for t in optimizer.ask() if t.start_step]):
+        for record in optimizer.records:
+            if record.status is Status.RUNNING:
+                optimizer.tell(record.trial, 0.5)
+    (child,) = trials
+    message = rf"got {child.start_step + 1}; steps count from the start of the segment: subtract trial.start_step"
+    with pytest.raises(ProtocolError, match=message):
+        optimizer.report(child, child.start_step + 1, 0.5)
+    with pytest.raises(ProtocolError, match=r"got 0$"):
+        optimizer.report(child, 0, 0.5)
 
 
 def test_a_score_left_out_must_have_been_reported() -> None:
@@ -524,7 +553,7 @@ def test_a_config_and_a_state_cannot_be_changed() -> None:
     optimizer = make()
     (trial,) = optimizer.ask()
     with pytest.raises(TypeError):
-        trial.config["x"] = 0.5  # type: ignore[index]  # the mistake under test
+        trial.config["x"] = 0.5
     with pytest.raises(AttributeError):
         trial.steps = 3  # type: ignore[misc]  # the mistake under test
     with pytest.raises(AttributeError):
@@ -598,6 +627,107 @@ def test_the_parents_stay_where_no_child_is_completed() -> None:
     assert third.parents == first.parents[: len(third.parents)]
     assert not any(slot.repeat for slot in third.slots)  # they have repeated already
     assert {optimizer.records[i].trial.depth for i in range(12, 18)} == {1}
+
+
+def test_an_extinct_best_names_three_reasons_and_counts_the_others() -> None:
+    optimizer = make(population=9, max_concurrent=9)
+    for trial in optimizer.ask(9):
+        error = MemoryError("no room") if trial.id < 4 else ValueError(f"bad {min(trial.id, 7)}")
+        optimizer.fail(trial, error)
+    message = (
+        r"because: MemoryError: no room \(4 trials\); ValueError: bad 7 \(2 trials\); ValueError: bad 4 \(1 trial\); "
+        r"and 2 other reasons$"
+    )
+    with pytest.raises(ExtinctError, match=message):
+        _ = optimizer.best
+
+
+def test_whether_there_is_a_best_can_be_asked() -> None:
+    optimizer = make(population=1, steps=1)
+    assert not hasattr(optimizer, "best")
+    assert not hasattr(optimizer, "finalists")
+    with pytest.raises(NoResultError, match="best: no trial is completed yet"):
+        _ = optimizer.best
+    (trial,) = optimizer.ask()
+    optimizer.tell(trial, 0.5)
+    assert hasattr(optimizer, "best")
+    assert hasattr(optimizer, "finalists")
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_results_are_in_the_scores_that_were_told(direction: str) -> None:
+    optimizer = make(direction=direction)
+    told, stopped, failed, _ = optimizer.ask(4)
+    optimizer.report(told, 1, 0.7)
+    optimizer.report(told, 2, math.nan)
+    optimizer.tell(told, 0.9)
+    optimizer.report(stopped, 1, 0.25)
+    optimizer.fail(failed, "why")
+    first, second, third, fourth = optimizer.results
+    worst = math.inf if direction == "minimize" else -math.inf
+    assert (first.trial, first.score, first.reports) == (told, 0.9, ((1, 0.7), (2, worst)))
+    assert (second.status, second.score, second.reports) == (Status.RUNNING, None, ((1, 0.25),))
+    assert (third.status, third.score, third.reason) == (Status.FAILED, None, "why")
+    assert optimizer.results[-1] == fourth
+    assert optimizer.results[1:3] == (second, third)
+    assert len(optimizer.results) == 4
+    assert optimizer.best.score == 0.9
+
+
+@pytest.mark.parametrize("trial_id", [-1, 4, True, "0", None, 0.5])
+def test_an_unknown_trial_has_no_schedule_and_no_lineage(trial_id: Any) -> None:
+    optimizer = make()
+    optimizer.ask(4)
+    for question in (optimizer.schedule, optimizer.lineage):
+        with pytest.raises(ProtocolError, match="is unknown; 4 trials were asked so far"):
+            question(trial_id)
+
+
+def test_no_early_stopping_may_be_said_with_false() -> None:
+    made = make(trial_stopping=False, generation_stopping=False)
+    assert (made.settings.trial_stopping, made.settings.generation_stopping) == (None, None)
+
+
+def test_a_sampler_of_optuna_is_answered_with_what_to_write() -> None:
+    TPESampler = type("TPESampler", (), {"__module__": "optuna.samplers._tpe.sampler"})  # noqa: N806 - a class
+    for wrong in (TPESampler(), TPESampler):
+        with pytest.raises(ConfigError, match=r'write searcher="optuna:TPESampler", or .*gpbt.optuna.OptunaSearcher'):
+            make(searcher=wrong)
+
+
+def test_the_settings_that_others_pass_on_are_those_of_an_optimizer() -> None:
+    arguments = list(inspect.signature(Optimizer).parameters)
+    assert arguments == ["space", *RunSettings.__annotations__]
+
+
+@settings(max_examples=60)
+@given(setups(stopping=False), st.sampled_from([World(), World(trouble=0.0), World(reports=1.0)]), st.integers(1, 6))
+def test_a_run_needs_no_more_than_it_says(setup: dict[str, Any], world: World, workers: int) -> None:
+    optimizer = Optimizer(SPACE, **setup)
+    needs = optimizer.needs
+    live: set[int] = set()
+    most = 0
+
+    def look(optimizer: Optimizer) -> Optimizer:
+        nonlocal most, live
+        live = {r.trial.id for r in optimizer.records if r.status in (Status.COMPLETED, Status.STOPPED, Status.FAILED)}
+        live -= set(optimizer.state.released)
+        most = max(most, len(live))
+        return optimizer
+
+    run_interleaved(optimizer, world, lambda n: n - 1, workers=workers, on_turn=look)
+    assert needs.checkpoints is not None
+    assert most <= needs.checkpoints
+    assert optimizer.tally.trained <= needs.steps
+    planned = sum(min(g.count, len(g.plan.slots)) for g in optimizer.state.closed)
+    assert planned <= needs.trials
+    assert optimizer.needs == needs
+
+
+def test_what_the_default_needs_is_told_before_it_starts() -> None:
+    optimizer = Optimizer(LINE, population=25, steps=10, searcher=Search(Uniform()))
+    assert optimizer.needs == Needs(trials=150, steps=253, checkpoints=31)
+    assert Optimizer(LINE, steps=10, quorum=0.5, searcher=Search(Uniform())).needs.checkpoints is None
 
 
 def test_a_run_can_be_extended_after_its_end_and_during_it() -> None:
@@ -848,7 +978,7 @@ def test_a_trial_handed_out_again_must_be_the_one_that_was_given_back() -> None:
     optimizer = make()
     (trial,) = optimizer.ask()
     optimizer.requeue(trial.id)
-    other = Asked(trial=type(trial)(id=0, parent=None, generation=0, depth=0, config={}, steps=2, start_step=0))
+    other = Asked(trial=type(trial)(id=0, parent=None, generation=0, depth=0, config=Config(), steps=2, start_step=0))
     with pytest.raises(ConfigError, match="x"):
         optimizer.replay([other])
     moved = {"x": 0.125, "y": 0.25}

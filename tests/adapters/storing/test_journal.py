@@ -425,12 +425,25 @@ def test_a_whole_number_is_the_same_setting_as_the_fraction_that_equals_it(url: 
 
 
 @pytest.mark.parametrize("preset", ["gpbt", "paper", "pbt"])
-def test_every_setting_comes_back_from_the_header(url: str, preset: str) -> None:
+def test_every_setting_comes_back_from_the_header(url: str, preset: Any) -> None:
     settings: dict[str, Any] = {"population": 8, "steps": 20, "direction": "maximize", "seed": 9, "quorum": 0.5}
     with open_study(url, preset, SPACE, preset=preset, **settings) as first, open_study(url, preset) as again:
         assert again.settings == first.settings
         assert again.searcher == first.searcher
         assert again.search == first.search
+
+
+def test_known_configs_are_stored_with_a_study_and_tried_first(url: str) -> None:
+    known: list[dict[str, Any]] = [{"rate": 0.5, "width": 3, "kind": "b"}, {"kind": None}]
+    with open_study(url, "known", SPACE, **SETTINGS, known_configs=known) as study:
+        first, second = study.ask(2)
+        assert (first.config, second.config["kind"]) == (known[0], None)
+        study.tell(first, 0.5)
+    with open_study(url, "known") as again:
+        assert again.search.known_configs == tuple(known)
+        assert again.records[1].trial.config == second.config
+    with pytest.raises(ConfigError, match="known_configs was"):
+        open_study(url, "known", SPACE, **SETTINGS)
 
 
 def test_a_searcher_without_a_name_cannot_be_written_down(url: str) -> None:

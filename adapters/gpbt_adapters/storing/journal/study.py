@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, SupportsFloat, TypeVar
+from typing import Any, Self, SupportsFloat, TypeVar, Unpack
 
 import attrs
 
@@ -24,12 +24,13 @@ from gpbt_adapters.storing.journal.storage import Entry, Journal, JournalError, 
 from gpbt_adapters.storing.journal.workers import identity, is_gone
 from gpbt_core.codec import decode_settings, decode_state, encode_state
 from gpbt_core.errors import ConfigError, ProtocolError
-from gpbt_core.optimizer import Optimizer
+from gpbt_core.optimizer import Optimizer, RunSettings
 from gpbt_core.optimizer.arguments import id_of
 from gpbt_core.optimizer.search import arguments_of, search_from_dict
 from gpbt_core.persistent import Vector
 from gpbt_core.records import Trial, Verdict
 from gpbt_core.registry import resolve_rule
+from gpbt_core.searcher import Search
 from gpbt_core.space import Config, Space
 from gpbt_core.state import Asked, Event, Order, Requeued, State, apply, replay
 
@@ -51,7 +52,7 @@ def open_study(
     *,
     durability: Durability = "full",
     lease: float = 60.0,
-    **settings: Any,
+    **settings: Unpack[RunSettings],
 ) -> "Study":
     """Opens a study, or starts it where there is none of that name.
 
@@ -321,6 +322,17 @@ class Study(Optimizer):
         self._transact(lambda: super(Study, self).replay(taken))
         self._elsewhere.difference_update(event.trial.id for event in taken if type(event) is Asked)
         self._heartbeat.start()
+
+    @classmethod
+    def from_state(cls, state: State, *, space: Space | None = None, search: Search | None = None) -> Self:  # noqa: ARG003
+        """Refused: a study goes on from its journal.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(
+            "from_state: a study goes on from its journal, open_study(url, name); use Optimizer.from_state"
+        )
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, study {self.name!r} of {self._journal!r}>"

@@ -53,12 +53,12 @@ def _asked(state: State, trial: Trial) -> State:
         _refuse_before_plan(state, "ask")
         record = state.records[trial.id]
         if trial != record.trial:
-            raise ProtocolError(f"ask: wanted {record.trial!r} again, which was given back, got {trial!r}")
+            raise ProtocolError(f"ask: the next trial must be {record.trial!r}, which was given back, got {trial!r}")
         again = attrs.evolve(record, status=following(record, "ask", "ask"))
         return with_(state, records=state.records.replace(trial.id, again), queue=state.queue[1:])
     _, order = next_order(state)
     if (trial.id, trial.parent, trial.generation, trial.depth, trial.steps, trial.start_step) != order:
-        raise ProtocolError(f"ask: wanted {order!r} next, whatever its config, got {trial!r}")
+        raise ProtocolError(f"ask: the next trial must be {order!r}, with any config, got {trial!r}")
     stops = limits(state.settings.trial_stopping, state.open.view.reported)
     records = state.records.append(Record(trial=trial, status=Status.RUNNING, limits=stops))
     return extinct_if_due(with_(state, records=records, open=moved(state, records, asked=state.open.asked + 1)))
@@ -76,7 +76,8 @@ def _reported(state: State, event: Reported) -> State:
         )
     if not event.loss > -math.inf:
         raise ConfigError(
-            f"report: wanted a loss of trial {event.trial_id}, inf where there is none, got {event.loss!r}"
+            f"report: the loss of trial {event.trial_id} must be a number above -inf, or inf if there is none, "
+            f"got {event.loss!r}"
         )
     if event.step <= len(record.limits) and event.loss > record.limits[event.step - 1]:
         status = following(record, "stop", "report")
@@ -150,7 +151,7 @@ def _ended_record(state: State, event: Told | Cancelled) -> Record:
         status = following(record, "fail" if loss is None else "tell", call)
         if loss is not None and not math.isfinite(loss):
             raise ConfigError(
-                f"tell: wanted a finite loss of trial {event.trial_id}, or None and a reason, got {loss!r}"
+                f"tell: the loss of trial {event.trial_id} must be finite, or None with a reason, got {loss!r}"
             )
         if event.steps is not None:
             steps = _told_steps(record, event.steps)

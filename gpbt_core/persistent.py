@@ -86,7 +86,7 @@ class Vector(Sequence[T], Generic[T]):
             at = index - start
             return self._make(size, start, self._shift, self._root, (*tail[:at], item, *tail[at + 1 :]))
         if not 0 <= index < start:
-            raise IndexError(f"Vector.replace: wanted an index from 0 to {size - 1}, got {index}")
+            raise IndexError(f"Vector.replace: index must be from 0 to {size - 1}, got {index}")
         return self._make(size, start, self._shift, _replaced(self._root, self._shift, index, item), tail)
 
     def _pushed(self, at: int, block: tuple[T, ...]) -> tuple[int, tuple[Any, ...]]:
@@ -110,7 +110,7 @@ class Vector(Sequence[T], Generic[T]):
             return self._tail[index - start]
         if not 0 <= index < start:
             if not -self._size <= index < 0:
-                raise IndexError(f"Vector: wanted an index from {-self._size} to {self._size - 1}, got {index}")
+                raise IndexError(f"Vector: index must be from {-self._size} to {self._size - 1}, got {index}")
             return self[index + self._size]
         node, shift = self._root, self._shift
         while shift:

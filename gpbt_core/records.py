@@ -18,7 +18,7 @@ class Status(enum.Enum):
     RUNNING = "running"
     STOPPING = "stopping"  # `report` answered STOP; its last score is awaited
     QUEUED = "queued"  # given back by a lost worker; the next ask hands it out again
-    COMPLETED = "completed"  # trained its segment, or the part that its caller wanted, and was told a finite score
+    COMPLETED = "completed"  # trained its segment, or as much of it as its caller chose, and was told a finite score
     STOPPED = "stopped"  # ended early on the verdict of `report`; neither a parent nor the best
     FAILED = "failed"  # told NaN, infinity or a reason; no parent, searchers see it as failed
     CANCELLED = "cancelled"  # given up by the caller; takes part in nothing
@@ -126,4 +126,4 @@ class Schedule:
         for segment in self.segments:
             if segment.start_step <= step < segment.start_step + segment.steps:
                 return segment.config
-        raise IndexError(f"Schedule.at: wanted a step from 0 to {self.steps - 1}, got {step!r}")
+        raise IndexError(f"Schedule.at: step must be from 0 to {self.steps - 1}, got {step!r}")

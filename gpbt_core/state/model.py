@@ -25,6 +25,7 @@ def with_(value: T, **changes: Any) -> T:
     fields = made.__dict__  # two updates of it are faster than one with keywords
     fields.update(value.__dict__)
     fields.update(changes)
+    assert len(fields) == len(value.__dict__), f"with_: there are fields that it does not have in {sorted(changes)}"
     return made
 
 
@@ -52,7 +53,7 @@ class Generation:
     Attributes:
         first: The id of its first trial.
         count: How many trials were asked.
-        plan: Who begot whom.
+        plan: Which parent each trial had.
         best: The best loss of a trial completed when it closed; inf where there was none.
     """
 
@@ -70,7 +71,7 @@ class Open:
         index: The generation, from 0.
         first: The id of its first trial.
         steps: The length of its segments.
-        plan: Who begets whom.
+        plan: Which parent each slot has.
         keep: What is certain about the next parents before they are chosen; None: nothing.
         asked: How many slots were asked.
         ended: How many trials have ended.
@@ -153,7 +154,7 @@ class State:
 
     @property
     def final(self) -> int | None:
-        """The id of the trial that the run has come to so far; None before one is completed.
+        """The id of the best trial so far; None before one is completed.
 
         The one with the lowest loss; of a finished run whose reproduction rule goes by something else than scores, the
         first of the rule's parents.

@@ -52,12 +52,12 @@ def _asked(state: State, trial: Trial) -> State:
         _refuse_before_plan(state, "ask")
         record = state.records[trial.id]
         if trial != record.trial:
-            raise ProtocolError(f"ask: wanted {record.trial!r} again, which was given back, got {trial!r}")
+            raise ProtocolError(f"ask: the next trial must be {record.trial!r}, which was given back, got {trial!r}")
         again = attrs.evolve(record, status=following(record, "ask", "ask"))
         return with_(state, records=state.records.replace(trial.id, again), queue=state.queue[1:])
     _, order = next_order(state)
     if (trial.id, trial.parent, trial.generation, trial.depth, trial.steps, trial.start_step) != order:
-        raise ProtocolError(f"ask: wanted {order!r} next, whatever its config, got {trial!r}")
+        raise ProtocolError(f"ask: the next trial must be {order!r}, with any config, got {trial!r}")
     stops = limits(state.settings.trial_stopping, state.open.view.reported)
     records = state.records.append(Record(trial=trial, status=Status.RUNNING, limits=stops))
     return extinct_if_due(with_(state, records=records, open=moved(state, records, asked=state.open.asked + 1)))
@@ -70,12 +70,13 @@ def _reported(state: State, event: Reported) -> State:
         trial = record.trial
         hint = "; steps count from the start of the segment: subtract trial.start_step" if trial.start_step else ""
         raise ProtocolError(
-            f"report: the step must be one of the segment of trial {trial.id}, from {record.steps + 1} to "
-            f"{trial.steps}, rising with each report, got {event.step}{hint if event.step > trial.steps else ''}"
+            f"report: the step of trial {trial.id} must lie in its segment and rise with each report, from "
+            f"{record.steps + 1} to {trial.steps}, got {event.step}{hint if event.step > trial.steps else ''}"
         )
     if not event.loss > -math.inf:
         raise ConfigError(
-            f"report: wanted a loss of trial {event.trial_id}, inf where there is none, got {event.loss!r}"
+            f"report: the loss of trial {event.trial_id} must be a number above -inf, or inf if there is none, "
+            f"got {event.loss!r}"
         )
     if event.step <= len(record.limits) and event.loss > record.limits[event.step - 1]:
         status = following(record, "stop", "report")
@@ -149,7 +150,7 @@ def _ended_record(state: State, event: Told | Cancelled) -> Record:
         status = following(record, "fail" if loss is None else "tell", call)
         if loss is not None and not math.isfinite(loss):
             raise ConfigError(
-                f"tell: wanted a finite loss of trial {event.trial_id}, or None and a reason, got {loss!r}"
+                f"tell: the loss of trial {event.trial_id} must be finite, or None with a reason, got {loss!r}"
             )
         if event.steps is not None:
             steps = _told_steps(record, event.steps)
@@ -188,7 +189,7 @@ def _requeued(state: State, event: Requeued) -> State:
 
 def _extended(state: State, generations: int) -> State:
     if isinstance(generations, bool) or not isinstance(generations, int) or generations < 1:
-        raise ConfigError(f"extend: wanted at least 1 generation, got {generations!r}")
+        raise ConfigError(f"extend: generations must be a whole number of at least 1, got {generations!r}")
     _refuse_before_plan(state, "extend")
     if state.extinct:
         raise ProtocolError(

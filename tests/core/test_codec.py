@@ -197,7 +197,7 @@ def test_a_rule_that_is_unknown_or_has_no_name_is_refused() -> None:
         name = None  # type: ignore[assignment]  # the mistake under test
 
     own = Settings(space=SPACE, population=3, steps=3, reproduction=Nameless())  # type: ignore[arg-type]  # as above
-    with pytest.raises(ConfigError, match="codec: wanted a rule that is an attrs class with a name"):
+    with pytest.raises(ConfigError, match="codec: a rule must be an attrs class with a name to be stored"):
         codec.encode_settings(own)
 
 
@@ -224,5 +224,5 @@ def test_a_schedule_comes_back_as_it_went() -> None:
     assert codec.decode_schedule(through_json(codec.encode_schedule(schedule))) == schedule
     wrong: list[Any] = [3, [3], [{"config": {}}], [{"config": 3, "start_step": 0, "steps": 1}], None]
     for damaged in wrong:
-        with pytest.raises(ConfigError, match="decode_schedule: wanted the data of a schedule, got "):
+        with pytest.raises(ConfigError, match="decode_schedule: must be the data of a schedule, got "):
             codec.decode_schedule(damaged)

@@ -43,7 +43,8 @@ from gpbt_core import (
 from gpbt_core.optimizer import RunSettings
 from gpbt_core.registry import resolve_rule
 from gpbt_core.searcher import Query
-from gpbt_core.state import Asked, Extended, Reported, Told
+from gpbt_core.state import ENDED, LIFE, Asked, Extended, Reported, Told
+from gpbt_core.state.life import Move
 from runs import SPACE, World, run_interleaved, run_sequentially, setups
 
 LINE = Space(x=Float(0, 1), y=Float(0, 1))
@@ -318,7 +319,9 @@ def test_steps_rise_within_the_segment(step: int) -> None:
     (trial,) = optimizer.ask()
     optimizer.report(trial.id, 1, 0.5)
     state = optimizer.state
-    with pytest.raises(ProtocolError, match=rf"trial 0, from 2 to 2, rising with each report, got {step}$"):
+    with pytest.raises(
+        ProtocolError, match=rf"trial 0 must lie in its segment and rise with each report, from 2 to 2, got {step}$"
+    ):
         optimizer.report(trial.id, step, 0.5)
     assert optimizer.state is state
 
@@ -368,6 +371,41 @@ def test_a_verdict_is_true_only_if_the_trial_is_to_stop() -> None:
             by_truth.tell(trial.id)
     assert by_truth.state == by_identity.state
     assert {record.status for record in by_truth.records} == {Status.COMPLETED, Status.STOPPED}
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("move", ["report", "stop", "tell", "fail", "cancel", "requeue"])
+def test_the_table_of_a_trial_s_life_says_what_every_call_does(status: Status, move: Move) -> None:
+    optimizer, i = stopping()
+    if status is Status.RUNNING:
+        optimizer.tell(i)
+        i = optimizer.ask()[0].id
+    ways: dict[Status, Callable[[], object]] = {
+        Status.QUEUED: lambda: optimizer.requeue(i),
+        Status.STOPPED: lambda: optimizer.tell(i),
+        Status.FAILED: lambda: optimizer.fail(i, "why"),
+        Status.CANCELLED: lambda: optimizer.cancel(i),
+    }
+    if status is Status.COMPLETED:
+        i = 0
+    ways.get(status, lambda: None)()
+    assert optimizer.records[i].status is status
+    calls: dict[Move, Callable[[], object]] = {
+        "report": lambda: optimizer.report(i, 1, 0.0),
+        "stop": lambda: optimizer.report(i, 1, 9.0),
+        "tell": lambda: optimizer.tell(i, 0.5),
+        "fail": lambda: optimizer.tell(i, math.nan),
+        "cancel": lambda: optimizer.cancel(i),
+        "requeue": lambda: optimizer.requeue(i),
+    }
+    after = LIFE[status].get(move)
+    if after is None:
+        with pytest.raises(ProtocolError, match=f"trial {i} was "):
+            calls[move]()
+    else:
+        calls[move]()
+        assert optimizer.records[i].status is after
+    assert (status in ENDED) == (not LIFE[status])
 
 
 def test_a_trial_that_reported_part_of_its_steps_is_not_completed_by_a_tell_without_a_score() -> None:
@@ -715,7 +753,7 @@ def test_a_run_can_be_extended_after_its_end_and_during_it() -> None:
 def test_an_extension_is_by_at_least_one_generation(generations: Any) -> None:
     optimizer = make()
     state = optimizer.state
-    with pytest.raises(ConfigError, match="extend: wanted at least 1 generation, got"):
+    with pytest.raises(ConfigError, match="extend: generations must be a whole number of at least 1, got"):
         optimizer.extend(generations)
     assert optimizer.state is state
 
@@ -910,11 +948,11 @@ def test_a_replay_refuses_events_of_another_run() -> None:
     optimizer.tell(trial.id, 0.5)
     with pytest.raises(ConfigError, match="'y'"):
         Optimizer.from_events(Space(x=Float(0, 1)), optimizer.events, steps=4, preset="random", population=6)
-    with pytest.raises(ProtocolError, match=r"ask: wanted Order.* next, whatever its config, got Trial"):
+    with pytest.raises(ProtocolError, match=r"ask: the next trial must be Order.*, with any config, got Trial"):
         make(steps=3, reproduction=Independent()).replay(optimizer.events)
     with pytest.raises(ProtocolError, match="tell: trial 0 is unknown"):
         make().replay(list(optimizer.events)[1:])
-    with pytest.raises(ProtocolError, match="ask: wanted Order"):
+    with pytest.raises(ProtocolError, match="ask: the next trial must be Order"):
         make().replay([optimizer.events[0], optimizer.events[0]])
 
 
@@ -923,11 +961,14 @@ def test_an_event_s_numbers_are_checked_where_it_happens() -> None:
     optimizer.ask()
     state = optimizer.state
     wrong: list[tuple[Any, str]] = [
-        (Told(trial_id=0, loss=math.nan), "tell: wanted a finite loss of trial 0, or None and a reason, got nan"),
-        (Told(trial_id=0, loss=math.inf), "tell: wanted a finite loss"),
-        (Reported(trial_id=0, step=1, loss=math.nan), "report: wanted a loss of trial 0, inf where there is none"),
-        (Reported(trial_id=0, step=1, loss=-math.inf), "report: wanted a loss of trial 0"),
-        (Extended(generations=0), "extend: wanted at least 1 generation, got 0"),
+        (Told(trial_id=0, loss=math.nan), "tell: the loss of trial 0 must be finite, or None with a reason, got nan"),
+        (Told(trial_id=0, loss=math.inf), "tell: the loss of trial 0 must be finite"),
+        (
+            Reported(trial_id=0, step=1, loss=math.nan),
+            "report: the loss of trial 0 must be a number above -inf, or inf if there is none",
+        ),
+        (Reported(trial_id=0, step=1, loss=-math.inf), "report: the loss of trial 0 must be"),
+        (Extended(generations=0), "extend: generations must be a whole number of at least 1, got 0"),
     ]
     for event, message in wrong:
         with pytest.raises(ConfigError, match=message):
@@ -943,7 +984,7 @@ def test_a_trial_handed_out_again_must_be_the_one_that_was_given_back() -> None:
     with pytest.raises(ConfigError, match="x"):
         optimizer.replay([other])
     moved = {"x": 0.125, "y": 0.25}
-    with pytest.raises(ProtocolError, match="again, which was given back, got Trial"):
+    with pytest.raises(ProtocolError, match="which was given back, got Trial"):
         optimizer.replay([Asked(trial=type(trial)(**{**_fields(trial), "config": moved}))])
 
 

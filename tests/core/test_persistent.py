@@ -67,9 +67,9 @@ def test_a_vector_does_what_a_list_does_and_the_old_one_stays(data: st.DataObjec
 def test_a_vector_has_no_items_beyond_its_ends(size: int) -> None:
     vector = Vector(range(size))
     for index in (size, size + 32, -size - 1):
-        with pytest.raises(IndexError, match="wanted an index"):
+        with pytest.raises(IndexError, match="index must be from"):
             vector[index]
-        with pytest.raises(IndexError, match="wanted an index"):
+        with pytest.raises(IndexError, match="index must be from"):
             vector.replace(index, 0)
 
 

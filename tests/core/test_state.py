@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 from gpbt_core import Genealogical, Optimizer, ProtocolError, Quantile, Search, Status, Verdict, codec, genealogy
 from gpbt_core.registry import resolve_rule
 from gpbt_core.state import Event, State, Tally, apply, initial
+from gpbt_core.state.model import with_
 from runs import RUNNING, SPACE, Curious, setups
 
 scores = st.sampled_from([-1e300, -1.0, 0.0, 0.5, 0.5, 1.0, 2.0, 3.0]) | st.floats(-5, 5)
@@ -382,6 +383,13 @@ class RefilledRuns(Runs):
             "trial_stopping": st.builds(Quantile, min_trials=st.integers(1, 3)),
         }
     )
+
+
+def test_a_copy_of_a_state_with_a_field_that_it_does_not_have_is_an_error() -> None:
+    state = Optimizer(SPACE, steps=2).state
+    assert with_(state, late=(3,)) == attrs.evolve(state, late=(3,))
+    with pytest.raises(AssertionError, match=r"\['lately'\]"):
+        with_(state, lately=(3,))
 
 
 @pytest.mark.parametrize("machine", [Runs, RefilledRuns])

@@ -425,7 +425,7 @@ def make_run(rule: Any, **changes: Any) -> Optimizer:
         (Random(), AssertionError, "two runs with the same seed must be the same, got two different ones"),
         (Crowded(), AssertionError, "the plans must keep to the budget of 84 steps, got slots for 777 steps"),
         (OnlyAtTheStart(), AssertionError, "generation 1 fails: .* raised ValueError: nobody"),
-        (Plain(), ConfigError, "wanted a rule that is an attrs class with a name"),
+        (Plain(), ConfigError, "a rule must be an attrs class with a name to be stored"),
         (Quantile(), AssertionError, "the rule must have a name, select_by, refill, segment_lengths, first_slots"),
     ],
     ids=lambda value: type(value).__name__,
@@ -571,5 +571,5 @@ def test_a_stopping_rule_that_cannot_be_stored_is_caught() -> None:
         def limit(self, ranking: Any) -> float:  # noqa: ARG002 - a rule's signature
             return math.inf
 
-    with pytest.raises(ConfigError, match="wanted a rule that is an attrs class with a name"):
+    with pytest.raises(ConfigError, match="a rule must be an attrs class with a name to be stored"):
         check_early_stopping(Never())

@@ -282,6 +282,27 @@ def test_a_searcher_that_raises_leaves_the_study_as_it_was(one: Study, monkeypat
     assert len(one.ask()) == 1
 
 
+def test_a_call_out_of_a_call_is_refused_and_the_outer_one_goes_on(one: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    (first,) = one.ask()
+    refused: list[str] = []
+    propose = Study._propose
+
+    def calls_back(self: Study, *arguments: Any) -> Any:
+        for call in (lambda: one.tell(first, 0.5), one.ask, one.refresh):
+            with pytest.raises(ProtocolError, match="study 'run': another call is using it") as caught:
+                call()
+            refused.append(str(caught.value))
+        return propose(self, *arguments)
+
+    monkeypatch.setattr(Study, "_propose", calls_back)
+    (second,) = one.ask()
+    assert len(refused) == 3
+    monkeypatch.undo()
+    one.tell(first, 0.5)
+    one.tell(second, 0.25)
+    assert [record.loss for record in one.records] == [0.5, 0.25]
+
+
 # --------------------------------------------------------------------------------------------------------------- leases
 
 
@@ -487,9 +508,9 @@ def test_a_study_goes_through_json_lines(url: str, one: Study, tmp_path: Path) -
     [
         (1, "{}", "line 1: must be a study of format 1 or 2"),
         (1, '{"gpbt_study": 1}', "line 1: must be a study of format 1 or 2, with name and header"),
-        (1, '{"gpbt_study": 1, "name": "x", "header": 3}', "wanted the header of a study"),
-        (3, "{", "line 3 is not JSON"),
-        (3, "[]", "line 3: wanted an object"),
+        (1, '{"gpbt_study": 1, "name": "x", "header": 3}', "must be the header of a study"),
+        (3, "{", "line 3: must be JSON"),
+        (3, "[]", "line 3: must be an object"),
         (3, '{"type": "told", "id": 99, "loss": 1.0, "reason": null}', "line 3: tell: trial 99 is unknown"),
         (4, '{"type": "eaten"}', "line 4: decode_event"),
     ],
@@ -610,10 +631,10 @@ def test_sqlite_on_a_network_is_refused_or_warned_of(
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("sqlite://", "wanted the path of a SQLite file"),
-        ("sqlite:///:memory:", "wanted the path of a SQLite file"),
-        ("mysql://host/x", "wanted a URL of sqlite or postgresql"),
-        ("://", "wanted the URL of a database"),
+        ("sqlite://", "url must have the path of a SQLite file"),
+        ("sqlite:///:memory:", "url must have the path of a SQLite file"),
+        ("mysql://host/x", "url must be a URL of sqlite or postgresql"),
+        ("://", "url must be the URL of a database"),
         ("/nowhere/at/all/runs.db", "directory that exists"),
     ],
 )
@@ -626,7 +647,7 @@ def test_arguments_out_of_their_range_are_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="durability"):
         open_study(url, "run", SPACE, steps=3, durability="none")  # type: ignore[arg-type]  # what is tested
     for lease in (0, math.nan, math.inf):
-        with pytest.raises(ConfigError, match="lease above 0"):
+        with pytest.raises(ConfigError, match="lease must be above 0"):
             open_study(url, "run", SPACE, steps=3, lease=lease)
 
 

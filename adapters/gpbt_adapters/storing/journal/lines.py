@@ -60,22 +60,17 @@ def import_study(url: str | os.PathLike[str], path: str | os.PathLike[str], *, n
         JournalError: The database fails.
     """
     lines = Path(path).read_text("utf-8").splitlines()
-    header = _line(path, 1, lines[0] if lines else "")
-    if header.get("gpbt_study") not in (1, FORMAT) or not {"name", "header"} <= header.keys():
-        raise ConfigError(
-            f"import_study: {str(path)!r}, line 1: must be a study of format 1 or {FORMAT}, with name and header, got "
-            f"{header!r:.200}"
-        )
-    replayed = Optimizer(**settings_of(header["header"]))
     number = 1
 
     def events() -> Iterator[Event]:
         nonlocal number
         for line in lines[1:]:
             number += 1
-            yield decode_event(_line(path, number, line))
+            yield decode_event(_parsed(line))
 
     try:
+        header = _header(lines[0] if lines else "")
+        replayed = Optimizer(**settings_of(header["header"]))
         replayed.replay(events())
     except (ConfigError, ProtocolError) as error:
         raise ConfigError(f"import_study: {str(path)!r}, line {number}: {error}") from error
@@ -87,11 +82,18 @@ def import_study(url: str | os.PathLike[str], path: str | os.PathLike[str], *, n
     return chosen
 
 
-def _line(path: str | os.PathLike[str], number: int, line: str) -> dict[str, Any]:
+def _header(line: str) -> dict[str, Any]:
+    header = _parsed(line)
+    if header.get("gpbt_study") not in (1, FORMAT) or not {"name", "header"} <= header.keys():
+        raise ConfigError(f"must be a study of format 1 or {FORMAT}, with name and header, got {header!r:.200}")
+    return header
+
+
+def _parsed(line: str) -> dict[str, Any]:
     try:
         data = json.loads(line)
     except ValueError as error:
-        raise ConfigError(f"import_study: {str(path)!r}, line {number} is not JSON: {error}") from error
+        raise ConfigError(f"must be JSON: {error}") from error
     if not isinstance(data, dict):
-        raise ConfigError(f"import_study: {str(path)!r}, line {number}: wanted an object, got {line:.100}")
+        raise ConfigError(f"must be an object, got {line:.100}")
     return data

@@ -150,7 +150,8 @@ def prepare(connection: Connection) -> None:
         MIGRATIONS[old](connection)
     if found > VERSION:
         raise ConfigError(
-            f"journal: wanted tables of version {VERSION} or before, got version {found}; use the gpbt that wrote them"
+            f"journal: its tables must be of version {VERSION} or before, got version {found}; use the gpbt that "
+            f"wrote them"
         )
     if found < VERSION:
         connection.execute(sql_update(version).values(version=VERSION))

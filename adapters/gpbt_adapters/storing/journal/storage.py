@@ -158,7 +158,7 @@ class Journal:
             JournalError: The database fails.
         """
         if not isinstance(name, str) or not name:
-            raise ConfigError(f"journal: wanted the name of a study, got {name!r}")
+            raise ConfigError(f"journal: name must be the name of a study, got {name!r}")
         try:
             with self._writing("add") as connection:
                 made = connection.execute(insert(schema.studies).values(name=name, header=json.dumps(header)))

@@ -86,7 +86,7 @@ def open_study(
     """
     if not 0 < lease <= threading.TIMEOUT_MAX:
         raise ConfigError(
-            f"open_study: wanted a lease above 0 s and of at most {threading.TIMEOUT_MAX:.3g} s, got {lease!r}"
+            f"open_study: lease must be above 0 s and at most {threading.TIMEOUT_MAX:.3g} s, got {lease!r}"
         )
     if space is None and settings:
         raise ConfigError(
@@ -459,7 +459,7 @@ def header_of(optimizer: Optimizer) -> dict[str, Any]:
     try:
         return dict(json.loads(json.dumps(plain)))  # as it will be read: tuples are lists
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"open_study: wanted options that can be written as JSON: {error}") from error
+        raise ConfigError(f"open_study: options must be such that they can be written as JSON: {error}") from error
 
 
 def settings_of(header: Mapping[str, Any]) -> dict[str, Any]:
@@ -473,7 +473,7 @@ def settings_of(header: Mapping[str, Any]) -> dict[str, Any]:
         stored, search = header["settings"], header["search"]
     except (KeyError, TypeError) as error:
         raise ConfigError(
-            f"journal: wanted the header of a study, got {header!r:.200}, which misses {error}"
+            f"journal: must be the header of a study, got {header!r:.200}, which misses {error}"
         ) from error
     settings = attrs.evolve(decode_settings(stored, resolve_rule), search=search_from_dict(search))
     return arguments_of(settings)

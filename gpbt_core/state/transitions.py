@@ -70,8 +70,8 @@ def _reported(state: State, event: Reported) -> State:
         trial = record.trial
         hint = "; steps count from the start of the segment: subtract trial.start_step" if trial.start_step else ""
         raise ProtocolError(
-            f"report: the step of trial {trial.id} must lie in its segment and rise with each report, from "
-            f"{record.steps + 1} to {trial.steps}, got {event.step}{hint if event.step > trial.steps else ''}"
+            f"report: the step must be one of the segment of trial {trial.id}, from {record.steps + 1} to "
+            f"{trial.steps}, rising with each report, got {event.step}{hint if event.step > trial.steps else ''}"
         )
     if not event.loss > -math.inf:
         raise ConfigError(

@@ -227,12 +227,21 @@ def decode_state(data: Mapping[str, Any], resolve: Resolve) -> State:
         data = {**data, "settings": decode_settings(data["settings"], resolve)}
         if version == 1:
             data["records"] = [{**record, "trial": {"attempt": 0, **record["trial"]}} for record in data["records"]]
+            data["open"] = _with_distinct(data["open"], data["settings"])
         decoded: State = _coder(State).decode(data)
     except ConfigError:
         raise
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise ConfigError(f"decode_state: the data is damaged: {error!r}") from error
     return decoded
+
+
+def _with_distinct(opened: Mapping[str, Any], settings: Settings) -> Mapping[str, Any]:
+    """An open generation of version 1, whose promise did not say yet whether parents differ in their configs."""
+    if opened["keep"] is None:
+        return opened
+    now = settings.reproduction.keep(opened["index"] + 1, settings.population)
+    return {**opened, "keep": {**opened["keep"], "distinct": now is not None and now.distinct}}
 
 
 def _finite(loss: float) -> float | None:

@@ -12,7 +12,6 @@ import numpy as np
 
 from gpbt_core.early_stopping import GenerationStopping, TrialStopping
 from gpbt_core.errors import ConfigError, PluginError
-from gpbt_core.numbers import as_int
 from gpbt_core.reproduction import Closing, Keep, Plan, Reproduction, Slot
 
 __all__ = ["found_enough", "founding_plan", "limits", "next_plan", "promise", "segment_lengths"]
@@ -177,5 +176,4 @@ def _words(error: Exception) -> str:
 
 
 def _is_int(value: object, low: int) -> bool:
-    number = as_int(value)
-    return number is not None and number >= low
+    return type(value) is int and value >= low  # numpy's integers cannot be stored

@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python -m benchmarks.micro.gp_speed
 
 Each history grows by one record at a time, as in a real run, so the kernel is fitted anew at every fifth proposal, and
-more rarely from 200 records on. Only proposing is timed, including the arrays of the history. "plain" is a run of one generation; "lineage"
-has a parent, six generations and three pending siblings. The figures are CPU time, with one thread the same as the
-time on a machine that does nothing else.
+more rarely from 200 records on. Only proposing is timed, including the arrays of the history. "plain" is a run of one
+generation; "lineage" has a parent, six generations and three pending siblings. The figures are CPU time; with one
+thread that is the time on an idle machine.
 """
 
 import argparse

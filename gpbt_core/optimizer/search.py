@@ -70,7 +70,8 @@ def propose(searchers: Searchers, state: State, parent: int | None, order: Order
         raise SearcherError(f"{who} proposed what is not a config of the space: {error}") from error
     if config is not None:
         return completed(state.settings.space, config, valid, rng)
-    return state.settings.space.untried(valid, _tried(state, parent))
+    space = state.settings.space
+    return space.untried(valid, _tried(state, parent)) if space.finite else valid
 
 
 def _tried(state: State, parent: int | None) -> Iterator[Config]:

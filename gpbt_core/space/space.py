@@ -84,6 +84,7 @@ class Space:
         names: The flat names.
         bins: int64 array (d,): the number of values of each parameter, 0 where it is continuous; read-only.
         categorical: bool array (d,): which parameters are Categorical; read-only.
+        finite: Whether no parameter is continuous.
 
     Examples:
         >>> from gpbt_core.space import Categorical, Float, Int
@@ -99,6 +100,7 @@ class Space:
     names: tuple[str, ...]
     bins: NDArray[np.int64]
     categorical: NDArray[np.bool_]
+    finite: bool
     _plan: Plan
     _hash: int
 
@@ -121,6 +123,7 @@ class Space:
             names=plan.names,
             bins=_read_only(np.array([one.bins for one in plan.axes], dtype=np.int64)),
             categorical=_read_only(np.array([isinstance(p, Categorical) for p in flat.values()], dtype=np.bool_)),
+            finite=plan.finite,
             plan=plan,
             hash=hash((tuple(flat.items()), plan.conditions)),
         )
@@ -235,7 +238,7 @@ class Space:
             Config({'kind': 'b', 'layers': 2})
         """
         proposed = config if isinstance(config, Config) else Config(config)
-        if not self._plan.finite:
+        if not self.finite:
             return proposed
         known = list(tried)
         if not any(alike(proposed, one) for one in known):

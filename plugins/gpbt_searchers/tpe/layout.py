@@ -56,7 +56,6 @@ class Layout:
             dimension, which come first, and one per choice.
         features: How many features there are.
         conditional: Whether some dimensions are not always active.
-        finite: Whether all dimensions are discrete.
         everywhere: The same parameters without conditions, to snap points whose activity is not decided yet.
     """
 
@@ -65,7 +64,6 @@ class Layout:
     spans: tuple[slice, ...]
     features: int
     conditional: bool
-    finite: bool
     everywhere: Space
     _even: Floats
     _log: tuple[_LogLattice, ...]
@@ -105,7 +103,6 @@ def layout_of(space: Space) -> Layout:
         spans=tuple(spans[k] for k in range(len(parameters))),
         features=end,
         conditional=bool(space.conditions),
-        finite=bool(space.bins.all()),
         everywhere=Space(dict(space.parameters)) if space.conditions else space,
         even=np.array([[_even_width(parameters[k])] for k in numeric], dtype=np.float64).reshape(-1, 1),
         log=tuple(one for row, k in enumerate(numeric) for one in _log_lattice(row, parameters[k])),

@@ -85,7 +85,7 @@ class TPE:
         best = best[: min(math.ceil(self.good * scored), _GOOD_AT_MOST)]
         found = self._split(layout, rows, best)
         candidates = self._candidates(space, layout, found, rng)
-        if layout.finite:
+        if space.finite:
             trials = itertools.chain((record.trial for record in query.history), query.pending)
             candidates = _untried(candidates, rows[query.are_siblings(trials)])
         score = np.round(found.log_ratio(features_of(layout, candidates)), _TIE)

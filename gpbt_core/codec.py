@@ -45,7 +45,7 @@ __all__ = [
 VERSION = 1
 """Rises whenever data of the version before would be misread."""
 
-_SETTINGS = tuple(field.name for field in attrs.fields(Settings) if field.init)
+_SETTINGS = tuple(field.name for field in attrs.fields(Settings) if field.init and field.name != "search")
 _KEEP = tuple(field.name for field in attrs.fields(Keep))
 _TALLY = tuple(field.name for field in attrs.fields(Tally))
 

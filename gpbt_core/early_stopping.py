@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import attrs
 
 from gpbt_core.errors import ConfigError
+from gpbt_core.rule import Rule
 from gpbt_core.space.parameters import as_float
 
 __all__ = ["EarlyStoppingSpec", "GenerationStopping", "Improvement", "Quantile", "TrialStopping"]
@@ -71,7 +72,7 @@ class EarlyStoppingSpec:
 
 
 @attrs.frozen(kw_only=True)
-class Quantile:
+class Quantile(Rule):
     """Stops a trial whose loss is worse than a quantile of what others reported at the same step (the median rule).
 
     The median rule of Golovin et al., "Google Vizier" (2017), on the losses of one step instead of running averages.
@@ -113,7 +114,7 @@ class Quantile:
 
 
 @attrs.frozen(kw_only=True)
-class Improvement:
+class Improvement(Rule):
     """Ends a generation once its best child has improved enough on the generation before (the paper's rule).
 
     Enough is `factor` times the improvement that the generation before had made, and more than nothing. Needs two

@@ -5,7 +5,7 @@ The caller's: `ConfigError` (a value is wrong) and `ProtocolError` (a call is wr
 was wanted, what came, and what to do.
 """
 
-__all__ = ["ConfigError", "ExtinctError", "GpbtError", "PluginError", "ProtocolError", "SearcherError"]
+__all__ = ["ConfigError", "ExtinctError", "GpbtError", "NoResultError", "PluginError", "ProtocolError", "SearcherError"]
 
 
 class GpbtError(Exception):
@@ -20,7 +20,11 @@ class ProtocolError(GpbtError, RuntimeError):
     """The caller made a call that is not legal in this state; nothing changed."""
 
 
-class ExtinctError(ProtocolError):
+class NoResultError(ProtocolError, AttributeError):
+    """`best` or `finalists` was asked before there is one; an AttributeError, too, so that `hasattr` answers False."""
+
+
+class ExtinctError(NoResultError):
     """`best` was asked of a run in which no trial was ever completed."""
 
 

@@ -4,16 +4,13 @@ Nothing here decides or changes anything; what is asked about is settled by the 
 """
 
 from collections.abc import Iterator
-from typing import Literal
 
 from gpbt_core.records import Record, Schedule, Segment, Status
-from gpbt_core.searcher import Family
+from gpbt_core.searcher import Family, History
 from gpbt_core.space.parameters import alike
 from gpbt_core.state import State
 
-__all__ = ["History", "children", "family", "lineage", "needed", "schedule"]
-
-History = Literal["family", "all", "none"]
+__all__ = ["children", "family", "lineage", "needed", "schedule"]
 
 _PENDING = frozenset({Status.RUNNING, Status.STOPPING, Status.QUEUED})
 

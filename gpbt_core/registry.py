@@ -21,7 +21,7 @@ from gpbt_core.errors import ConfigError, PluginError
 from gpbt_core.reproduction import Genealogical, Independent, Reproduction, ReproductionSpec, Truncation
 from gpbt_core.searcher import Searcher, SearcherSpec
 
-__all__ = ["Broken", "Kind", "Offer", "Registry", "registry"]
+__all__ = ["Broken", "Kind", "Offer", "Registry", "registry", "resolve_rule"]
 
 Kind = Literal["searcher", "reproduction", "early stopping"]
 """The kinds of things that a plugin can offer."""
@@ -240,3 +240,14 @@ def _title(name: str) -> str:
 def registry() -> Registry:
     """The registry that all of a process share; made, with every plugin loaded, when first asked for."""
     return Registry()
+
+
+def resolve_rule(kind: Literal["reproduction", "early stopping"], name: str, options: Mapping[str, Any]) -> Any:
+    """A rule by name: a built-in one or a plugin's.
+
+    Raises:
+        ConfigError: Its build does not take these options.
+        PluginError: The name is unknown, offered twice, or its build failed.
+    """
+    found = registry()
+    return found.reproduction(name, options) if kind == "reproduction" else found.early_stopping(name, options)

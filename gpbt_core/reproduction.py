@@ -6,7 +6,7 @@ that it is given, and what it must remember is in the records.
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import attrs
@@ -14,6 +14,7 @@ import numpy as np
 
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Record, Status
+from gpbt_core.rule import Rule
 from gpbt_core.space import Space
 from gpbt_core.space.parameters import as_float, plain
 
@@ -24,10 +25,11 @@ __all__ = [
     "Keep",
     "Plan",
     "Reproduction",
+    "ReproductionRule",
     "ReproductionSpec",
     "Slot",
     "Truncation",
-    "founding",
+    "litters",
 ]
 
 
@@ -164,9 +166,80 @@ class ReproductionSpec:
     build: Callable[..., Reproduction]
 
 
-def founding(slots: int) -> Plan:
-    """The plan of generation 0: everything from scratch."""
-    return Plan((), (Slot(None),) * slots)
+def litters(
+    parents: Sequence[int],
+    slots: int,
+    *,
+    repeats: Collection[int] = (),
+    order: Literal["round-robin", "litter"] = "round-robin",
+) -> Plan:
+    """A plan in which the parents share the slots; where they do not divide evenly, the first parents get one more.
+
+    Args:
+        parents: The ids of the parents, best first; at least one, and no more than `slots`.
+        slots: How many slots the generation has.
+        repeats: The ids of those parents whose first slot repeats their config.
+        order: "round-robin" over the parents, or all of one "litter" after the other.
+
+    Examples:
+        >>> [slot.parent for slot in litters([7, 3], 5).slots]
+        [7, 3, 7, 3, 7]
+        >>> [slot.parent for slot in litters([7, 3], 5, order="litter").slots]
+        [7, 7, 7, 3, 3]
+    """
+    count = len(parents)
+    first = [Slot(parent, parent in repeats) for parent in parents]
+    if order == "round-robin":
+        others = [Slot(parent) for parent in parents]
+        return Plan(tuple(parents), tuple(first[k] if k < count else others[k % count] for k in range(slots)))
+    sizes = [slots // count + (k < slots % count) for k in range(count)]
+    return Plan(
+        tuple(parents),
+        tuple(slot for k, size in enumerate(sizes) for slot in [first[k], *[Slot(parents[k])] * (size - 1)][:size]),
+    )
+
+
+@attrs.frozen
+class ReproductionRule(Rule):
+    """A base for reproduction rules of your own: only `plan` is left to write.
+
+    By default a run has one generation per step, generation 0 has one slot per model, and nothing is refilled. What may
+    become a parent is promised to nobody, so the checkpoints of all completed trials are kept until their generation
+    closes.
+
+    Examples:
+        >>> from gpbt_core import Float, Optimizer, Space
+        >>> class Winner(ReproductionRule):
+        ...     def plan(self, closing, rng):
+        ...         best = min(closing.candidates, key=lambda record: record.loss)
+        ...         return litters([best.trial.id], closing.population)
+        >>> optimizer = Optimizer(Space(x=Float(0, 1)), population=3, steps=5, reproduction=Winner())
+        >>> optimizer.generations
+        5
+    """
+
+    select_by: ClassVar[str] = "score"
+
+    @property
+    def refill(self) -> bool:
+        """See `Reproduction.refill`."""
+        return False
+
+    def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # noqa: ARG002  # for others
+        """See `Reproduction.segment_lengths`."""
+        return (1,) * steps
+
+    def first_slots(self, population: int) -> int:
+        """See `Reproduction.first_slots`."""
+        return population
+
+    def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:
+        """See `Reproduction.plan`."""
+        raise NotImplementedError(f"{type(self).__qualname__} has no method plan(closing, rng)")
+
+    def keep(self, generation: int, population: int) -> Keep | None:  # noqa: ARG002  # for others
+        """See `Reproduction.keep`."""
+        return None
 
 
 def _tuple(values: int | Sequence[float]) -> int | tuple[float, ...]:
@@ -204,7 +277,7 @@ def _segments(who: str, lengths: int | tuple[float, ...], steps: int) -> tuple[i
 
 
 @attrs.frozen(kw_only=True)
-class Genealogical:
+class Genealogical(ReproductionRule):
     """The best of a generation each beget a litter, which inherits their weights (GPBT's rule).
 
     Attributes:
@@ -244,7 +317,6 @@ class Genealogical:
     """
 
     name: ClassVar[str] = "genealogical"
-    select_by: ClassVar[str] = "score"
 
     segments: int | tuple[float, ...] = attrs.field(default=(0.4, 0.2, 0.1, 0.1, 0.1, 0.1), converter=_tuple)
     parents: tuple[float, ...] | None = attrs.field(default=(0.6, 0.45, 0.35, 0.25, 0.16), converter=_optional_tuple)
@@ -326,15 +398,7 @@ class Genealogical:
         parents = self._select(closing, n, rng)
         survivors = {parent.trial.id for parent in closing.parents}
         ids = [parent.trial.id for parent in parents]
-        first = [Slot(i, self.repeat and i not in survivors) for i in ids]
-        p = len(ids)
-        if self.order == "round-robin":
-            others = [Slot(i) for i in ids]
-            slots = [first[k] if k < p else others[k % p] for k in range(n)]
-        else:
-            sizes = [n // p + (k < n % p) for k in range(p)]
-            slots = [slot for k, size in enumerate(sizes) for slot in [first[k], *[Slot(ids[k])] * (size - 1)][:size]]
-        return Plan(tuple(ids), tuple(slots))
+        return litters(ids, n, repeats=set(ids) - survivors if self.repeat else (), order=self.order)
 
     def keep(self, generation: int, population: int) -> Keep | None:
         """See `Reproduction.keep`."""
@@ -412,7 +476,7 @@ def _apart(space: Space, ranked: list[Record], count: int, spread: float) -> lis
 
 
 @attrs.frozen(kw_only=True)
-class Truncation:
+class Truncation(ReproductionRule):
     """Classic PBT: all go on under their own config, but the worst become copies of random best ones and search.
 
     Attributes:
@@ -429,8 +493,6 @@ class Truncation:
     """
 
     name: ClassVar[str] = "truncation"
-    select_by: ClassVar[str] = "score"
-    refill: ClassVar[bool] = False
 
     segments: int | tuple[float, ...] = attrs.field(default=1, converter=_tuple)
     quantile: float = 0.2
@@ -442,10 +504,6 @@ class Truncation:
     def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # noqa: ARG002  # likewise
         """See `Reproduction.segment_lengths`."""
         return _segments("truncation", self.segments, steps)
-
-    def first_slots(self, population: int) -> int:
-        """See `Reproduction.first_slots`."""
-        return population
 
     def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:
         """See `Reproduction.plan`."""
@@ -474,7 +532,7 @@ class Truncation:
 
 
 @attrs.frozen(kw_only=True)
-class Independent:
+class Independent(ReproductionRule):
     """n lines that keep their founders' configs: plain hyperparameter optimization, for comparisons.
 
     A line that fails or is stopped ends.
@@ -487,8 +545,6 @@ class Independent:
     """
 
     name: ClassVar[str] = "independent"
-    select_by: ClassVar[str] = "score"
-    refill: ClassVar[bool] = False
 
     segments: int | tuple[float, ...] = attrs.field(default=(1.0,), converter=_tuple)
 
@@ -496,15 +552,7 @@ class Independent:
         """See `Reproduction.segment_lengths`."""
         return _segments("independent", self.segments, steps)
 
-    def first_slots(self, population: int) -> int:
-        """See `Reproduction.first_slots`."""
-        return population
-
     def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:  # noqa: ARG002  # the protocol's signature
         """See `Reproduction.plan`."""
         ids = [record.trial.id for record in closing.candidates if record.status is Status.COMPLETED]
         return Plan(tuple(ids), tuple(Slot(i, repeat=True) for i in ids))
-
-    def keep(self, generation: int, population: int) -> Keep | None:  # noqa: ARG002  # likewise
-        """See `Reproduction.keep`."""
-        return None

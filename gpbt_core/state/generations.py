@@ -9,7 +9,8 @@ from gpbt_core.early_stopping import GenerationStopping
 from gpbt_core.errors import ProtocolError
 from gpbt_core.persistent import Key, Ranking, Vector
 from gpbt_core.records import Record, Status
-from gpbt_core.reproduction import Closing, Plan, Slot, founding
+from gpbt_core.reproduction import Closing, Plan, Slot
+from gpbt_core.state.decisions import found_enough, founding_plan, next_plan, promise
 from gpbt_core.state.model import ENDED, Generation, Open, State, Tally, View
 from gpbt_core.state.selection import candidates as candidates_of
 from gpbt_core.state.selection import free
@@ -22,7 +23,7 @@ _NO_LOSSES = Ranking()
 
 def initial(settings: Settings) -> State:
     """The state of a run in which nothing has happened yet."""
-    first = _opened(settings, 0, 0, founding(settings.reproduction.first_slots(settings.population)), ())
+    first = _opened(settings, 0, 0, founding_plan(settings.reproduction, settings.population), ())
     return looked(
         State(
             settings,
@@ -176,7 +177,7 @@ def _hopeless(records: Vector[Record], first: int, view: View, planned: int) -> 
 
 
 def _found_enough(rule: GenerationStopping, closed: Vector[Generation], view: View) -> bool:
-    return view.end > 0 and rule.enough(view.best, [generation.best for generation in closed])
+    return view.end > 0 and found_enough(rule, view.best, [generation.best for generation in closed])
 
 
 def _included(view: View, record: Record, steps: int) -> View:
@@ -196,7 +197,7 @@ def _included(view: View, record: Record, steps: int) -> View:
 def _opened(settings: Settings, index: int, first: int, plan: Plan, parents: tuple[Record, ...]) -> Open:
     steps = settings.lengths[min(index, len(settings.lengths) - 1)]
     # Late results join the candidates of a later selection, so that with a quorum no promise about one can be kept.
-    keep = settings.reproduction.keep(index + 1, settings.population) if settings.quorum == 1 else None
+    keep = promise(settings.reproduction, index + 1, settings.population) if settings.quorum == 1 else None
     standing = [(p.loss, p.trial.id) for p in parents if p.loss is not None] if keep and keep.survivors else []
     return Open(
         index=index,
@@ -235,7 +236,7 @@ def _closed(state: State) -> State:
         steps=settings.steps,
         records=records,
     )
-    plan = settings.reproduction.plan(closing, generator(settings, "plan", o.index + 1))
+    plan = next_plan(settings.reproduction, closing, generator(settings, "plan", o.index + 1))
     best = min((m.loss for m in members if m.status is Status.COMPLETED and m.loss is not None), default=math.inf)
     cancelled = max(0, len(o.plan.slots) - o.asked) * o.steps
     late = (*state.late, *(m.trial.id for m in members if m.status not in ENDED))

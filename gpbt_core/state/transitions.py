@@ -7,6 +7,7 @@ import attrs
 
 from gpbt_core.errors import ConfigError, ProtocolError
 from gpbt_core.records import Record, Status, Trial
+from gpbt_core.state.decisions import limits
 from gpbt_core.state.events import Asked, Cancelled, Event, Extended, Reported, Requeued, Told
 from gpbt_core.state.generations import looked, moved, next_order, settle
 from gpbt_core.state.model import ENDED, State, Tally
@@ -48,9 +49,8 @@ def _asked(state: State, trial: Trial) -> State:
     if (trial.id, trial.parent, trial.generation, trial.depth, trial.steps, trial.start_step) != order:
         raise ProtocolError(f"ask: wanted {order!r} next, whatever its config, got {trial!r}")
     o = state.open
-    rule = state.settings.trial_stopping
-    limits = tuple(rule.limit(losses) for losses in o.view.reported) if rule else ()
-    records = state.records.append(Record(trial=trial, status=Status.RUNNING, limits=limits))
+    stops = limits(state.settings.trial_stopping, o.view.reported)
+    records = state.records.append(Record(trial=trial, status=Status.RUNNING, limits=stops))
     opened = moved(
         state,
         records,

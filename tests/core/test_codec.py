@@ -10,9 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpbt_core import ConfigError, Float, Genealogical, Improvement, Optimizer, Quantile, Space, Truncation, codec
-from gpbt_core.presets import resolve_rule
+from gpbt_core import (
+    ConfigError,
+    Float,
+    Genealogical,
+    Improvement,
+    Optimizer,
+    Quantile,
+    Search,
+    Space,
+    Truncation,
+    codec,
+)
 from gpbt_core.records import Trial
+from gpbt_core.registry import resolve_rule
 from gpbt_core.space import Config
 from gpbt_core.state import Asked, Cancelled, Event, Extended, Reported, Requeued, Settings, State, Told
 from runs import SPACE, Curious, World, run_sequentially, setups
@@ -86,7 +97,7 @@ def test_data_of_no_event_are_refused(data: Any) -> None:
 @settings(max_examples=60)
 @given(setups(quorum=None), st.integers(0, 40), st.integers(0, 9))
 def test_a_state_comes_back_as_it_went(setup: dict[str, Any], asked: int, seed: int) -> None:
-    optimizer = Optimizer(SPACE, searcher=Curious(), **setup)
+    optimizer = Optimizer(SPACE, **setup)
     run_sequentially(optimizer, World(trouble=seed / 20), until=asked)
     running = optimizer.ask(2)
     for trial in running[:1]:
@@ -103,9 +114,7 @@ def test_a_state_comes_back_as_it_went(setup: dict[str, Any], asked: int, seed: 
 
 def some_state() -> State:
     """A state with a bit of everything."""
-    optimizer = Optimizer(
-        SPACE, population=5, steps=9, searcher=Curious(), founders=None, generation_stopping=Improvement()
-    )
+    optimizer = Optimizer(SPACE, population=5, steps=9, searcher=Search(Curious()), generation_stopping=Improvement())
     run_sequentially(optimizer, World(), until=17)
     optimizer.ask()
     return optimizer.state
@@ -175,7 +184,7 @@ def test_settings_come_back_as_they_went(given: dict[str, Any]) -> None:
 
 
 def test_a_schedule_comes_back_as_it_went() -> None:
-    optimizer = Optimizer(SPACE, population=5, steps=9, searcher=Curious(), founders=None)
+    optimizer = Optimizer(SPACE, population=5, steps=9, searcher=Search(Curious()))
     run_sequentially(optimizer, World(trouble=0))
     schedule = optimizer.best.schedule
     assert codec.decode_schedule(through_json(codec.encode_schedule(schedule))) == schedule

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpbt_core import ConfigError, Float, Genealogical, Improvement, Optimizer, Quantile, Space, Status, Verdict
+from gpbt_core import ConfigError, Float, Genealogical, Improvement, Optimizer, Quantile, Search, Space, Status, Verdict
 from runs import Curious, World, run_sequentially
 
 LINE = Space(x=Float(0, 1))
@@ -16,7 +16,7 @@ LINE = Space(x=Float(0, 1))
 
 def make(**changes: Any) -> Optimizer:
     """5 models in generations of 4 steps, which stop by the median, one slot after the other."""
-    setup: dict[str, Any] = {"population": 5, "steps": 8, "max_concurrent": 1, "searcher": Curious(), "founders": None}
+    setup: dict[str, Any] = {"population": 5, "steps": 8, "max_concurrent": 1, "searcher": Search(Curious())}
     setup |= {"reproduction": Genealogical(segments=4, spread=0.0), "trial_stopping": Quantile()}
     return Optimizer(LINE, **(setup | changes))
 

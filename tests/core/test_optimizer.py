@@ -24,12 +24,14 @@ from gpbt_core import (
     PluginError,
     ProtocolError,
     Quantile,
+    Search,
     SearcherError,
     Space,
     Status,
     Verdict,
     codec,
 )
+from gpbt_core.registry import resolve_rule
 from gpbt_core.searcher import Query
 from gpbt_core.state import Asked, Extended, Reported, Told
 from runs import SPACE, World, run_sequentially
@@ -46,7 +48,7 @@ class Uniform:
 
 def make(**changes: Any) -> Optimizer:
     """A small run of a searcher without any plugin: 6 models, 4 steps each, in generations of 2 steps."""
-    setup: dict[str, Any] = {"population": 6, "steps": 4, "searcher": Uniform(), "founders": None}
+    setup: dict[str, Any] = {"population": 6, "steps": 4, "searcher": Search(Uniform())}
     setup |= {"reproduction": Genealogical(segments=2, spread=0.0), "trial_stopping": None}
     return Optimizer(LINE, **(setup | changes))
 
@@ -69,14 +71,14 @@ def stopping() -> tuple[Optimizer, int]:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"population": 0}, r"population: wanted a whole number of at least 1, got 0"),
-        ({"population": 2.0}, r"population: wanted a whole number of at least 1, got 2\.0"),
-        ({"population": True}, r"population: wanted .*, got True"),
-        ({"steps": 0}, r"steps: wanted a whole number of at least 1, got 0"),
-        ({"steps": "10"}, r"steps: wanted .*, got '10'"),
-        ({"seed": -1}, r"seed: wanted a whole number of at least 0, got -1"),
-        ({"seed": None}, r"seed: wanted .*, got None"),
-        ({"max_concurrent": 0}, r"max_concurrent: wanted a whole number of at least 1, got 0"),
+        ({"population": 0}, r"population: must be a whole number of at least 1, got 0"),
+        ({"population": 2.0}, r"population: must be a whole number of at least 1, got 2\.0"),
+        ({"population": True}, r"population: must be .*, got True"),
+        ({"steps": 0}, r"steps: must be a whole number of at least 1, got 0"),
+        ({"steps": "10"}, r"steps: must be .*, got '10'"),
+        ({"seed": -1}, r"seed: must be a whole number of at least 0, got -1"),
+        ({"seed": None}, r"seed: must be .*, got None"),
+        ({"max_concurrent": 0}, r"max_concurrent: must be a whole number of at least 1, got 0"),
         ({"quorum": 0}, r"quorum: wanted a fraction above 0 and at most 1, got 0"),
         ({"quorum": 1.5}, r"quorum: wanted .*, got 1\.5"),
         ({"quorum": math.nan}, r"quorum: wanted .*, got nan"),
@@ -86,15 +88,11 @@ def stopping() -> tuple[Optimizer, int]:
         ({"preset": "gptb"}, r"preset: wanted one of .*, got 'gptb'; did you mean 'gpbt'\?"),
         ({"preset": None}, r"preset: wanted one of .*, got None"),
         ({"preset": ["gpbt"]}, r"preset: wanted one of .*, got \['gpbt'\]"),
-        ({"history": "cousins"}, r'history: wanted "family", "all" or "none", got \'cousins\''),
-        ({"history": ""}, r"history: wanted .*, got ''"),
-        ({"number_of_founders": -1}, r"number_of_founders: wanted a whole number of at least 0, got -1"),
-        ({"number_of_founders": 1.5}, r"number_of_founders: wanted .*, got 1\.5"),
-        ({"searcher": 3}, r"searcher: wanted a name, .*, got 3"),
-        ({"searcher": ("random",)}, r"searcher: wanted a name, .*, got \('random',\)"),
-        ({"reproduction": 3}, r"reproduction: wanted a name, .*, got 3"),
+        ({"searcher": 3}, r"searcher: must be a name, .*, got 3"),
+        ({"searcher": ("random",)}, r"searcher: must be a name, .*, got \('random',\)"),
+        ({"reproduction": 3}, r"reproduction: must be a name, .*, got 3"),
         ({"reproduction": Quantile()}, r"reproduction: wanted a rule as Reproduction describes it, got Quantile"),
-        ({"trial_stopping": 0.5}, r"early stopping: wanted a name, .*, got 0\.5"),
+        ({"trial_stopping": 0.5}, r"early stopping: must be a name, .*, got 0\.5"),
         ({"trial_stopping": "improvement"}, r"trial_stopping: wanted a rule as TrialStopping .*, got Improvement"),
         ({"generation_stopping": "median"}, r"generation_stopping: wanted a rule as GenerationStopping .* Quantile"),
         ({"trial_stopping": ("median", {"quantile": 2})}, r"median: wanted a quantile above 0 and at most 1, got 2"),
@@ -113,19 +111,39 @@ def test_the_space_must_be_one() -> None:
         Optimizer({"x": Float(0, 1)}, steps=3)  # type: ignore[arg-type]  # the mistake under test
 
 
-@pytest.mark.parametrize("part", ["searcher", "founders", "reproduction", "trial_stopping", "generation_stopping"])
+@pytest.mark.parametrize("part", ["searcher", "reproduction", "trial_stopping", "generation_stopping"])
 def test_an_unknown_name_is_an_error_at_the_start(part: str) -> None:
     with pytest.raises(PluginError, match=r"unknown .* 'no-such-thing'; known are"):
         make(**{part: "no-such-thing"})
+    with pytest.raises(PluginError, match=r"unknown .* 'no-such-thing'; known are"):
+        make(searcher=Search(Uniform(), founders="no-such-thing", number_of_founders=1))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"number_of_founders": -1}, r"number_of_founders: must be a whole number of at least 0, got -1"),
+        ({"number_of_founders": 1.5}, r"number_of_founders: must be .*, got 1\.5"),
+        ({"number_of_founders": True}, r"number_of_founders: must be .*, got True"),
+        ({"history": "cousins"}, r'history: must be "family", "all" or "none", got \'cousins\''),
+        ({"history": ""}, r"history: must be .*, got ''"),
+        ({"founders": Uniform}, r"searcher: must be a name, .*, got <class"),
+        ({"known_configs": 3}, r"known_configs: must be a list of dicts from names to values, got 3"),
+        ({"known_configs": {"x": 1}}, r"known_configs: must be a list of dicts from names to values, got {'x': 1}"),
+    ],
+)
+def test_what_makes_no_search_is_named(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Search("random", **wrong)
 
 
 def test_what_the_preset_says_holds_unless_it_is_changed() -> None:
-    own = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Uniform(), founders=None)
+    own = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Search(Uniform()))
     assert own.settings.trial_stopping == Quantile()
     assert own.settings.reproduction == Genealogical()
-    changed = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Uniform(), founders=None, trial_stopping=None)
+    changed = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Search(Uniform()), trial_stopping=None)
     assert changed.settings.trial_stopping is None
-    named = Optimizer(SPACE, steps=10, searcher=Uniform(), founders=None, reproduction=("genealogical", {"noise": 0.5}))
+    named = Optimizer(SPACE, steps=10, searcher=Search(Uniform()), reproduction=("genealogical", {"noise": 0.5}))
     assert named.settings.reproduction == Genealogical(noise=0.5)
 
 
@@ -134,7 +152,7 @@ def test_founders_are_asked_for_the_first_slots_of_generation_0_alone() -> None:
         def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:  # noqa: ARG002 - a searcher's
             return {"x": 1.0, "y": 1.0}
 
-    optimizer = make(founders=Ends(), number_of_founders=2)
+    optimizer = make(searcher=Search(Uniform(), founders=Ends(), number_of_founders=2))
     run_sequentially(optimizer, World(trouble=0))
     founded = [r.trial.id for r in optimizer.records if r.trial.config["x"] == 1.0 and r.trial.generation == 0]
     assert founded == [0, 1]
@@ -147,7 +165,7 @@ def test_founders_are_asked_for_the_first_slots_of_generation_0_alone() -> None:
 @pytest.mark.parametrize("count", [0, -1, True, 1.0, "2", None])
 def test_a_count_is_a_whole_number_of_at_least_1(count: Any) -> None:
     optimizer = make()
-    with pytest.raises(ConfigError, match="ask: wanted a count of at least 1, got"):
+    with pytest.raises(ConfigError, match="ask: count: must be a whole number of at least 1, got"):
         optimizer.ask(count)
     assert not optimizer.records
 
@@ -159,12 +177,11 @@ def test_a_count_is_a_whole_number_of_at_least_1(count: Any) -> None:
         {"trial_stopping": Quantile},
         {"generation_stopping": Improvement},
         {"searcher": Uniform},
-        {"founders": Uniform},
     ],
     ids=str,
 )
 def test_a_class_is_no_rule_and_no_searcher(setup: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"wanted .*, got <class"):
+    with pytest.raises(ConfigError, match=r"(wanted|must be) .*, got <class"):
         make(**setup)
 
 
@@ -187,7 +204,7 @@ def test_a_score_that_is_no_number_changes_nothing(call: str, score: Any) -> Non
     if call == "tell" and score is None:
         return  # the last reported one
     state = optimizer.state
-    with pytest.raises(ConfigError, match=f"{call}: wanted the score of trial 0 as a number, got "):
+    with pytest.raises(ConfigError, match=f"{call}: the score of trial 0 must be a number, got "):
         optimizer.tell(trial.id, score) if call == "tell" else optimizer.report(trial.id, 1, score)
     assert optimizer.state is state
 
@@ -211,7 +228,7 @@ def test_a_step_may_be_of_numpy_s_type_but_not_a_fraction() -> None:
     optimizer.report(trial.id, np.int64(1), 0.5)  # type: ignore[arg-type]  # converted
     assert type(optimizer.records[0].reports[0][0]) is int
     for step in (1.5, "2", True, None):
-        with pytest.raises(ConfigError, match="report: wanted a step as a whole number, got"):
+        with pytest.raises(ConfigError, match="report: step: must be a whole number, got"):
             optimizer.report(trial.id, step, 0.5)  # type: ignore[arg-type]  # the mistake under test
 
 
@@ -391,7 +408,9 @@ def test_a_run_without_a_parent_is_extinct_and_says_so_when_its_best_is_asked() 
     assert optimizer.finished
     assert optimizer.extinct
     assert optimizer.ask(4) == ()
-    with pytest.raises(ExtinctError, match=r"no trial of this run was completed; .* reason 0; reason 1$"):
+    with pytest.raises(
+        ExtinctError, match=r"no trial of this run was completed; .* reason 0 \(2 trials\); reason 1 \(1 trial\)$"
+    ):
         _ = optimizer.best
     with pytest.raises(ProtocolError, match="extend: the run is extinct"):
         optimizer.extend(1)
@@ -485,7 +504,7 @@ def _raise(query: Query) -> Any:
     ],
 )
 def test_a_searcher_that_fails_is_named_and_nothing_is_asked(answer: Callable[[Query], Any], message: str) -> None:
-    optimizer = make(searcher=Strange(answer))
+    optimizer = make(searcher=Search(Strange(answer)))
     state, events = optimizer.state, optimizer.events
     with pytest.raises(SearcherError, match=r"test_optimizer\.Strange, asked for slot 2 of generation 0, " + message):
         optimizer.ask(4)
@@ -497,7 +516,7 @@ def test_a_searcher_that_fails_is_named_and_nothing_is_asked(answer: Callable[[Q
 def test_a_searcher_s_numpy_scalars_do_not_leak_into_a_config() -> None:
     space = Space(x=Float(0, 1), kind=Categorical(["a", True]))
     proposed = {"x": np.float64(0.5), "kind": np.str_("a")}
-    optimizer = Optimizer(space, steps=2, searcher=Strange(lambda _: proposed, since=0), founders=None)
+    optimizer = Optimizer(space, steps=2, searcher=Search(Strange(lambda _: proposed, since=0)))
     (trial,) = optimizer.ask()
     assert {name: type(value) for name, value in trial.config.items()} == {"x": float, "kind": str}
 
@@ -508,41 +527,66 @@ def test_a_searcher_s_numpy_scalars_do_not_leak_into_a_config() -> None:
 def test_a_state_goes_on_in_its_own_space_alone() -> None:
     optimizer = make()
     optimizer.ask()
-    resumed = Optimizer.from_state(optimizer.state, space=LINE, searcher=Uniform(), founders=None)
+    resumed = Optimizer.from_state(optimizer.state, space=LINE)
     assert resumed.state is optimizer.state
     assert not resumed.events
+    assert resumed.search is optimizer.search
     other = Space(x=Float(0, 1), y=Float(0, 2))
-    with pytest.raises(ConfigError, match=r"from_state: wanted the space that the state was made with, .*, got "):
-        Optimizer.from_state(optimizer.state, space=other, searcher=Uniform(), founders=None)
+    with pytest.raises(ConfigError, match=r"from_state: the space must be the one that the state .*, got "):
+        Optimizer.from_state(optimizer.state, space=other)
+
+
+def test_a_state_goes_on_with_the_search_of_its_run_or_says_that_it_does_not_know_it() -> None:
+    search = Search(Uniform(), history="none", known_configs=[{"x": 0.25, "y": 0.5}])
+    optimizer = make(searcher=search)
+    trials = optimizer.ask(2)
+    resumed = Optimizer.from_state(optimizer.state)
+    assert resumed.search == search
+    assert resumed.ask(2) == optimizer.ask(2)
+    data = codec.encode_state(optimizer.state)
+    decoded = codec.decode_state(data, resolve_rule)
+    assert decoded == optimizer.state
+    with pytest.raises(ConfigError, match=r"from_state: the state does not say who proposes its configs.*give the search"):
+        Optimizer.from_state(decoded)
+    again = Optimizer.from_state(decoded, search=search)
+    for one in (again, optimizer):
+        one.tell(trials[0], 0.5)
+    assert again.ask(2) == optimizer.ask(2)
+    other = Optimizer.from_state(optimizer.state, search=Search("random"))
+    assert other.search == Search("random")
 
 
 def test_a_run_of_named_searchers_goes_through_a_dict() -> None:
-    optimizer = Optimizer(SPACE, population=4, steps=4, searcher=("perturb", {}), founders="random", seed=3)
+    optimizer = Optimizer(SPACE, population=4, steps=4, searcher=Search("perturb", founders="random"), seed=3)
     run_sequentially(optimizer, World(), until=5)
     again = Optimizer.from_dict(optimizer.to_dict(), space=SPACE)
     assert again.state == optimizer.state
     assert again.to_dict() == optimizer.to_dict()
-    with pytest.raises(ConfigError, match="from_state: wanted the space that the state was made with"):
+    with pytest.raises(ConfigError, match="from_state: the space must be the one that the state was made with"):
         Optimizer.from_dict(optimizer.to_dict(), space=LINE)
 
 
 def test_a_searcher_without_a_name_cannot_be_written_down() -> None:
-    with pytest.raises(ConfigError, match=r"to_dict: wanted a searcher with a name, got the object <.*Uniform"):
+    with pytest.raises(
+        ConfigError, match=r"to_dict: the searcher must have a name to be stored, got the object <.*Uni"
+    ):
         make().to_dict()
-    with pytest.raises(ConfigError, match=r"to_dict: wanted a founders with a name, got the object <.*Uniform"):
-        make(searcher="random", founders=Uniform()).to_dict()
+    with pytest.raises(
+        ConfigError, match=r"to_dict: the founders must have a name to be stored, got the object <.*Uni"
+    ):
+        make(searcher=Search("random", founders=Uniform())).to_dict()
 
 
 @pytest.mark.parametrize("data", [{}, {"state": 3}, 3, {"state": {"version": 1}, "search": None}])
 def test_data_that_to_dict_did_not_give_is_refused(data: Any) -> None:
-    with pytest.raises(ConfigError, match="wanted"):
+    with pytest.raises(ConfigError, match=r"wanted|must be"):
         Optimizer.from_dict(data)
 
 
 def test_damaged_searchers_in_a_dict_are_refused() -> None:
     optimizer = Optimizer(SPACE, population=4, steps=4, preset="random")
     for search in ({"searcher": "random"}, {"searcher": {"name": "random"}}, {"what": 1}, {"searcher": {"options": 1}}):
-        with pytest.raises(ConfigError, match="from_dict: wanted what to_dict gave"):
+        with pytest.raises(ConfigError, match="search: must be the data of a search, with searcher, founders"):
             Optimizer.from_dict(optimizer.to_dict() | {"search": search})
 
 

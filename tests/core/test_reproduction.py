@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpbt_core import Categorical, ConfigError, Float, Genealogical, Independent, Optimizer, Space, Status, Truncation
+from gpbt_core import (
+    Categorical,
+    ConfigError,
+    Float,
+    Genealogical,
+    Independent,
+    Optimizer,
+    Search,
+    Space,
+    Status,
+    Truncation,
+)
 from gpbt_core.records import Record, Trial
 from gpbt_core.reproduction import Closing, Plan, Reproduction, Slot
 from runs import Curious, World, founders_that_fit, genealogies, reproductions, run_sequentially
@@ -91,7 +102,7 @@ def test_segments_have_at_least_a_step_and_sum_to_all(rule: Reproduction, popula
 @pytest.mark.parametrize("rule", [Genealogical, Truncation, Independent])
 def test_segments_that_cannot_be_are_refused(rule: Any, options: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=rule.name + ": " + message):
-        Optimizer(LINE, steps=3, searcher=Curious(), founders=None, reproduction=rule(**options))
+        Optimizer(LINE, steps=3, searcher=Search(Curious()), reproduction=rule(**options))
 
 
 @pytest.mark.parametrize(
@@ -351,7 +362,7 @@ def test_independent_lines_keep_their_configs_and_end_where_they_fail() -> None:
     members = [record(0, 0.3), record(1), record(2, 0.1)]
     found = plan(Independent(), closing([members[0], members[2]], members=members))
     assert found.slots == (Slot(0, True), Slot(2, True))
-    optimizer = Optimizer(LINE, population=4, steps=6, searcher=Curious(), founders=None, trial_stopping=None,
+    optimizer = Optimizer(LINE, population=4, steps=6, searcher=Search(Curious()), trial_stopping=None,
                           reproduction=Independent(segments=2))  # fmt: skip
     while not optimizer.finished:
         (trial,) = optimizer.ask()
@@ -405,7 +416,7 @@ def test_nothing_is_promised_where_the_rule_leaves_it_open() -> None:
 
 def test_the_default_run_has_the_generations_that_it_says() -> None:
     optimizer = Optimizer(
-        LINE, population=25, steps=10, searcher=Curious(), founders=None, trial_stopping=None, max_concurrent=7
+        LINE, population=25, steps=10, searcher=Search(Curious()), trial_stopping=None, max_concurrent=7
     )
     run_sequentially(optimizer, World(trouble=0))
     counts = Counter((r.trial.generation, r.trial.steps) for r in optimizer.records)

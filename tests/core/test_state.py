@@ -20,8 +20,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from gpbt_core import Genealogical, Optimizer, ProtocolError, Quantile, Status, Verdict, codec, genealogy
-from gpbt_core.presets import resolve_rule
+from gpbt_core import Genealogical, Optimizer, ProtocolError, Quantile, Search, Status, Verdict, codec, genealogy
+from gpbt_core.registry import resolve_rule
 from gpbt_core.state import Event, State, Tally, apply, initial
 from runs import RUNNING, SPACE, Curious, setups
 
@@ -42,7 +42,7 @@ class Runs(RuleBasedStateMachine):
     def start(self, data: st.DataObject) -> None:
         setup = data.draw(self.setups)
         self.setup = setup
-        self.optimizer = Optimizer(SPACE, searcher=Curious(), **setup)
+        self.optimizer = Optimizer(SPACE, **setup)
 
     # -------------------------------------------------------------------------------------------------- what happens
 
@@ -168,9 +168,8 @@ class Runs(RuleBasedStateMachine):
         data = json.loads(json.dumps(codec.encode_state(self.optimizer.state), allow_nan=False))
         state = codec.decode_state(data, resolve_rule)
         assert state == self.optimizer.state
-        search = {name: self.setup[name] for name in ("founders", "history")}
         self.events += self.optimizer.events
-        self.optimizer = Optimizer.from_state(state, searcher=Curious(), **search)
+        self.optimizer = Optimizer.from_state(state, search=self.setup["searcher"])
         self.given = set()  # one that begins anew says again what is released
 
     @rule(data=st.data())
@@ -362,8 +361,7 @@ class RefilledRuns(Runs):
             "steps": st.integers(6, 20),
             "seed": st.integers(0, 5),
             "max_concurrent": st.integers(1, 5),
-            "founders": st.none(),
-            "history": st.just("family"),
+            "searcher": st.just(Search(Curious())),
             "reproduction": st.builds(
                 Genealogical,
                 segments=st.sampled_from([(0.5, 0.3, 0.2), 4]),

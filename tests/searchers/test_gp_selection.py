@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gpbt_adapters.views import overview
-from gpbt_core import Float, Optimizer, Space
+from gpbt_core import Float, Optimizer, Search, Space
 from gpbt_core.errors import ConfigError, ExtinctError, PluginError, ProtocolError
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.reproduction import Genealogical
@@ -28,8 +28,7 @@ def run(seed: int, *, noise: float = 0.3, reproduction: str = "posterior", **opt
         seed=seed,
         reproduction=(reproduction, options),
         trial_stopping=None,
-        searcher="random",
-        founders=None,
+        searcher=Search("random"),
     )
     rng = np.random.default_rng(seed)
     while not optimizer.finished:
@@ -142,8 +141,7 @@ def test_a_run_is_written_down_and_replayed_with_the_same_choices() -> None:
         seed=3,
         reproduction=("posterior", {"spread": 0.2}),
         trial_stopping=None,
-        searcher="random",
-        founders=None,
+        searcher=Search("random"),
     )
     assert replayed.state == optimizer.state
 

@@ -19,7 +19,7 @@ import attrs
 from gpbt_adapters.views import overview
 from gpbt_core.codec import decode_event, decode_settings, decode_state
 from gpbt_core.errors import ConfigError, ProtocolError
-from gpbt_core.presets import resolve_rule
+from gpbt_core.registry import resolve_rule
 from gpbt_core.state import Event, State, Told, apply, initial
 
 if TYPE_CHECKING:

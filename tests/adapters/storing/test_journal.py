@@ -20,11 +20,12 @@ from gpbt_core.early_stopping import TrialStopping
 from gpbt_core.errors import ConfigError, ProtocolError, SearcherError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Status, Verdict
+from gpbt_core.searcher import Search
 from gpbt_core.space import Categorical, Float, Int, Space
 from gpbt_core.state import Asked, Reported, Requeued, Told
 
 SPACE = Space(rate=Float(0.01, 1, log=True), width=Int(1, 9), kind=Categorical(["a", "b", None]))
-SETTINGS: dict[str, Any] = {"population": 5, "steps": 10, "searcher": "random", "founders": None, "seed": 3}
+SETTINGS: dict[str, Any] = {"population": 5, "steps": 10, "searcher": Search("random"), "seed": 3}
 
 
 @pytest.fixture
@@ -393,11 +394,11 @@ def test_every_setting_comes_back_from_the_header(url: str, preset: str) -> None
     with open_study(url, preset, SPACE, preset=preset, **settings) as first, open_study(url, preset) as again:
         assert again.settings == first.settings
         assert again.searcher == first.searcher
-        assert again._search == first._search
+        assert again.search == first.search
 
 
 def test_a_searcher_without_a_name_cannot_be_written_down(url: str) -> None:
-    with pytest.raises(ConfigError, match="with a name"):
+    with pytest.raises(ConfigError, match="must have a name to be stored"):
         open_study(url, "run", SPACE, steps=3, searcher=Optimizer(SPACE, steps=3).searcher)
 
 

@@ -13,7 +13,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, SupportsFloat, TypeVar
 
 import attrs
 
@@ -24,9 +24,11 @@ from gpbt_adapters.storing.journal.workers import identity, is_gone
 from gpbt_core.codec import decode_settings, decode_state, encode_state
 from gpbt_core.errors import ConfigError, ProtocolError
 from gpbt_core.optimizer import Optimizer
+from gpbt_core.optimizer.arguments import id_of
+from gpbt_core.optimizer.search import arguments_of, search_from_dict
 from gpbt_core.persistent import Vector
-from gpbt_core.presets import resolve_rule
 from gpbt_core.records import Trial, Verdict
+from gpbt_core.registry import resolve_rule
 from gpbt_core.space import Config, Space
 from gpbt_core.state import Asked, Event, Order, Requeued, State, apply
 
@@ -227,7 +229,7 @@ class Study(Optimizer):
             self._journal.check(self._entry.id)
         return trials
 
-    def report(self, trial_id: int, step: int, score: float) -> Verdict:
+    def report(self, trial: Trial | int, step: int, score: SupportsFloat) -> Verdict:
         """As `Optimizer.report`; a verdict to stop is durable on return.
 
         Raises:
@@ -237,16 +239,17 @@ class Study(Optimizer):
         """
 
         def reported() -> Verdict:
+            trial_id = id_of("report", trial)
             if trial_id in self._lost:
                 raise ProtocolError(
                     f"report: trial {trial_id} was given back or to another worker, as the lease of this one had "
                     f"expired; train it no more"
                 )
-            return super(Study, self).report(trial_id, step, score)
+            return super(Study, self).report(trial, step, score)
 
         return self._transact(reported, hold=lambda verdict: verdict is Verdict.CONTINUE)
 
-    def tell(self, trial_id: int, score: float | None = None) -> None:
+    def tell(self, trial: Trial | int, score: SupportsFloat | None = None) -> None:
         """As `Optimizer.tell`.
 
         Raises:
@@ -255,18 +258,18 @@ class Study(Optimizer):
                 expired, may have told it before.
             JournalError: The database fails.
         """
-        self._transact(lambda: super(Study, self).tell(trial_id, score))
+        self._transact(lambda: super(Study, self).tell(trial, score))
 
-    def fail(self, trial_id: int, reason: str) -> None:
+    def fail(self, trial: Trial | int, reason: str | BaseException) -> None:
         """As `Optimizer.fail`.
 
         Raises:
             ProtocolError: The trial is unknown or has ended.
             JournalError: The database fails.
         """
-        self._transact(lambda: super(Study, self).fail(trial_id, reason))
+        self._transact(lambda: super(Study, self).fail(trial, reason))
 
-    def requeue(self, trial_id: int) -> None:
+    def requeue(self, trial: Trial | int) -> None:
         """As `Optimizer.requeue`, for a trial that no other worker is training.
 
         Raises:
@@ -275,7 +278,8 @@ class Study(Optimizer):
         """
 
         def requeued() -> None:
-            super(Study, self).requeue(trial_id)
+            super(Study, self).requeue(trial)
+            trial_id = id_of("requeue", trial)
             for lease in self._journal.leases(self._entry.id):
                 if lease.trial == trial_id and lease.worker != self._worker and not _is_lost(lease):
                     raise ProtocolError(
@@ -285,14 +289,14 @@ class Study(Optimizer):
 
         self._transact(requeued)
 
-    def cancel(self, trial_id: int, reason: str = "cancelled by the caller") -> None:
+    def cancel(self, trial: Trial | int, reason: str = "cancelled by the caller") -> None:
         """As `Optimizer.cancel`.
 
         Raises:
             ProtocolError: The trial is unknown or has ended.
             JournalError: The database fails.
         """
-        self._transact(lambda: super(Study, self).cancel(trial_id, reason))
+        self._transact(lambda: super(Study, self).cancel(trial, reason))
 
     def extend(self, generations: int) -> None:
         """As `Optimizer.extend`.
@@ -396,7 +400,8 @@ class Study(Optimizer):
         found = self._journal.snapshot(self._entry.id)
         if found is not None:
             try:
-                return decode_state(found[1], resolve_rule), found[0]
+                state = decode_state(found[1], resolve_rule)
+                return attrs.evolve(state, settings=self.settings), found[0]  # with the search, which it does not hold
             except ConfigError as error:
                 logger.info("study %s: all events are replayed: %s", self.name, error)
         return self._state, 0
@@ -431,16 +436,13 @@ def settings_of(header: Mapping[str, Any]) -> dict[str, Any]:
         PluginError: A rule's name is unknown, offered twice, or cannot be built.
     """
     try:
-        settings, search = header["settings"], dict(header["search"])
-        for part in ("searcher", "founders"):
-            if search[part] is not None:
-                search[part] = (search[part]["name"], search[part]["options"])
+        stored, search = header["settings"], header["search"]
     except (KeyError, TypeError) as error:
         raise ConfigError(
             f"journal: wanted the header of a study, got {header!r:.200}, which misses {error}"
         ) from error
-    rules = attrs.asdict(decode_settings(settings, resolve_rule), recurse=False, filter=lambda field, _: field.init)
-    return {**rules, **search}
+    settings = attrs.evolve(decode_settings(stored, resolve_rule), search=search_from_dict(search))
+    return arguments_of(settings)
 
 
 def _compare(entry: Entry, given: Mapping[str, Any]) -> None:

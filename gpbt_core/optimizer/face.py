@@ -6,23 +6,36 @@ optimizer; what is concurrent is the training.
 
 import enum
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, Self
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, Self, SupportsFloat, TypedDict, Unpack
 
 import attrs
-import numpy as np
 
-from gpbt_core import genealogy
+from gpbt_core import genealogy, presets
 from gpbt_core.early_stopping import GenerationStopping, TrialStopping
-from gpbt_core.errors import ConfigError, ExtinctError, ProtocolError, SearcherError
-from gpbt_core.genealogy import History
+from gpbt_core.errors import ConfigError, ExtinctError, NoResultError
+from gpbt_core.optimizer.arguments import (
+    id_of,
+    last_report,
+    number,
+    resolved,
+    rule,
+    selecting,
+    stopping_rule,
+    whole,
+)
+from gpbt_core.optimizer.known import known
+from gpbt_core.optimizer.needs import Needs, needs_of
+from gpbt_core.optimizer.results import Results
+from gpbt_core.optimizer.search import Searchers, propose, search_from_dict, search_to_dict
 from gpbt_core.persistent import Vector
-from gpbt_core.presets import SearcherChoice, preset, resolve_rule, searcher_choice, selecting
+from gpbt_core.presets import PresetName
 from gpbt_core.records import Record, Schedule, Status, Trial, Verdict
 from gpbt_core.reproduction import Reproduction
-from gpbt_core.searcher import Query, Searcher
+from gpbt_core.searcher import Search, Searcher, SearcherChoice
 from gpbt_core.space import Config, Space
-from gpbt_core.space.parameters import plain
+from gpbt_core.space.parameters import alike, plain
 from gpbt_core.state import (
     Asked,
     Cancelled,
@@ -36,12 +49,11 @@ from gpbt_core.state import (
     Tally,
     Told,
     apply,
-    generator,
     initial,
     next_order,
 )
 
-__all__ = ["Best", "Optimizer"]
+__all__ = ["Best", "Optimizer", "RunSettings"]
 
 
 class _Preset(enum.Enum):
@@ -52,16 +64,35 @@ class _Preset(enum.Enum):
 
 ITS_OWN: Final = _Preset.ITS_OWN
 Choice = str | tuple[str, Mapping[str, Any]]
+Direction = Literal["minimize", "maximize"]
+
+
+class RunSettings(TypedDict, total=False):
+    """The arguments of an `Optimizer` beside its space, for those who pass them on; see there."""
+
+    population: int
+    steps: int
+    direction: Direction
+    seed: int
+    known_configs: Sequence[Mapping[str, Any]]
+    max_concurrent: int
+    quorum: float
+    preset: PresetName
+    searcher: Choice | Searcher | Search | None
+    reproduction: Choice | Reproduction | None
+    select_by: str | None
+    trial_stopping: Choice | TrialStopping | Literal[False, _Preset.ITS_OWN] | None
+    generation_stopping: Choice | GenerationStopping | Literal[False, _Preset.ITS_OWN] | None
 
 
 @attrs.frozen(kw_only=True)
 class Best:
-    """What a run came to.
+    """The best result of a run.
 
     Attributes:
-        trial: The completed trial with the best score, of equal ones the earliest; or the one that the run's rule of
+        trial: The completed trial with the best score, of equal ones the earliest; or the one that the rule of
             selection prefers.
-        score: What was told of it.
+        score: Its score.
         schedule: The configs along its lineage.
     """
 
@@ -94,50 +125,55 @@ class Optimizer:
         *,
         population: int = 25,
         steps: int,
-        direction: Literal["minimize", "maximize"] = "minimize",
+        direction: Direction = "minimize",
         seed: int = 0,
+        known_configs: Sequence[Mapping[str, Any]] = (),
         max_concurrent: int = 4,
         quorum: float = 1.0,
-        preset: str = "gpbt",  # it is called so everywhere
-        searcher: Choice | Searcher | None = None,
-        founders: Choice | Searcher | Literal[_Preset.ITS_OWN] | None = ITS_OWN,
-        number_of_founders: int | None = None,
-        history: History | None = None,
+        preset: PresetName = "gpbt",
+        searcher: Choice | Searcher | Search | None = None,
         reproduction: Choice | Reproduction | None = None,
         select_by: str | None = None,
-        trial_stopping: Choice | TrialStopping | Literal[_Preset.ITS_OWN] | None = ITS_OWN,
-        generation_stopping: Choice | GenerationStopping | Literal[_Preset.ITS_OWN] | None = ITS_OWN,
+        trial_stopping: Choice | TrialStopping | Literal[False, _Preset.ITS_OWN] | None = ITS_OWN,
+        generation_stopping: Choice | GenerationStopping | Literal[False, _Preset.ITS_OWN] | None = ITS_OWN,
     ) -> None:
         """Starts a run.
 
+        `space` and `steps` are all that a run needs. The other arguments come in three groups: what the run is
+        (`population` to `known_configs`), how it uses workers (`max_concurrent`, `quorum`), and the set-up, of which a
+        `preset` chooses everything and each further argument replaces one part.
+
         Args:
             space: What to tune.
-            population: n, the number of models, at least 1.
+            population: n, the number of models, at least 1. The run trains n x T steps; refills may add up to half a
+                segment per generation, some 2 % in all. `needs` says how many trials, steps and checkpoints it takes.
             steps: T, the steps per model, at least 1.
-            direction: Whether scores are to be small or large.
+            direction: Whether low or high scores are better.
             seed: At least 0.
-            max_concurrent: m, at least 1: how many slots may be in training at once within the promise that the result
-                does not depend on the workers; about twice their number keeps them busy.
-            quorum: In (0, 1]; below 1 the next generation opens once this share of the asked trials is told and nothing
-                else can be asked. Speed for determinism.
-            preset: The set-up that the following arguments change: one of `gpbt_core.presets.PRESETS`.
-            searcher: Who proposes configs: a name, (name, options), or an object with `propose`; None: the preset's.
-            founders: Likewise, for the first slots of generation 0; None: the searcher from the first slot on.
-            number_of_founders: How many these are; None: the preset's.
-            history: What the searcher learns from, "family", "all" or "none"; None: the preset's.
-            reproduction: Who begets whom: a name, (name, options), or a rule; None: the preset's.
-            select_by: What parents and the final model are chosen by: "score", or the name of a rule that takes the
-                options of "genealogical" and ranks otherwise: "posterior", by what the model of `gp` believes of a
-                trial, for noisy scores. None: what the reproduction rule goes by.
-            trial_stopping: Which trials stop early: a name, (name, options), or a rule; None: none.
+            known_configs: Configs to start from, each a dict from names to values. They take the first slots of
+                generation 0, in their order, so there can be as many as generation 0 has slots. What a config leaves
+                open, the searcher of its slot fills in.
+            max_concurrent: m, at least 1: how many slots may be in training at once without the result depending on the
+                workers. About twice the number of workers keeps them busy.
+            quorum: In (0, 1]. Below 1 the next generation opens once this share of the asked trials is told and nothing
+                else can be asked: faster, but the result then depends on which trials finish first.
+            preset: The set-up: one of `PRESETS`.
+            searcher: Who proposes configs: a name, (name, options) or an object with `propose`, with the founders and
+                the history of the preset; or a `Search`, which replaces these, too. None: the preset's.
+            reproduction: Who begets whom: a name, (name, options) or a rule. None: the preset's.
+            select_by: What parents and the final model are selected by: "score", or the name of a rule that takes the
+                options of "genealogical" and ranks otherwise, such as "posterior", which ranks noisy scores by the
+                model of `gp`. None: what the reproduction rule selects by.
+            trial_stopping: Which trials stop early: a name, (name, options) or a rule. None or False: none.
             generation_stopping: Which generations end early, likewise.
 
         Raises:
             ConfigError: An argument is of the wrong type or out of its range, or options do not fit a rule.
-            PluginError: A name is unknown, offered twice, or cannot be built.
+            PluginError: A name is unknown, offered twice, or cannot be built; or the reproduction rule is faulty.
         """
-        chosen = _preset_of(preset)
-        rule = _rule("reproduction", chosen.rule(population, steps) if reproduction is None else reproduction)
+        chosen = presets.preset(preset)
+        population, steps = whole("population", population, 1), whole("steps", steps, 1)
+        begets = rule("reproduction", chosen.rule(population, steps) if reproduction is None else reproduction)
         settings = Settings(
             space=space,
             population=population,
@@ -146,25 +182,32 @@ class Optimizer:
             seed=seed,
             max_concurrent=max_concurrent,
             quorum=quorum,
-            reproduction=rule if select_by is None else selecting(rule, select_by),
-            trial_stopping=_rule(
-                "early stopping", chosen.trial_stopping if trial_stopping is ITS_OWN else trial_stopping
+            reproduction=begets if select_by is None else selecting(begets, select_by),
+            trial_stopping=stopping_rule(
+                "trial_stopping", chosen.trial_stopping if trial_stopping is ITS_OWN else trial_stopping
             ),
-            generation_stopping=_rule(
-                "early stopping", chosen.generation_stopping if generation_stopping is ITS_OWN else generation_stopping
+            generation_stopping=stopping_rule(
+                "generation_stopping",
+                chosen.generation_stopping if generation_stopping is ITS_OWN else generation_stopping,
             ),
-        )
-        if number_of_founders is None:
-            number_of_founders = chosen.number_of_founders(population)
-        self._search = _Search.make(
-            searcher=searcher_choice(searcher) if searcher is not None else chosen.searcher,
-            founders=chosen.founders if founders is ITS_OWN else founders,
-            number_of_founders=number_of_founders,
-            history=chosen.history if history is None else history,
+            search=_search(chosen.search(population), searcher, known_configs),
         )
         self._start(initial(settings))
 
     def _start(self, state: State) -> None:
+        """Stands where `state` does; nothing has happened here yet."""
+        settings = state.settings
+        if settings.search is None:
+            raise ConfigError(
+                "from_state: the state does not say who proposes its configs, as it was stored without; give the "
+                "search that the run was started with, such as another optimizer's `search`"
+            )
+        self._searchers = Searchers.of(settings.search)
+        slots = len(state.open.plan.slots if state.open.index == 0 else state.closed[0].plan.slots)
+        configs = known(settings.space, settings.search.known_configs, slots)
+        if not all(map(alike, configs, settings.search.known_configs)):
+            search = attrs.evolve(settings.search, known_configs=configs)
+            state = attrs.evolve(state, settings=attrs.evolve(settings, search=search))
         self._state, self._events = state, Vector[Event]()
         self._seen = 0  # how many of state.released the caller was told of
 
@@ -181,9 +224,7 @@ class Optimizer:
             ConfigError: `count` is not a whole number of at least 1.
             SearcherError: The searcher raised, or proposed a config that is not in the space; nothing was asked.
         """
-        count = plain(count)
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ConfigError(f"ask: wanted a count of at least 1, got {count!r}")
+        count = whole("ask: count", count, 1)
         state, asked = self._state, list[Event]()
         trials: list[Trial] = []
         while len(trials) < count and (trial := self._next(state)) is not None:
@@ -194,73 +235,79 @@ class Optimizer:
         self._commit(state, asked)
         return tuple(trials)
 
-    def report(self, trial_id: int, step: int, score: float) -> Verdict:
+    def report(self, trial: Trial | int, step: int, score: SupportsFloat) -> Verdict:
         """Notes the score of a running trial after a step.
 
         Args:
-            trial_id: Its id.
+            trial: The trial, or its id.
             step: Within its segment, from 1 to `trial.steps`, rising with each report; steps may be left out.
             score: In the direction of the run. NaN and infinity count as worse than everything.
 
         Returns:
-            STOP if it is to end here: the next call for it is `tell` with this score (`tell(trial_id)` will do).
+            STOP if it is to end here: the next call for it is `tell` with this score (`tell(trial)` will do).
 
         Raises:
             ConfigError: The score is not a number.
             ProtocolError: The trial is unknown, has ended, was given back or told to stop; or the step is not its next.
         """
-        value = _number("report", trial_id, score)
+        trial_id = id_of("report", trial)
+        value = number("report", trial_id, score)
         loss = self._loss(value) if math.isfinite(value) else math.inf
-        self._happen(Reported(trial_id=plain(trial_id), step=_whole("report", step), loss=loss))
+        self._happen(Reported(trial_id=trial_id, step=whole("report: step", step), loss=loss))
         stopping = self._state.records[trial_id].status is Status.STOPPING
         return Verdict.STOP if stopping else Verdict.CONTINUE
 
-    def tell(self, trial_id: int, score: float | None = None) -> None:
+    def tell(self, trial: Trial | int, score: SupportsFloat | None = None) -> None:
         """Ends a trial with its score.
 
         Args:
-            trial_id: Its id.
+            trial: The trial, or its id.
             score: In the direction of the run; NaN or infinity: it failed. None: the last reported one.
 
         Raises:
             ConfigError: The score is not a number.
             ProtocolError: The trial is unknown or has ended; or no score is given and none was reported.
         """
-        trial_id = plain(trial_id)
+        trial_id = id_of("tell", trial)
         if score is None:
-            loss = self._last_report(trial_id)
+            loss = last_report(self._state.records, trial_id)
             value = loss
         else:
-            value = _number("tell", trial_id, score)
+            value = number("tell", trial_id, score)
             loss = self._loss(value)
         if math.isfinite(value):
             self._happen(Told(trial_id=trial_id, loss=loss))
         else:
             self._happen(Told(trial_id=trial_id, loss=None, reason=f"its score is {value}"))
 
-    def fail(self, trial_id: int, reason: str) -> None:
+    def fail(self, trial: Trial | int, reason: str | BaseException) -> None:
         """Ends a trial whose training failed; the run goes on.
+
+        Args:
+            trial: The trial, or its id.
+            reason: Why, in words, or the exception.
 
         Raises:
             ProtocolError: The trial is unknown or has ended.
         """
-        self._happen(Told(trial_id=plain(trial_id), loss=None, reason=str(reason)))
+        words = f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else str(reason)
+        self._happen(Told(trial_id=id_of("fail", trial), loss=None, reason=words))
 
-    def requeue(self, trial_id: int) -> None:
+    def requeue(self, trial: Trial | int) -> None:
         """Gives a trial back whose worker was lost: a later `ask` hands it out again, as it was.
 
         Raises:
             ProtocolError: The trial is unknown, has ended, or was given back already.
         """
-        self._happen(Requeued(trial_id=plain(trial_id)))
+        self._happen(Requeued(trial_id=id_of("requeue", trial)))
 
-    def cancel(self, trial_id: int, reason: str = "cancelled by the caller") -> None:
+    def cancel(self, trial: Trial | int, reason: str = "cancelled by the caller") -> None:
         """Gives a trial up: its slot is used, and it takes part in nothing.
 
         Raises:
             ProtocolError: The trial is unknown or has ended.
         """
-        self._happen(Cancelled(trial_id=plain(trial_id), reason=str(reason)))
+        self._happen(Cancelled(trial_id=id_of("cancel", trial), reason=str(reason)))
 
     def extend(self, generations: int) -> None:
         """Adds generations, during a run or after its end; their segments are as long as the last planned ones.
@@ -297,16 +344,15 @@ class Optimizer:
 
         Raises:
             ExtinctError: The run has ended, and none was ever completed.
-            ProtocolError: None is completed yet.
+            NoResultError: None is completed yet.
         """
         if self._state.final is None:
             if self._state.extinct:
-                reasons = {record.reason for record in self._state.records if record.reason}
                 raise ExtinctError(
-                    f"best: no trial of this run was completed; mend what made them fail and start another run (a "
-                    f"study: under another name); they failed because: {'; '.join(sorted(reasons))}"
+                    f"best: no trial of this run was completed; correct what made them fail and start another run (a "
+                    f"study: under another name); they failed because: {_reasons(self._state.records)}"
                 )
-            raise ProtocolError("best: no trial is completed yet; tell a score first")
+            raise NoResultError("best: no trial is completed yet; tell a score first")
         return self._known_best(self._state.final)
 
     @property
@@ -317,10 +363,10 @@ class Optimizer:
         run.
 
         Raises:
-            ProtocolError: The run is not finished.
+            NoResultError: The run is not finished.
         """
         if not self._state.finished:
-            raise ProtocolError("finalists: the run is not finished; until then there is only best")
+            raise NoResultError("finalists: the run is not finished; until then there is only best")
         if self._state.extinct:
             return ()
         return tuple(self._known_best(trial_id) for trial_id in self._state.open.plan.parents)
@@ -342,8 +388,27 @@ class Optimizer:
 
     @property
     def records(self) -> Vector[Record]:
-        """Every trial asked, by id; an immutable sequence. Losses, not scores: see `score_of`."""
+        """Every trial asked, by id, with losses, as rules and searchers see it; `results` has scores."""
         return self._state.records
+
+    @property
+    def results(self) -> Results:
+        """What became of every trial asked, by id, with scores in the direction of the run; a sequence.
+
+        Examples:
+            >>> from gpbt_core import Float, Optimizer, Space
+            >>> optimizer = Optimizer(Space(x=Float(0, 1)), steps=1, direction="maximize", preset="random")
+            >>> (trial,) = optimizer.ask()
+            >>> optimizer.tell(trial, 0.9)
+            >>> optimizer.results[trial.id].score, optimizer.records[trial.id].loss
+            (0.9, -0.9)
+        """
+        return Results(self._state.records, self._state.settings.direction)
+
+    @property
+    def needs(self) -> Needs:
+        """What the whole run needs at most: trials, steps, and checkpoints at a time."""
+        return needs_of(self._state.settings, self._state.generations)
 
     @property
     def settings(self) -> Settings:
@@ -387,21 +452,36 @@ class Optimizer:
         return self._state.tally
 
     @property
+    def search(self) -> Search:
+        """How the run finds its configs."""
+        search = self._state.settings.search
+        assert search is not None  # `_start` sees to it
+        return search
+
+    @property
     def searcher(self) -> Searcher:
         """Who proposes configs."""
-        return self._search.searcher
+        return self._searchers.searcher
 
     def score_of(self, loss: float) -> float:
         """A loss of a record in the direction of the run."""
         return loss if self.settings.direction == "minimize" else -loss
 
-    def schedule(self, trial_id: int) -> Schedule:
-        """The configs along a trial's lineage, with the steps that each held for."""
-        return genealogy.schedule(self._state, trial_id)
+    def schedule(self, trial: Trial | int) -> Schedule:
+        """The configs along a trial's lineage, with the steps that each held for.
 
-    def lineage(self, trial_id: int) -> tuple[Record, ...]:
-        """The chain of trials from a founder down to a trial."""
-        return genealogy.lineage(self._state, trial_id)
+        Raises:
+            ProtocolError: The trial is unknown.
+        """
+        return genealogy.schedule(self._state, id_of("schedule", trial, self._state.records))
+
+    def lineage(self, trial: Trial | int) -> tuple[Record, ...]:
+        """The chain of trials from a founder down to a trial.
+
+        Raises:
+            ProtocolError: The trial is unknown.
+        """
+        return genealogy.lineage(self._state, id_of("lineage", trial, self._state.records))
 
     def __repr__(self) -> str:
         done = sum(record.status not in {Status.RUNNING, Status.STOPPING, Status.QUEUED} for record in self.records)
@@ -412,30 +492,33 @@ class Optimizer:
     # ------------------------------------------------------------------------------------------------------- resume
 
     @classmethod
-    def from_state(cls, state: State, *, space: Space | None = None, preset: str = "gpbt", **search: Any) -> Self:
+    def from_state(cls, state: State, *, space: Space | None = None, search: Search | None = None) -> Self:
         """Goes on from a state, exactly as the optimizer that it was taken from would have.
 
         Args:
             state: Where to go on.
             space: If given, must be the state's own.
-            preset: The set-up whose searchers to use; what else it says is in the state.
-            search: `searcher`, `founders`, `number_of_founders` and `history`, as when the run was started.
+            search: How to find configs from now on. None: as before, which the state of an optimizer says; a state
+                that was decoded does not say it.
 
         Raises:
-            ConfigError: The space is another one than the state's.
+            ConfigError: The space differs from the state's; or the state does not say how the run finds its configs,
+                and no search is given.
             PluginError: A searcher's name is unknown, offered twice, or cannot be built.
         """
         if space is not None and space != state.settings.space:
             raise ConfigError(
-                f"from_state: wanted the space that the state was made with, {state.settings.space!r}, got {space!r}"
+                f"from_state: the space must be the one that the state was made with, {state.settings.space!r}, got "
+                f"{space!r}"
             )
-        rules = attrs.asdict(state.settings, recurse=False, filter=lambda field, _: field.init)
-        made = cls(**rules, preset=preset, **search)
-        made._start(state)
+        if search is not None:
+            state = attrs.evolve(state, settings=attrs.evolve(state.settings, search=search))
+        made = cls.__new__(cls)  # which checks nothing that the state was not checked for
+        made._start(state)  # noqa: SLF001  # its own
         return made
 
     @classmethod
-    def from_events(cls, space: Space, events: Iterable[Event], **settings: Any) -> Self:
+    def from_events(cls, space: Space, events: Iterable[Event], **settings: Unpack[RunSettings]) -> Self:
         """Goes on from what happened, exactly as the optimizer that it happened to would have; no searcher is called.
 
         Args:
@@ -476,7 +559,7 @@ class Optimizer:
         """
         from gpbt_core import codec  # for those who write runs down
 
-        return {"state": codec.encode_state(self._state), "search": self._search.to_dict()}
+        return {"state": codec.encode_state(self._state), "search": search_to_dict(self.search)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, space: Space | None = None) -> Self:
@@ -493,16 +576,13 @@ class Optimizer:
         from gpbt_core import codec  # as above
 
         try:
-            state, found = data["state"], data["search"]
-            search = {name: found[name] for name in ("searcher", "founders", "number_of_founders", "history")}
-            for part in ("searcher", "founders"):
-                if search[part] is not None:
-                    search[part] = (search[part]["name"], search[part]["options"])
+            state, search = data["state"], data["search"]
         except (KeyError, TypeError) as error:
             raise ConfigError(
-                f"from_dict: wanted what to_dict gave, with state and search, got {data!r:.200}"
+                f"from_dict: the data must be what to_dict gave, with state and search, got {data!r:.200}"
             ) from error
-        return cls.from_state(codec.decode_state(state, resolve_rule), space=space, **search)
+        found = search_from_dict(search)
+        return cls.from_state(codec.decode_state(state, resolved), space=space, search=found)
 
     # -------------------------------------------------------------------------------------------------------- inside
 
@@ -533,137 +613,33 @@ class Optimizer:
         )
 
     def _propose(self, state: State, parent: int | None, order: Order) -> Config:
-        search, place = self._search, state.open.asked
-        is_founder = order.generation == 0 and place < search.number_of_founders
-        searcher = search.founders if is_founder and search.founders is not None else search.searcher
-        query = Query(
-            space=state.settings.space,
-            parent=None if parent is None else state.records[parent],
-            generation=order.generation,
-            generations=state.generations,
-            depth=order.depth,
-            slot=place,
-            seed=state.settings.seed,
-            family=lambda: genealogy.family(state, parent, search.history),
-        )
-        rng = generator(state.settings, "trial", order.id)
-        try:
-            proposed = searcher.propose(query, rng)
-        except Exception as error:
-            who = _who(searcher, query)
-            raise SearcherError(f"{who} raised {type(error).__name__}: {error}") from error
-        try:
-            return state.settings.space.validate(proposed)
-        except ConfigError as error:
-            who = _who(searcher, query)
-            raise SearcherError(f"{who} proposed what is not a config of the space: {error}") from error
+        return propose(self._searchers, state, parent, order)
 
     def _loss(self, score: float) -> float:
         return score if self._state.settings.direction == "minimize" else -score
 
-    def _last_report(self, trial_id: int) -> float:
-        records = self._state.records
-        if isinstance(trial_id, int) and 0 <= trial_id < len(records) and not records[trial_id].reports:
-            if records[trial_id].status in {Status.RUNNING, Status.STOPPING, Status.QUEUED}:
-                raise ProtocolError(f"tell: trial {trial_id} reported no score; give its score")
-        elif isinstance(trial_id, int) and 0 <= trial_id < len(records):
-            return records[trial_id].reports[-1][1]
-        return 0.0  # the trial is unknown or has ended, which `apply` refuses
+
+def _search(
+    own: Search, searcher: Choice | Searcher | Search | None, known_configs: Sequence[Mapping[str, Any]]
+) -> Search:
+    """The preset's search with what the caller replaces."""
+    if isinstance(searcher, Search):
+        search = searcher
+    else:
+        search = own if searcher is None else attrs.evolve(own, searcher=SearcherChoice.of(searcher))
+    if not search.known_configs:
+        return attrs.evolve(search, known_configs=known_configs)
+    if len(known_configs):
+        raise ConfigError("known_configs: must be given once, got some in the Search, too")
+    return search
 
 
-@attrs.frozen(kw_only=True)
-class _Search:
-    """The searchers of a run, and what they may look at."""
-
-    choice: SearcherChoice
-    founders_choice: SearcherChoice | None
-    searcher: Searcher
-    founders: Searcher | None
-    number_of_founders: int
-    history: History
-
-    @classmethod
-    def make(
-        cls,
-        *,
-        searcher: SearcherChoice,
-        founders: Choice | Searcher | SearcherChoice | None,
-        number_of_founders: int,
-        history: History,
-    ) -> Self:
-        if history not in ("family", "all", "none"):
-            raise ConfigError(f'history: wanted "family", "all" or "none", got {history!r}')
-        number_of_founders = plain(number_of_founders)
-        if isinstance(number_of_founders, bool) or not isinstance(number_of_founders, int) or number_of_founders < 0:
-            raise ConfigError(f"number_of_founders: wanted a whole number of at least 0, got {number_of_founders!r}")
-        founding = None if founders is None else searcher_choice(founders)
-        return cls(
-            choice=searcher,
-            founders_choice=founding,
-            searcher=searcher.build(),
-            founders=founding.build() if founding else None,
-            number_of_founders=number_of_founders,
-            history=history,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "searcher": _choice_data("searcher", self.choice),
-            "founders": None if self.founders_choice is None else _choice_data("founders", self.founders_choice),
-            "number_of_founders": self.number_of_founders,
-            "history": self.history,
-        }
+_SHOWN = 3  # of the reasons in an error
 
 
-_preset_of = preset
-
-
-def _who(searcher: Searcher, query: Query) -> str:
-    """Names a searcher and what it was asked, for an error."""
-    kind = type(searcher)
-    place = f"slot {query.slot} of generation {query.generation}"
-    return f"searcher {kind.__module__}.{kind.__qualname__}, asked for {place},"
-
-
-def _choice_data(part: str, choice: SearcherChoice) -> dict[str, Any]:
-    if choice.name is None:
-        raise ConfigError(
-            f"to_dict: wanted a {part} with a name, got the object {choice.searcher!r}; offer it by a plugin, or keep "
-            f"the state and give the object to from_state"
-        )
-    return {"name": choice.name, "options": dict(choice.options)}
-
-
-def _rule(kind: Literal["reproduction", "early stopping"], given: Any) -> Any:
-    match given:
-        case str():
-            return resolve_rule(kind, given, {})
-        case (str() as name, Mapping() as options):
-            return resolve_rule(kind, name, options)
-    if given is not None and (isinstance(given, type) or not hasattr(given, "name")):
-        raise ConfigError(f"{kind}: wanted a name, (name, options) or a rule, got {given!r}")
-    return given
-
-
-def _whole(who: str, step: int) -> int:
-    step = plain(step)
-    if isinstance(step, bool) or not isinstance(step, int):
-        raise ConfigError(f"{who}: wanted a step as a whole number, got {step!r}")
-    return step
-
-
-def _number(who: str, trial_id: int, score: Any) -> float:
-    if type(score) is float:
-        return score
-    if (
-        not isinstance(score, (bool, np.bool_, str, bytes))
-        and hasattr(score, "__float__")
-        and getattr(score, "ndim", 0) == 0
-    ):
-        try:
-            return float(score)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ConfigError(
-                f"{who}: wanted the score of trial {trial_id!r} as a number, got {score!r:.200}: {error}"
-            ) from error
-    raise ConfigError(f"{who}: wanted the score of trial {trial_id!r} as a number, got {score!r}")
+def _reasons(records: Iterable[Record]) -> str:
+    """The most frequent reasons why trials failed, in words."""
+    counts = Counter(record.reason for record in records if record.reason)
+    shown = [f"{reason} ({count} trial{'s' * (count > 1)})" for reason, count in counts.most_common(_SHOWN)]
+    more = len(counts) - _SHOWN
+    return "; ".join(shown) + (f"; and {more} other reason{'s' * (more > 1)}" if more > 0 else "")

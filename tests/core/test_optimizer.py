@@ -31,6 +31,7 @@ from gpbt_core import (
     Verdict,
     codec,
 )
+from gpbt_core.presets import preset
 from gpbt_core.registry import resolve_rule
 from gpbt_core.searcher import Query
 from gpbt_core.state import Asked, Extended, Reported, Told
@@ -139,10 +140,10 @@ def test_what_makes_no_search_is_named(wrong: dict[str, Any], message: str) -> N
 
 def test_what_the_preset_says_holds_unless_it_is_changed() -> None:
     own = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Search(Uniform()))
-    assert own.settings.trial_stopping == Quantile()
-    assert own.settings.reproduction == Genealogical()
-    changed = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Search(Uniform()), trial_stopping=None)
-    assert changed.settings.trial_stopping is None
+    assert own.settings.trial_stopping is None
+    assert own.settings.reproduction == preset("gpbt").rule(25, 10)
+    changed = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Search(Uniform()), trial_stopping="median")
+    assert changed.settings.trial_stopping == Quantile()
     named = Optimizer(SPACE, steps=10, searcher=Search(Uniform()), reproduction=("genealogical", {"noise": 0.5}))
     assert named.settings.reproduction == Genealogical(noise=0.5)
 

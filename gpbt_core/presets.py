@@ -82,15 +82,10 @@ def _default(population: int, steps: int) -> Genealogical:
     most = (population * steps - math.ceil(max(1, 0.6 * population) * (steps - first))) // first
     return Genealogical(
         segments=tuple(segments),
-        founders=max(1, min(_founders(population), most)),
+        founders=max(1, min(round(1.5 * population), most)),
         parents=(0.9, *(0.6 - 0.5 * share / steps for share in itertools.islice(trained, 1, len(segments) - 1))),
         steady=True,
     )
-
-
-def _founders(population: int) -> int:
-    """How many founders the default has, where its budget allows it; all of them are spread evenly."""
-    return round(1.5 * population)
 
 
 def _third(population: int) -> int:
@@ -109,7 +104,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 reproduction=_default,
                 searcher=_named("gp"),
                 founders=_named("sobol"),
-                number_of_founders=_founders,
+                number_of_founders=lambda population: population,  # the others learn from these
             ),
             Preset(
                 name="paper",

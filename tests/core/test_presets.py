@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gpbt_core import PRESETS, ConfigError, Genealogical, Independent, Optimizer, Quantile, Search, Truncation
@@ -60,7 +61,7 @@ def test_the_default_is_what_the_experiments_found_best() -> None:
     assert (rule.noise, rule.order) == (0.0, "round-robin")
     assert (chosen.trial_stopping, chosen.generation_stopping) == (None, None)
     assert (chosen.searcher.name, chosen.founders and chosen.founders.name, chosen.history) == ("gp", "sobol", "family")
-    assert [chosen.number_of_founders(n) for n in (4, 16, 25, 100)] == [6, 24, 38, 150]
+    assert [chosen.number_of_founders(n) for n in (4, 16, 25, 100)] == [4, 16, 25, 100]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,20 @@ def test_the_default_keeps_to_the_budget_of_any_population(population: int, step
     run_sequentially(optimizer, World(trouble=0.0))
     last = optimizer.settings.lengths[-1]
     assert population * steps - last < optimizer.tally.trained <= population * steps
+
+
+@pytest.mark.parametrize("population", [1, 2, 3, 4, 8, 25])
+@pytest.mark.parametrize("steps", [2, 3, 10, 50])
+def test_the_default_holds_at_most_two_checkpoints_per_model_and_one(population: int, steps: int) -> None:
+    optimizer = make("gpbt", population=population, steps=steps, searcher=Search("random"))
+    held: set[int] = set()
+    rng = np.random.default_rng(0)
+    while not optimizer.finished:
+        for trial in optimizer.ask():
+            optimizer.tell(trial.id, rng.random())
+            held.add(trial.id)
+        held -= set(optimizer.released())
+        assert len(held) <= 2 * population + 1
 
 
 def test_the_paper_s_set_up_is_a_preset() -> None:

@@ -466,9 +466,7 @@ def _limited(ranked: list[Record], count: int, per_parent: int | None, parents: 
     return taken
 
 
-def _with_steady(
-    ranked: list[Record], count: int, per_parent: int | None, records: Sequence[Record]
-) -> list[Record]:
+def _with_steady(ranked: list[Record], count: int, per_parent: int | None, records: Sequence[Record]) -> list[Record]:
     """The best litters' best children and the steady one of each, at most `per_parent` of a litter; filled up by rank.
 
     Args:

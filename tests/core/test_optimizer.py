@@ -547,7 +547,9 @@ def test_a_state_goes_on_with_the_search_of_its_run_or_says_that_it_does_not_kno
     data = codec.encode_state(optimizer.state)
     decoded = codec.decode_state(data, resolve_rule)
     assert decoded == optimizer.state
-    with pytest.raises(ConfigError, match=r"from_state: the state does not say who proposes its configs.*give the search"):
+    with pytest.raises(
+        ConfigError, match=r"from_state: the state does not say who proposes its configs.*give the search"
+    ):
         Optimizer.from_state(decoded)
     again = Optimizer.from_state(decoded, search=search)
     for one in (again, optimizer):

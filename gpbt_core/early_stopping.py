@@ -96,9 +96,9 @@ class Quantile(Rule):
 
     def __attrs_post_init__(self) -> None:
         if as_float(self.quantile) is None or not 0 < self.quantile <= 1:
-            raise ConfigError(f"median: wanted a quantile above 0 and at most 1, got {self.quantile!r}")
+            raise ConfigError(f"median: quantile must be above 0 and at most 1, got {self.quantile!r}")
         if as_float(self.min_trials) is None or self.min_trials < 1:
-            raise ConfigError(f"median: wanted min_trials of at least 1, got {self.min_trials!r}")
+            raise ConfigError(f"median: min_trials must be a number of at least 1, got {self.min_trials!r}")
 
     def limit(self, ranking: Sequence[tuple[float, int]]) -> float:
         """The quantile of the losses; inf below `min_trials` of them."""
@@ -141,7 +141,7 @@ class Improvement(Rule):
 
     def __attrs_post_init__(self) -> None:
         if as_float(self.factor) is None or not (self.factor >= 0 and math.isfinite(self.factor)):
-            raise ConfigError(f"improvement: wanted a finite factor of at least 0, got {self.factor!r}")
+            raise ConfigError(f"improvement: factor must be a finite number of at least 0, got {self.factor!r}")
 
     def enough(self, best: float, before: Sequence[float]) -> bool:
         """Whether the gain over the last best loss reaches `factor` times the gain before it."""

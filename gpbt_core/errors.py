@@ -1,8 +1,8 @@
 """Every deliberate exception of gpbt; the class says whose mistake it is.
 
 The caller's: `ConfigError` (a value is wrong) and `ProtocolError` (a call is wrong now). The plugin's: `PluginError`
-(it does not load, or is offered twice) and `SearcherError` (it answered what it must not). Each message says who, what
-was wanted, what came, and what to do.
+(it does not load, or is offered twice) and `SearcherError` (it answered what it must not). Each message says who
+was called, what must be, what came, and what to do.
 """
 
 __all__ = ["ConfigError", "ExtinctError", "GpbtError", "NoResultError", "PluginError", "ProtocolError", "SearcherError"]

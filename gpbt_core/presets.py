@@ -30,7 +30,7 @@ class Preset:
     Attributes:
         name: What users write.
         summary: One line for listings.
-        reproduction: Who begets whom; or what makes the rule from the population n and the steps per model T.
+        reproduction: The reproduction rule, or a function that makes it from the population n and the steps T.
         searcher: Who proposes configs.
         founders: Who proposes the first `number_of_founders(n)` configs of generation 0; None: the searcher.
         number_of_founders: From the population n.
@@ -50,7 +50,7 @@ class Preset:
     generation_stopping: GenerationStopping | None = None
 
     def rule(self, population: int, steps: int) -> Reproduction:
-        """Who begets whom in a population of n models of T steps each."""
+        """The reproduction rule for a population of n models of T steps each."""
         return self.reproduction(population, steps) if callable(self.reproduction) else self.reproduction
 
     def search(self, population: int) -> Search:
@@ -169,4 +169,4 @@ def preset(name: str) -> Preset:
 
     close = difflib.get_close_matches(str(name), PRESETS, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise ConfigError(f"preset: wanted one of {', '.join(PRESETS)}, got {name!r}{hint}")
+    raise ConfigError(f"preset: must be one of {', '.join(PRESETS)}, got {name!r}{hint}")

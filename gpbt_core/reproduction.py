@@ -1,4 +1,4 @@
-"""Reproduction: how long the segments are, who begets whom, and in which order.
+"""Reproduction: how long the segments are, which trials become parents, and how their children are ordered.
 
 A rule plans one generation from the told records of the one before. It is pure: its only randomness is the generator
 that it is given, and what it must remember is in the records.
@@ -7,7 +7,7 @@ that it is given, and what it must remember is in the records.
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -16,7 +16,7 @@ from gpbt_core.errors import ConfigError
 from gpbt_core.records import Record, Status
 from gpbt_core.rule import Rule
 from gpbt_core.space import Space
-from gpbt_core.space.parameters import alike, as_float, plain
+from gpbt_core.space.parameters import alike, as_float, as_int, plain, typed
 
 __all__ = [
     "Closing",
@@ -48,7 +48,7 @@ class Slot:
 
 @attrs.frozen
 class Plan:
-    """Who begets whom in one generation.
+    """The parents of one generation, and its slots.
 
     Attributes:
         parents: The ids of the distinct parents, best first; empty in generation 0.
@@ -98,22 +98,24 @@ class Closing:
 
 @attrs.frozen(kw_only=True)
 class Keep:
-    """A promise about a selection that is still to come, so that checkpoints can be let go before it.
+    """A promise about a selection that is still to come, so that checkpoints can be deleted before it.
 
     Attributes:
         count: Only the `count` best candidates can become parents,
         per_parent: and at most this many children of one parent (None: no limit).
         survivors: Whether the parents themselves stand among the candidates.
+        distinct: Whether of candidates with the same parent and config only the best can become a parent.
     """
 
     count: int
     per_parent: int | None = None
     survivors: bool = False
+    distinct: bool = False
 
 
 @runtime_checkable
 class Reproduction(Protocol):
-    """Decides who begets whom.
+    """Decides which trials become parents, and of how many children.
 
     A rule is an attrs class whose fields are its options, and carries the name it is offered under.
 
@@ -203,9 +205,8 @@ def litters(
 class ReproductionRule(Rule):
     """A base for reproduction rules of your own: only `plan` is left to write.
 
-    By default a run has one generation per step, generation 0 has one slot per model, and nothing is refilled. What may
-    become a parent is promised to nobody, so the checkpoints of all completed trials are kept until their generation
-    closes.
+    By default a run has one generation per step, generation 0 has one slot per model, and nothing is refilled. Nothing
+    is promised about the next parents, so all completed trials keep their checkpoints until their generation closes.
 
     Examples:
         >>> from gpbt_core import Float, Optimizer, Space
@@ -242,26 +243,29 @@ class ReproductionRule(Rule):
         return None
 
 
-def _tuple(values: int | Sequence[float]) -> int | tuple[float, ...]:
+def _tuple(values: Any) -> Any:
+    """A sequence as a tuple, so that a rule can be hashed; anything else as it is, for the checks to name."""
     found = plain(values)
-    return tuple(found) if isinstance(found, Iterable) else found
+    return tuple(found) if isinstance(found, Iterable) and not isinstance(found, (str, bytes)) else found
 
 
-def _optional_tuple(values: Sequence[float] | None) -> tuple[float, ...] | None:
-    return None if values is None else tuple(values)
+def _are_shares(values: object, most: float) -> bool:
+    """Whether these are positive finite numbers of at most `most`, at least one."""
+    if not isinstance(values, tuple) or not values:
+        return False
+    shares = [as_float(value) for value in values]
+    return all(share is not None and 0 < share <= most and math.isfinite(share) for share in shares)
 
 
 def _segments(who: str, lengths: int | tuple[float, ...], steps: int) -> tuple[int, ...]:
     """Segment lengths from shares of `steps`, or equal ones; at least one step each, the last takes the remainder."""
-    if isinstance(lengths, int):
-        if lengths < 1:
-            raise ConfigError(f"{who}: wanted segments of at least 1 step, got {lengths}")
-        count = max(1, steps // lengths)
-        return (lengths,) * (count - 1) + (steps - lengths * (count - 1),)
-    shares = [as_float(share) for share in lengths] if isinstance(lengths, tuple) else []
-    if not shares or not all(share is not None and 0 < share < math.inf for share in shares):
+    length = as_int(lengths)
+    if length is not None and length >= 1:
+        count = max(1, steps // length)
+        return (length,) * (count - 1) + (steps - length * (count - 1),)
+    if not isinstance(lengths, tuple) or not _are_shares(lengths, math.inf):
         raise ConfigError(
-            f"{who}: wanted segments as a whole number or as positive shares of the steps, got {lengths!r}"
+            f"{who}: segments must be a whole number of at least 1, or positive shares of the steps, got {lengths!r}"
         )
     found: list[int] = []
     left = steps
@@ -278,7 +282,10 @@ def _segments(who: str, lengths: int | tuple[float, ...], steps: int) -> tuple[i
 
 @attrs.frozen(kw_only=True)
 class Genealogical(ReproductionRule):
-    """The best of a generation each beget a litter, which inherits their weights (GPBT's rule).
+    """The best trials of a generation become parents, and their children inherit their weights (GPBT's rule).
+
+    Of trials with the same parent and the same config only the best becomes a parent: in a small space, copies of one
+    config would take the places of others. There may then be fewer parents than `parents` says.
 
     Attributes:
         segments: Shares of the steps per model, one per generation, each at least one step (the last takes the
@@ -323,51 +330,55 @@ class Genealogical(ReproductionRule):
     name: ClassVar[str] = "genealogical"
 
     segments: int | tuple[float, ...] = attrs.field(default=(0.4, 0.2, 0.1, 0.1, 0.1, 0.1), converter=_tuple)
-    parents: tuple[float, ...] | None = attrs.field(default=(0.6, 0.45, 0.35, 0.25, 0.16), converter=_optional_tuple)
+    parents: tuple[float, ...] | None = attrs.field(default=(0.6, 0.45, 0.35, 0.25, 0.16), converter=_tuple)
     founders: int | None = attrs.field(default=None, converter=plain)
     c: float = 1.0
     per_parent: int | None = attrs.field(default=2, converter=plain)
-    steady: bool = False
+    steady: bool = attrs.field(default=False, converter=plain)
     spread: float = 0.1
-    survivors: bool = False
-    repeat: bool = True
+    survivors: bool = attrs.field(default=False, converter=plain)
+    repeat: bool = attrs.field(default=True, converter=plain)
     noise: float = 0.0
     order: Literal["round-robin", "litter"] = "round-robin"
-    refill: bool = True
+    refill: bool = attrs.field(default=True, converter=plain)
 
     def __attrs_post_init__(self) -> None:
-        if self.parents is not None and not (self.parents and all(0 < share <= 1 for share in self.parents)):
-            raise ConfigError(
-                f"genealogical: wanted parents as shares of n, each above 0 and at most 1, got {self.parents!r}"
-            )
-        for name in ("c", "spread", "noise"):
-            if as_float(getattr(self, name)) is None:
-                raise ConfigError(f"genealogical: wanted {name} as a number, got {getattr(self, name)!r}")
-        if self.founders is not None and not (isinstance(self.founders, int) and self.founders >= 1):
-            raise ConfigError(f"genealogical: wanted at least 1 of the founders, or None for n, got {self.founders!r}")
-        if self.per_parent is not None and not (isinstance(self.per_parent, int) and self.per_parent >= 1):
-            raise ConfigError(
-                f"genealogical: wanted per_parent of at least 1, or None for no limit, got {self.per_parent!r}"
-            )
-        if not 0 <= self.spread <= 1:
-            raise ConfigError(f"genealogical: wanted a spread in [0, 1], got {self.spread!r}")
-        if not (self.noise >= 0 and math.isfinite(self.noise)):
-            raise ConfigError(f"genealogical: wanted a finite noise of at least 0, got {self.noise!r}")
-        if self.order not in ("round-robin", "litter"):
-            raise ConfigError(f'genealogical: wanted order "round-robin" or "litter", got {self.order!r}')
+        count, per_parent, spread, noise = self.founders, self.per_parent, as_float(self.spread), as_float(self.noise)
+        checks = {
+            "parents": (
+                self.parents is None or _are_shares(self.parents, 1),
+                "shares of n, each above 0 and at most 1, or None",
+            ),
+            "founders": (count is None or (as_int(count) or 0) >= 1, "a whole number of at least 1, or None for n"),
+            "c": (as_float(self.c) is not None, "a number"),
+            "per_parent": (
+                per_parent is None or (as_int(per_parent) or 0) >= 1,
+                "a whole number of at least 1, or None for no limit",
+            ),
+            "spread": (spread is not None and 0 <= spread <= 1, "a number in [0, 1]"),
+            "noise": (noise is not None and 0 <= noise < math.inf, "a finite number of at least 0"),
+            "order": (self.order in ("round-robin", "litter"), '"round-robin" or "litter"'),
+            **{
+                name: (isinstance(getattr(self, name), bool), "a bool")
+                for name in ("steady", "survivors", "repeat", "refill")
+            },
+        }
+        for name, (is_right, wanted) in checks.items():
+            if not is_right:
+                raise ConfigError(f"genealogical: {name} must be {wanted}, got {getattr(self, name)!r}")
 
     def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # likewise
         """See `Reproduction.segment_lengths`."""
         if self.parents is None and not 1 / population <= self.c <= population:
             raise ConfigError(
-                f"genealogical: wanted c from 1/n = {1 / population:.4g} to n = {population}, so that "
+                f"genealogical: c must be from 1/n = {1 / population:.4g} to n = {population}, so that "
                 f"floor(sqrt(n / c)) is from 1 to n, got {self.c!r}"
             )
         lengths = _segments("genealogical", self.segments, steps)
         if self.founders is not None and self.founders * lengths[0] + steps - lengths[0] > population * steps:
             raise ConfigError(
                 f"genealogical: {self.founders} founders of {lengths[0]} steps each do not leave one slot for the "
-                f"other {steps - lengths[0]} steps of a line, of {population} x {steps} steps in all; wanted fewer or "
+                f"other {steps - lengths[0]} steps of a line, of {population} x {steps} steps in all; take fewer or "
                 f"shorter ones"
             )
         return lengths
@@ -413,6 +424,7 @@ class Genealogical(ReproductionRule):
             count=self.number_of_parents(generation, population),
             per_parent=None if generation == 1 else self.per_parent,
             survivors=self.survivors,
+            distinct=True,
         )
 
     def values(self, closing: Closing, records: Sequence[Record]) -> Sequence[float]:  # noqa: ARG002  # for others
@@ -433,7 +445,7 @@ class Genealogical(ReproductionRule):
             candidates |= {record.trial.id: record for record in closing.parents}
         count = min(slots, self.number_of_parents(closing.generation, closing.population))
         records = list(candidates.values())
-        ranked = self._ranked(records, self.values(closing, records), count, rng)
+        ranked = _distinct(self._ranked(records, self.values(closing, records), count, rng))
         if closing.generation == 1:
             return _apart(closing.space, ranked, count, self.spread) if self.spread else ranked[:count]
         if self.steady and closing.generation < closing.generations - 1:
@@ -449,6 +461,15 @@ class Genealogical(ReproductionRule):
             losses = (np.array(losses) + rng.normal(0.0, 1.0, len(losses)) * scale).tolist()
         order = sorted(range(len(records)), key=lambda i: (losses[i], records[i].trial.id))
         return [records[i] for i in order]
+
+
+def _distinct(ranked: list[Record]) -> list[Record]:
+    """Of each parent and config the best: a clone would take the place of something else that is worth trying."""
+    found: dict[Any, Record] = {}
+    for record in ranked:
+        config = record.trial.config
+        found.setdefault((record.trial.parent, *config, *typed(config.values())), record)
+    return list(found.values())
 
 
 def _limited(ranked: list[Record], count: int, per_parent: int | None, parents: set[int]) -> list[Record]:
@@ -535,7 +556,7 @@ class Truncation(ReproductionRule):
 
     def __attrs_post_init__(self) -> None:
         if as_float(self.quantile) is None or not 0 <= self.quantile <= 0.5:
-            raise ConfigError(f"truncation: wanted a quantile in [0, .5], got {self.quantile!r}")
+            raise ConfigError(f"truncation: quantile must be in [0, .5], got {self.quantile!r}")
 
     def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # noqa: ARG002  # likewise
         """See `Reproduction.segment_lengths`."""

@@ -1,6 +1,6 @@
 """Conformance kits for people who write plugins: each proves what the core relies on.
 
-A kit raises AssertionError with what was asked, what was wanted and what came; it needs no test runner.
+A kit raises AssertionError that says what was asked, what must be answered and what came. It needs no test runner.
 """
 
 import copy
@@ -155,12 +155,14 @@ def check_searcher(searcher: Searcher, *, spaces: Iterable[Space] | None = None,
         >>> check_searcher(Uniform())
     """
     if not isinstance(searcher, Searcher):
-        raise AssertionError(f"check_searcher: wanted an object with propose(query, rng), got {searcher!r}")
+        raise AssertionError(
+            f"check_searcher: the searcher must be an object with propose(query, rng), got {searcher!r}"
+        )
     accepted = False
     for space in example_spaces() if spaces is None else spaces:
         accepted |= _check_in(searcher, space)
     if not accepted:
-        raise AssertionError(f"check_searcher: wanted {searcher!r} to accept at least one of the spaces")
+        raise AssertionError(f"check_searcher: {searcher!r} must accept at least one of the spaces")
     if learns:
         _check_learns(searcher)
 
@@ -178,18 +180,20 @@ def _check_in(searcher: Searcher, space: Space) -> bool:
             return False
         if _global_state() != global_state:
             raise AssertionError(
-                f"{title}: wanted randomness from the given generator alone, but numpy's global one was used"
+                f"{title}: randomness must come from the given generator alone, but numpy's global one was used"
             )
         if (query.history, query.pending, query.parent) != before:
-            raise AssertionError(f"{title}: wanted the query to be left as it was, but it was changed")
+            raise AssertionError(f"{title}: the query must stay as it was, but it was changed")
         try:
             valid = space.validate(proposed)
         except ConfigError as error:
-            raise AssertionError(f"{title}: wanted a config of {space!r}, got {proposed!r}: {error}") from error
+            raise AssertionError(
+                f"{title}: the answer must be a config of {space!r}, got {proposed!r}: {error}"
+            ) from error
         for name, value in proposed.items():
             if type(value) is not type(valid[name]):
                 raise AssertionError(
-                    f"{title}: wanted {name} as a plain {type(valid[name]).__name__}, got {type(value)!r}"
+                    f"{title}: {name} must be a plain {type(valid[name]).__name__}, got {type(value)!r}"
                 )
         answers.append((title, query, dict(valid)))
     again = copy.deepcopy(searcher)
@@ -198,7 +202,7 @@ def _check_in(searcher: Searcher, space: Space) -> bool:
             repeated = dict(one.propose(query, np.random.default_rng(7)))
             if repeated != answer:
                 raise AssertionError(
-                    f"{title}: wanted the same answer to the same query and generator, got {answer!r} and then, from "
+                    f"{title}: the same query and generator must have the same answer, got {answer!r} and then, from "
                     f"{who}, {repeated!r}"
                 )
     return True
@@ -229,7 +233,7 @@ def _check_learns(searcher: Searcher) -> None:
         means.append(float(np.mean([searcher.propose(query, np.random.default_rng(i))["x"] for i in range(20)])))
     if not means[1] - means[0] > 0.2:
         raise AssertionError(
-            f"check_searcher: wanted proposals to follow the losses: with the best at x = .1 and .9 they are on "
+            f"check_searcher: proposals must follow the losses: with the best at x = .1 and .9 they are on "
             f"average at {means}"
         )
 
@@ -384,4 +388,4 @@ def _check_twice(rule: Any, title: str, ask: Callable[[], object]) -> None:
     except PluginError as error:
         raise AssertionError(f"{rule!r}, asked with {title}: {error}") from error
     if answers[0] != answers[1]:
-        raise AssertionError(f"{rule!r}: wanted the same answer twice to {title}, got {answers}")
+        raise AssertionError(f"{rule!r}: two answers to {title} must be the same, got {answers}")

@@ -11,7 +11,7 @@ import attrs
 
 from benchmarks.ledger import Ledger
 from benchmarks.method import Method
-from gpbt_core import PRESETS, Optimizer, Search, Verdict
+from gpbt_core import PRESETS, Optimizer, Verdict
 from gpbt_core.reproduction import Genealogical
 
 __all__ = ["METHODS", "drive"]
@@ -93,7 +93,7 @@ METHODS = {
     "gpbt-pooled": _method("gpbt, learning from all lineages", search={"history": "all"}),
     "gpbt-no-history": _method("gpbt, learning from nothing", search={"history": "none"}),
     # Who proposes.
-    "gpbt-random": _method("gpbt with random configs", searcher=Search("random")),
+    "gpbt-random": _method("gpbt with random configs", search={"searcher": "random", "founders": None}),
     "gpbt-tpe": _method("gpbt with TPE", searcher="tpe"),
     "gpbt-perturb": _method("gpbt with PBT's perturbation", searcher="perturb"),
     "gpbt-pb2": _method("gpbt with PB2's bandit", searcher="pb2"),

@@ -1,5 +1,6 @@
 """Checks of what callers pass: each returns the value in its plain form, or raises an error that names the call."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -10,8 +11,9 @@ from gpbt_core.errors import ConfigError, PluginError, ProtocolError
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.reproduction import Genealogical
 from gpbt_core.space.parameters import as_int, plain
+from gpbt_core.state import ENDED
 
-__all__ = ["id_of", "last_report", "number", "resolved", "rule", "selecting", "stopping_rule", "whole"]
+__all__ = ["attempt_of", "id_of", "last_report", "number", "resolved", "rule", "selecting", "stopping_rule", "whole"]
 
 
 def whole(who: str, value: object, low: int | None = None) -> int:
@@ -20,7 +22,7 @@ def whole(who: str, value: object, low: int | None = None) -> int:
     Raises:
         ConfigError: It is not a whole number, or below `low`.
     """
-    found = as_int(value)
+    found = value if type(value) is int else as_int(value)
     if found is None or (low is not None and found < low):
         bound = "" if low is None else f" of at least {low}"
         raise ConfigError(f"{who}: must be a whole number{bound}, got {value!r}")
@@ -38,26 +40,48 @@ def id_of(who: str, trial: object, records: Sequence[Record] | None = None) -> A
     Raises:
         ProtocolError: There is no such trial in `records`.
     """
-    found = trial.id if isinstance(trial, Trial) else plain(trial)
+    found = trial.id if isinstance(trial, Trial) else trial if type(trial) is int else plain(trial)
     if records is not None and (as_int(found) is None or not 0 <= found < len(records)):
         raise ProtocolError(f"{who}: trial {found!r} is unknown; {len(records)} trials were asked so far")
     return found
 
 
-def last_report(records: Sequence[Record], trial_id: object) -> float:
-    """The loss that a trial reported last; 0 where it is unknown or has ended, which the transition refuses.
+def attempt_of(trial: object) -> int | None:
+    """The attempt of a trial that is given as itself; None: its id does not say."""
+    return trial.attempt if isinstance(trial, Trial) else None
+
+
+def last_report(records: Sequence[Record], trial_id: object, steps: int | None = None) -> float:
+    """The loss that a trial reported at its last step; 0 if it is unknown or has ended, which the transition refuses.
+
+    Args:
+        records: All trials.
+        trial_id: The trial.
+        steps: How many steps it trained; None: its whole segment, unless it was told to stop.
 
     Raises:
         ProtocolError: It is running and has reported nothing.
+        ProtocolError: Its last report is not of its last step.
     """
     if not isinstance(trial_id, int) or not 0 <= trial_id < len(records):
         return 0.0
     record = records[trial_id]
-    if record.reports:
-        return record.reports[-1][1]
-    if record.status in {Status.RUNNING, Status.STOPPING, Status.QUEUED}:
+    if record.status in ENDED:
+        return 0.0
+    if not record.reports:
         raise ProtocolError(f"tell: trial {trial_id} reported no score; give its score")
-    return 0.0
+    step, loss = record.reports[-1]
+    wanted = record.trial.steps if steps is None else steps
+    if step == wanted or record.status is Status.STOPPING or not math.isfinite(loss):  # it failed at any step
+        return loss
+    if steps is None:
+        raise ProtocolError(
+            f"tell: trial {trial_id} reported {step} of {wanted} steps: train on, or give a score and the steps, "
+            f"tell({trial_id}, score, steps={step})"
+        )
+    raise ProtocolError(
+        f"tell: trial {trial_id} reported no score at step {steps}, its last one was at step {step}; give the score"
+    )
 
 
 def number(who: str, trial_id: object, score: Any) -> float:
@@ -129,14 +153,15 @@ def selecting(rule: Any, select_by: str) -> Any:
         return rule
     if not isinstance(rule, Genealogical):
         raise ConfigError(
-            f"select_by: wanted a genealogical rule to select by {select_by!r}, got {getattr(rule, 'name', rule)!r}, "
-            f"which has its own way; leave select_by out, or choose another reproduction or preset"
+            f"select_by: the rule must be genealogical to select by {select_by!r}, got "
+            f"{getattr(rule, 'name', rule)!r}, which has its own way; leave select_by out, or choose "
+            f"another reproduction or preset"
         )
     options = {field.name: getattr(rule, field.name) for field in attrs.fields(Genealogical)}
     try:
         other = resolved("reproduction", Genealogical.name if select_by == "score" else select_by, options)
     except PluginError as error:
-        raise PluginError(f"select_by: wanted 'score' or the name of a rule, got {select_by!r}: {error}") from error
+        raise PluginError(f"select_by: must be 'score' or the name of a rule, got {select_by!r}: {error}") from error
     if other.select_by != select_by:
         raise ConfigError(f"select_by: the rule {select_by!r} goes by {other.select_by!r}; give it as reproduction")
     return other

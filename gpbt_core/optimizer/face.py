@@ -1,21 +1,22 @@
 """The public face: ask for trials, tell results; a thin shell around one State.
 
-Whatever happens is computed first and then goes through `_commit`, which assigns it on one line. One thread owns an
-optimizer; what is concurrent is the training.
+Every call computes its events and the state after them first, and then takes them over in `_commit`, the one place
+where an optimizer changes. One thread owns an optimizer; only the training is concurrent.
 """
 
 import enum
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, Self, SupportsFloat, TypedDict, Unpack
 
 import attrs
 
 from gpbt_core import genealogy, presets
 from gpbt_core.early_stopping import GenerationStopping, TrialStopping
-from gpbt_core.errors import ConfigError, ExtinctError, NoResultError
+from gpbt_core.errors import ConfigError, ExtinctError, NoResultError, ProtocolError
 from gpbt_core.optimizer.arguments import (
+    attempt_of,
     id_of,
     last_report,
     number,
@@ -37,6 +38,7 @@ from gpbt_core.searcher import Search, Searcher, SearcherChoice
 from gpbt_core.space import Config, Space
 from gpbt_core.space.parameters import alike, plain
 from gpbt_core.state import (
+    ENDED,
     Asked,
     Cancelled,
     Event,
@@ -48,9 +50,10 @@ from gpbt_core.state import (
     State,
     Tally,
     Told,
-    apply,
+    happen,
     initial,
     next_order,
+    replay,
 )
 
 __all__ = ["Best", "Optimizer", "RunSettings"]
@@ -114,7 +117,7 @@ class Optimizer:
         >>> while not optimizer.finished:
         ...     for trial in optimizer.ask(count=2):
         ...         x[trial.id] = x[trial.parent] * (1 - trial.config["rate"]) ** trial.steps
-        ...         optimizer.tell(trial.id, x[trial.id])
+        ...         optimizer.tell(trial, x[trial.id])
         >>> optimizer.best.score < 8
         True
     """
@@ -160,7 +163,8 @@ class Optimizer:
             preset: The set-up: one of `PRESETS`.
             searcher: Who proposes configs: a name, (name, options) or an object with `propose`, with the founders and
                 the history of the preset; or a `Search`, which replaces these, too. None: the preset's.
-            reproduction: Who begets whom: a name, (name, options) or a rule. None: the preset's.
+            reproduction: Which trials become parents, and of how many children: a name, (name, options) or a rule.
+                None: the preset's.
             select_by: What parents and the final model are selected by: "score", or the name of a rule that takes the
                 options of "genealogical" and ranks otherwise, such as "posterior", which ranks noisy scores by the
                 model of `gp`. None: what the reproduction rule selects by.
@@ -223,16 +227,17 @@ class Optimizer:
         Raises:
             ConfigError: `count` is not a whole number of at least 1.
             SearcherError: The searcher raised, or proposed a config that is not in the space; nothing was asked.
+            ProtocolError: Another thread, or a searcher that calls back, changed the run meanwhile; nothing was asked.
         """
         count = whole("ask: count", count, 1)
-        state, asked = self._state, list[Event]()
+        before = state = self._state
+        asked: list[Event] = []
         trials: list[Trial] = []
         while len(trials) < count and (trial := self._next(state)) is not None:
-            event = Asked(trial=trial)
-            state = apply(state, event)
-            asked.append(event)
+            state, happened = happen(state, Asked(trial=trial))
+            asked += happened
             trials.append(trial)
-        self._commit(state, asked)
+        self._commit(before, state, asked)
         return tuple(trials)
 
     def report(self, trial: Trial | int, step: int, score: SupportsFloat) -> Verdict:
@@ -249,36 +254,47 @@ class Optimizer:
         Raises:
             ConfigError: The score is not a number.
             ProtocolError: The trial is unknown, has ended, was given back or told to stop; or the step is not its next.
+            ProtocolError: `trial` was given back, and another worker trains it now.
         """
         trial_id = id_of("report", trial)
         value = number("report", trial_id, score)
         loss = self._loss(value) if math.isfinite(value) else math.inf
-        self._happen(Reported(trial_id=trial_id, step=whole("report: step", step), loss=loss))
-        stopping = self._state.records[trial_id].status is Status.STOPPING
+        step, attempt = whole("report: step", step), attempt_of(trial)
+        state = self._happen(Reported(trial_id=trial_id, step=step, loss=loss, attempt=attempt))
+        stopping = state.records[trial_id].status is Status.STOPPING
         return Verdict.STOP if stopping else Verdict.CONTINUE
 
-    def tell(self, trial: Trial | int, score: SupportsFloat | None = None) -> None:
+    def tell(self, trial: Trial | int, score: SupportsFloat | None = None, *, steps: int | None = None) -> None:
         """Ends a trial with its score.
 
         Args:
             trial: The trial, or its id.
-            score: In the direction of the run; NaN or infinity: it failed. None: the last reported one.
+            score: In the direction of the run; NaN or infinity: the trial failed. None: the last reported score, which
+                must be that of the last step.
+            steps: How many steps of the segment the trial trained, if you end the segment early on purpose: at least
+                as many as it reported, at most `trial.steps`. The trial is completed all the same, and its children
+                continue from that step. None: all steps, or those reported when `report` answered STOP.
 
         Raises:
             ConfigError: The score is not a number.
-            ProtocolError: The trial is unknown or has ended; or no score is given and none was reported.
+            ProtocolError: The trial is unknown or has ended.
+            ProtocolError: No score is given, and the trial did not report the score of its last step.
+            ProtocolError: `steps` is not a number of steps that the trial can have trained.
+            ProtocolError: `trial` was given back, and another worker trains it now.
         """
+        steps, attempt = plain(steps), attempt_of(trial)
         trial_id = id_of("tell", trial)
         if score is None:
-            loss = last_report(self._state.records, trial_id)
+            loss = last_report(self._state.records, trial_id, steps)
             value = loss
         else:
             value = number("tell", trial_id, score)
             loss = self._loss(value)
         if math.isfinite(value):
-            self._happen(Told(trial_id=trial_id, loss=loss))
+            self._happen(Told(trial_id=trial_id, loss=loss, steps=steps, attempt=attempt))
         else:
-            self._happen(Told(trial_id=trial_id, loss=None, reason=f"its score is {value}"))
+            reason = f"its score is {value}"
+            self._happen(Told(trial_id=trial_id, loss=None, reason=reason, steps=steps, attempt=attempt))
 
     def fail(self, trial: Trial | int, reason: str | BaseException) -> None:
         """Ends a trial whose training failed; the run goes on.
@@ -291,15 +307,18 @@ class Optimizer:
             ProtocolError: The trial is unknown or has ended.
         """
         words = f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else str(reason)
-        self._happen(Told(trial_id=id_of("fail", trial), loss=None, reason=words))
+        self._happen(Told(trial_id=id_of("fail", trial), loss=None, reason=words, attempt=attempt_of(trial)))
 
     def requeue(self, trial: Trial | int) -> None:
-        """Gives a trial back whose worker was lost: a later `ask` hands it out again, as it was.
+        """Gives a trial back whose worker was lost: a later `ask` hands it out again, with its next `attempt`.
+
+        Calls of the lost worker are then refused, should it still be alive, if they pass the trial and not its id. Its
+        final result counts as long as the trial is not handed out again.
 
         Raises:
             ProtocolError: The trial is unknown, has ended, or was given back already.
         """
-        self._happen(Requeued(trial_id=id_of("requeue", trial)))
+        self._happen(Requeued(trial_id=id_of("requeue", trial), attempt=attempt_of(trial)))
 
     def cancel(self, trial: Trial | int, reason: str = "cancelled by the caller") -> None:
         """Gives a trial up: its slot is used, and it takes part in nothing.
@@ -307,7 +326,7 @@ class Optimizer:
         Raises:
             ProtocolError: The trial is unknown or has ended.
         """
-        self._happen(Cancelled(trial_id=id_of("cancel", trial), reason=str(reason)))
+        self._happen(Cancelled(trial_id=id_of("cancel", trial), reason=str(reason), attempt=attempt_of(trial)))
 
     def extend(self, generations: int) -> None:
         """Adds generations, during a run or after its end; their segments are as long as the last planned ones.
@@ -484,7 +503,7 @@ class Optimizer:
         return genealogy.lineage(self._state, id_of("lineage", trial, self._state.records))
 
     def __repr__(self) -> str:
-        done = sum(record.status not in {Status.RUNNING, Status.STOPPING, Status.QUEUED} for record in self.records)
+        done = sum(record.status in ENDED for record in self.records)
         where = "finished" if self.finished else f"generation {self.generation + 1} of {self.generations}"
         best = f", best {self.best.score:.6g}" if self._state.best else ""
         return f"<Optimizer: {where}, {done} of {len(self.records)} asked trials told{best}>"
@@ -541,15 +560,14 @@ class Optimizer:
             ConfigError: A config is not in the space.
             ProtocolError: An event is not legal after those before it; those before it have happened.
         """
-        state, happened, validate = self._state, list[Event](), self.space.validate
+        before = state = self._state
+        happened: list[Event] = []
         try:
-            for event in events:
-                if type(event) is Asked:
-                    validate(event.trial.config)
-                state = apply(state, event)
+            for after, event in replay(state, self._valid(events)):
+                state = after
                 happened.append(event)
         finally:
-            self._commit(state, happened)
+            self._commit(before, state, happened)
 
     def to_dict(self) -> dict[str, Any]:
         """The whole run as plain JSON-able data, versioned.
@@ -586,11 +604,41 @@ class Optimizer:
 
     # -------------------------------------------------------------------------------------------------------- inside
 
-    def _happen(self, event: Event) -> None:
-        self._commit(apply(self._state, event), [event])
+    def _valid(self, events: Iterable[Event]) -> Iterator[Event]:
+        validate = self.space.validate
+        for event in events:
+            if type(event) is Asked:
+                validate(event.trial.config)
+            yield event
 
-    def _commit(self, state: State, happened: list[Event]) -> None:
-        self._state, self._events = state, self._events.extend(happened)
+    def _happen(self, event: Event) -> State:
+        before = self._state
+        state, happened = happen(before, event)
+        self._commit(before, state, happened)
+        return state
+
+    def _commit(self, before: State, state: State, happened: Sequence[Event]) -> None:
+        """Takes over what a call has computed; every change of an optimizer goes through here, once per call.
+
+        A hook for subclasses: extend it to pass the events on, as a journalled study does. If it raises before it calls
+        `super()._commit`, nothing has happened.
+
+        Args:
+            before: The state from which the call computed.
+            state: The state after the events.
+            happened: The events, in order; may be empty.
+
+        Raises:
+            ProtocolError: The optimizer is no longer in the state `before`; nothing happened.
+        """
+        events = self._events.extend(happened)
+        if self._state is not before:  # no call stands between here and the end: under the GIL no other thread runs
+            raise ProtocolError(
+                "optimizer: another call changed it while this one was computing: another thread, or a searcher or "
+                "rule that calls back; nothing of this call happened; use an optimizer from one thread only, and "
+                "call again"
+            )
+        self._state, self._events = state, events
 
     def _next(self, state: State) -> Trial | None:
         if state.queue:

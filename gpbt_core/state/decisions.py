@@ -81,6 +81,7 @@ def promise(rule: Reproduction, generation: int, population: int) -> Keep | None
         and _is_int(keep.count, 1)
         and (keep.per_parent is None or _is_int(keep.per_parent, 1))
         and isinstance(keep.survivors, bool)
+        and isinstance(keep.distinct, bool)
     ):
         raise PluginError(
             f"{_who(rule)}: {asked} must be None, or a Keep with ints of at least 1 as count and per_parent (or None), "

@@ -27,26 +27,26 @@ def _whole(name: str, low: int) -> Any:
 def _space(_: object, __: object, value: Any) -> None:
     if not isinstance(value, Space):
         raise ConfigError(
-            f"space: wanted a Space, got {value!r}; Space.from_optuna and its kin convert what others made"
+            f"space: must be a Space, got {value!r}; Space.from_optuna, from_scipy and from_configspace convert others"
         )
 
 
 def _quorum(_: object, __: object, value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-        raise ConfigError(f"quorum: wanted a fraction above 0 and at most 1, got {value!r}")
+        raise ConfigError(f"quorum: must be a number above 0 and at most 1, got {value!r}")
 
 
 def _rule(name: str, protocol: type, *, optional: bool) -> Any:
     def check(_: object, __: object, value: object) -> None:
         if isinstance(value, type) or not (isinstance(value, protocol) or (optional and value is None)):
-            raise ConfigError(f"{name}: wanted a rule as {protocol.__name__} describes it, got {value!r}")
+            raise ConfigError(f"{name}: must be a rule as {protocol.__name__} describes it, got {value!r}")
 
     return check
 
 
 def _direction(_: object, __: object, value: str) -> None:
     if value not in ("minimize", "maximize"):
-        raise ConfigError(f'direction: wanted "minimize" or "maximize", got {value!r}')
+        raise ConfigError(f'direction: must be "minimize" or "maximize", got {value!r}')
 
 
 @attrs.frozen(kw_only=True)
@@ -61,7 +61,7 @@ class Settings:
         seed: At least 0.
         max_concurrent: m, at least 1: slot k may be asked once slots 0 .. k-m of its generation are told.
         quorum: In (0, 1]: the share of a generation's asked trials that must be told before the next one opens.
-        reproduction: Who begets whom.
+        reproduction: Which trials become parents, and of how many children.
         trial_stopping: Which trials stop early; None: none.
         generation_stopping: Which generations end early; None: none.
         search: Who proposes the configs; None: not known, as of settings that were stored without. Events carry their

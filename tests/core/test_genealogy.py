@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gpbt_core import (
     Categorical,
+    Config,
     Float,
     Genealogical,
     Optimizer,
@@ -157,11 +158,11 @@ def test_cousins_are_in_no_family_history() -> None:
 
 def test_a_schedule_joins_segments_of_one_config_and_counts_what_was_trained() -> None:
     optimizer = _two_generations()
-    assert optimizer.schedule(4) == Schedule((Segment(config={"x": 0.01}, start_step=0, steps=6),))  # it repeats 1
+    assert optimizer.schedule(4) == Schedule((Segment(config=Config(x=0.01), start_step=0, steps=6),))  # it repeats 1
     assert optimizer.schedule(7) == Schedule(
         (
-            Segment(config={"x": 0.03}, start_step=0, steps=4),
-            Segment(config={"x": 0.03 + 0.1}, start_step=4, steps=2),
+            Segment(config=Config(x=0.03), start_step=0, steps=4),
+            Segment(config=Config(x=0.03 + 0.1), start_step=4, steps=2),
         )
     )
     (trial,) = optimizer.ask()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gpbt_core import Categorical, ConfigError, Float, Int, Optimizer, Search, Space, When
+from gpbt_core import Categorical, Config, ConfigError, Float, Int, Optimizer, Search, Space, When
 from runs import SPACE, Curious, World, run_interleaved, run_sequentially
 
 FULL = {"rate": 0.01, "layers": 2, "kind": "adam"}
@@ -35,7 +35,7 @@ def test_every_known_config_is_tried_even_beyond_the_founders_of_the_preset() ->
     known = [{"rate": (i + 1) / 100, "layers": 2} for i in range(12)]
     optimizer = Optimizer(space, population=25, steps=10, preset="gp", known_configs=known)
     assert optimizer.search.number_of_founders == 8
-    tried = []
+    tried: list[Config] = []
     while len(tried) < 25:
         for trial in optimizer.ask(count=4):
             tried.append(trial.config)

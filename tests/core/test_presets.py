@@ -46,7 +46,7 @@ def test_presets_cannot_be_changed() -> None:
 
 
 def test_an_unknown_preset_gets_a_suggestion() -> None:
-    with pytest.raises(ConfigError, match=r"wanted one of gpbt, paper, .*, got 'papper'; did you mean 'paper'\?$"):
+    with pytest.raises(ConfigError, match=r"must be one of gpbt, paper, .*, got 'papper'; did you mean 'paper'\?$"):
         preset("papper")
 
 

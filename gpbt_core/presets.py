@@ -104,7 +104,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 reproduction=_default,
                 searcher=_named("gp"),
                 founders=_named("sobol"),
-                number_of_founders=lambda population: population,  # the others learn from these
+                number_of_founders=lambda population: max(8, population),  # the others learn from these
             ),
             Preset(
                 name="paper",

@@ -727,7 +727,7 @@ def test_a_run_needs_no_more_than_it_says(setup: dict[str, Any], world: World, w
 
 def test_what_the_default_needs_is_told_before_it_starts() -> None:
     optimizer = Optimizer(LINE, population=25, steps=10, searcher=Search(Uniform()))
-    assert optimizer.needs == Needs(trials=150, steps=253, checkpoints=31)
+    assert optimizer.needs == Needs(trials=212, steps=251, checkpoints=49)
     assert Optimizer(LINE, steps=10, quorum=0.5, searcher=Search(Uniform())).needs.checkpoints is None
 
 

@@ -61,7 +61,7 @@ def test_the_default_is_what_the_experiments_found_best() -> None:
     assert (rule.noise, rule.order) == (0.0, "round-robin")
     assert (chosen.trial_stopping, chosen.generation_stopping) == (None, None)
     assert (chosen.searcher.name, chosen.founders and chosen.founders.name, chosen.history) == ("gp", "sobol", "family")
-    assert [chosen.number_of_founders(n) for n in (4, 16, 25, 100)] == [4, 16, 25, 100]
+    assert [chosen.number_of_founders(n) for n in (4, 16, 25, 100)] == [8, 16, 25, 100]
 
 
 @pytest.mark.parametrize(

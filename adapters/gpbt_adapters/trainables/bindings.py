@@ -20,6 +20,7 @@ __all__ = [
     "Setter",
     "StepValue",
     "agreed",
+    "check_alike",
     "read_back",
     "varying",
     "verify",
@@ -214,6 +215,25 @@ def verify(
     reader = _Reader(parts, bindings, frozenset(kept))
     wanted = {name: value for name, value in config.items() if name in kept}
     verify_applied(reader, wanted, who=type(parts).__name__, trained=trained)
+
+
+def check_alike(name: str, values: Sequence[Any], where: str, way_out: str) -> None:
+    """Refuses to write one value to places that were built with different ones.
+
+    Args:
+        name: The hyperparameter.
+        values: What the places hold.
+        where: What they are, in the plural.
+        way_out: What the user can do.
+
+    Raises:
+        ConfigError: The values differ.
+    """
+    if not all(same_value(values[0], value) for value in values):
+        raise ConfigError(
+            f"hyperparameter {name!r} is bound to {where}, which were built with different values, {list(values)}: one "
+            f"value for all of them would undo that. {way_out}."
+        )
 
 
 def agreed(name: str, values: Sequence[Any], where: str) -> Any:

@@ -12,9 +12,17 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from gpbt_core.errors import GpbtError
+from gpbt_core.errors import ConfigError, GpbtError
 
-__all__ = ["Factory", "HyperparameterNotAppliedError", "ReportsApplied", "Trainable", "verify_applied"]
+__all__ = [
+    "Factory",
+    "HyperparameterNotAppliedError",
+    "ReportsApplied",
+    "Trainable",
+    "as_score",
+    "check_callables",
+    "verify_applied",
+]
 
 TOLERANCE = 1e-6
 """How far apart two floats may be, relative to the larger, and still be one value: a framework may keep 32 bits of
@@ -107,6 +115,43 @@ class Trainable(abc.ABC):
 
 Factory: TypeAlias = Callable[[], Trainable]
 """Makes a fresh trainable, each time it is called; picklable where the training runs in other processes."""
+
+
+def as_score(score: object, who: str) -> float:
+    """A score as a float.
+
+    Args:
+        score: A number, or an array or tensor without dimensions.
+        who: Who returned it, for the error.
+
+    Raises:
+        ConfigError: It is something else: a list, a dict, None, an array of one.
+
+    Examples:
+        >>> as_score(3, "Model.step")
+        3.0
+    """
+    if type(score) is float:
+        return score
+    if not isinstance(score, bool | str | bytes) and hasattr(score, "__float__") and getattr(score, "ndim", 0) == 0:
+        return float(score)
+    raise ConfigError(
+        f"{who}: the score must be a number, got {score!r:.200}; return one number, higher or lower is better as the "
+        f"optimizer's direction says"
+    )
+
+
+def check_callables(who: str, given: Mapping[str, object]) -> None:
+    """Refuses what is not a function where a trainable takes one, such as the data in place of what makes them.
+
+    Raises:
+        ConfigError: One of them cannot be called.
+    """
+    for name, function in given.items():
+        if not callable(function):
+            raise ConfigError(
+                f"{who}: {name} must be a function, got a {type(function).__name__}; pass a function that returns it"
+            )
 
 
 class ReportsApplied(Protocol):

@@ -40,6 +40,10 @@ def _rates(parts: Parts) -> list[float]:
 
 def test_layers_are_chosen_by_class_and_by_name_however_deep() -> None:
     parts = _parts()
+    with pytest.raises(ConfigError, match=r"'rate' of 2 layers, which were built with different values, .*names="):
+        write(parts, {"rate": LayerField("rate", keras.layers.Dropout)}, {"rate": 0.6})
+    for name in ("inner*", "outer*"):
+        write(parts, {"rate": LayerField("rate", names=name)}, {"rate": 0.5})
     write(parts, {"rate": LayerField("rate", keras.layers.Dropout)}, {"rate": 0.6})
     assert _rates(parts) == [0.6, 0.6]
     write(parts, {"rate": LayerField("rate", names="outer*")}, {"rate": 0.4})

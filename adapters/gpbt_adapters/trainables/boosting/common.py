@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import attrs
 import numpy as np
 
-from gpbt_adapters.trainables.trainable import Trainable, verify_applied
+from gpbt_adapters.trainables.trainable import Trainable, as_score, verify_applied
 from gpbt_core.errors import ConfigError, ProtocolError
 
 __all__ = ["BoostingTrainable", "parsed"]
@@ -100,7 +100,7 @@ class BoostingTrainable(Trainable, Generic[M]):
         self._model = self._grow(self._model, self._wanted(), seed)
         self._steps += 1
         self._live = self._values(self._model)
-        verify_applied(self, self._config)
+        verify_applied(self, self._config, trained=1)
         return self.score()
 
     def score(self) -> float:
@@ -108,8 +108,9 @@ class BoostingTrainable(Trainable, Generic[M]):
 
         Raises:
             ProtocolError: It has no trees yet.
+            ConfigError: The score is not a number.
         """
-        return float(self.score_of(self.model))
+        return as_score(self.score_of(self.model), f"{type(self).__name__}.score")
 
     def save(self, path: Path) -> None:
         """Writes the trees in the engine's own format, and plain values beside them."""

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import keras
 
-from gpbt_adapters.trainables.bindings import Binding, agreed
+from gpbt_adapters.trainables.bindings import Binding, agreed, check_alike
 from gpbt_adapters.trainables.keras.parts import Parts
 from gpbt_adapters.trainables.sample_order import SampleOrder
 from gpbt_core.errors import ConfigError
@@ -111,7 +111,7 @@ class LayerField(Binding[Parts]):
     Attributes:
         field: The attribute's name.
         of: The class, or classes, of the layers.
-        names: Which layers, as a shell pattern of their names; None: all.
+        names: Which layers, as a shell pattern of their names; None: all. They must have been built with one value.
     """
 
     field: str
@@ -123,8 +123,16 @@ class LayerField(Binding[Parts]):
 
         Raises:
             ConfigError: No layer is meant, one has no such attribute, or it was built without randomness.
+            ConfigError: The layers were built with different values.
         """
-        for layer in self._layers(parts, name):
+        layers = self._layers(parts, name)
+        check_alike(
+            name,
+            [_plain(getattr(layer, self.field)) for layer in layers],
+            f"the attribute {self.field!r} of {len(layers)} layers",
+            "Name those that you mean with names=..., one binding for each, or build them with one value",
+        )
+        for layer in layers:
             if isinstance(layer, _DRAWING_LAYERS) and not hasattr(layer, "seed_generator"):
                 raise ConfigError(
                     f"hyperparameter {name!r} is bound to {layer.name}, which was built with {self.field}=0 and so "
@@ -185,8 +193,16 @@ class LossField(Binding[Parts]):
 
         Raises:
             ConfigError: No loss is meant, or one has no such argument.
+            ConfigError: The losses were built with different values.
         """
-        for loss in self._losses(parts, name):
+        losses = self._losses(parts, name)
+        check_alike(
+            name,
+            [self._live(loss) for loss in losses],
+            f"the argument {self.field!r} of {len(losses)} losses",
+            "Name those that you mean by their class, with of=..., or build them with one value",
+        )
+        for loss in losses:
             old = self._live(loss)
             if self.field in _arguments(loss):
                 _arguments(loss)[self.field] = value

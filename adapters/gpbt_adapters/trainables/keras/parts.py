@@ -14,7 +14,55 @@ import numpy as np
 from gpbt_adapters.trainables.sample_order import SampleOrder
 from gpbt_core.errors import ConfigError
 
-__all__ = ["Parts", "PlannedBatches", "gather"]
+__all__ = ["Parts", "PlannedBatches", "gather", "read_arrays"]
+
+
+def read_arrays(data: Any) -> Any:
+    """Checks what the data function made and turns tensors and pandas frames into numpy arrays.
+
+    Samples are picked by their position; a pandas Series would be asked for the labels of its index.
+
+    Args:
+        data: (inputs,), (inputs, targets) or (inputs, targets, sample weights); each nested arrays of one length.
+
+    Returns:
+        The same structure with numpy arrays.
+
+    Raises:
+        ConfigError: It is something else, such as a tf.data.Dataset.
+        ConfigError: The arrays have different lengths.
+    """
+    if not isinstance(data, tuple | list) or not 1 <= len(data) <= 3:
+        what = f"{type(data).__name__}{f' of {len(data)}' if isinstance(data, tuple | list) else ''}"
+        raise ConfigError(
+            f"KerasTrainable: data must return arrays as (inputs, targets) or (inputs, targets, sample weights), got "
+            f"{what}. Turn it into arrays; or draw from it in a step function, and keep what must be saved of its "
+            f"position in the model, as a variable"
+        )
+    arrays = tuple(keras.tree.map_structure(_array, part) for part in data)
+    lengths = [len(array) for array in keras.tree.flatten(arrays)]
+    if len(set(lengths)) != 1 or not lengths[0]:
+        shapes = keras.tree.map_structure(lambda array: array.shape, arrays)
+        raise ConfigError(
+            f"KerasTrainable: the arrays of data must have one entry per sample each, got the shapes {shapes}; was one "
+            f"of them split and another not?"
+        )
+    return arrays
+
+
+def _array(leaf: Any) -> Any:
+    if hasattr(leaf, "iloc"):  # a pandas frame or series
+        leaf = leaf.to_numpy()
+    elif keras.ops.is_tensor(leaf) or isinstance(leaf, keras.Variable):
+        leaf = keras.ops.convert_to_numpy(leaf)
+    mixed = getattr(getattr(leaf, "dtype", None), "kind", "") == "O" and not isinstance(leaf.flat[0], str | bytes)
+    if getattr(leaf, "ndim", 0) < 1 or not hasattr(leaf, "__getitem__") or mixed:
+        raise ConfigError(
+            f"KerasTrainable: data must return arrays of numbers, one entry per sample, got {leaf!r:.60} of type "
+            f"{type(leaf).__name__}{' with dtype object' if mixed else ''} among them; use "
+            f"numpy.asarray(...), or encode columns that are not numbers"
+        )
+    return leaf
 
 
 def gather(arrays: Any, indices: Any) -> Any:

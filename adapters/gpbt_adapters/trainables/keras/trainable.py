@@ -16,7 +16,7 @@ import numpy as np
 from gpbt_adapters.trainables import bindings as _bindings
 from gpbt_adapters.trainables.bindings import Binding, Setter
 from gpbt_adapters.trainables.keras.fields import OptimizerField
-from gpbt_adapters.trainables.keras.parts import Parts, gather
+from gpbt_adapters.trainables.keras.parts import Parts, gather, read_arrays
 from gpbt_adapters.trainables.random_states import (
     NumpyGlobal,
     OwnRandomness,
@@ -25,7 +25,7 @@ from gpbt_adapters.trainables.random_states import (
     restore_generator,
 )
 from gpbt_adapters.trainables.sample_order import SampleOrder
-from gpbt_adapters.trainables.trainable import Trainable
+from gpbt_adapters.trainables.trainable import Trainable, as_score, check_callables
 from gpbt_core.errors import ConfigError, ProtocolError
 
 __all__ = ["KerasTrainable"]
@@ -52,8 +52,8 @@ class KerasTrainable(Trainable):
         score: Scores the training as it stands, higher or lower being better as the user says elsewhere. Random numbers
             that it draws are the same each time.
         bindings: Where each hyperparameter lives, by its name in the config.
-        data: Makes the nested arrays of all training samples, (inputs, targets) or with sample weights. Called once per
-            segment; cache what is slow to read.
+        data: Makes the nested arrays of all training samples, (inputs, targets) or with sample weights: numpy arrays,
+            tensors or pandas frames. Called once per segment; cache what is slow to read.
         step: Trains one step of the given parts, instead of `fit`.
         updates: Batches per step; None: an epoch.
         batch_size: Samples per batch, unless bound.
@@ -95,6 +95,17 @@ class KerasTrainable(Trainable):
         ours = sorted(_OURS & self.fit_options.keys())
         if ours:
             raise ConfigError(f"KerasTrainable: fit_options has {ours}, which this adapter decides; leave them out")
+        if "validation_split" in self.fit_options:
+            raise ConfigError(
+                "KerasTrainable: fit_options has validation_split, which would give each model another split; return "
+                "the training samples alone from data, and score the model on the others in score"
+            )
+        check_callables(
+            "KerasTrainable",
+            {"model": self.model, "score": self.score_of}
+            | ({} if self.data is None else {"data": self.data})
+            | ({} if self.train is None else {"step": self.train}),
+        )
         rates = [name for name, binding in self.bindings.items() if binding == OptimizerField("learning_rate")]
         for callback in self.fit_options.get("callbacks") or ():
             if isinstance(callback, keras.callbacks.ReduceLROnPlateau):
@@ -163,12 +174,16 @@ class KerasTrainable(Trainable):
         return math.nan if _not_finite(parts.model) - self._infinite else self.score()
 
     def score(self) -> float:
-        """Scores the model as it stands; the training's random states are not touched."""
+        """Scores the model as it stands; the training's random states are not touched.
+
+        Raises:
+            ConfigError: The score is not a number.
+        """
         parts = self.parts
         before, own = self._random.state, generator_state(parts.rng)
         seeds = [(variable, variable.numpy()) for variable in parts.random_variables()]
         with self._random:
-            value = float(self.score_of(parts))
+            value = as_score(self.score_of(parts), "KerasTrainable.score")
         self._random.state = before
         restore_generator(parts.rng, own)
         for variable, state in seeds:
@@ -263,7 +278,7 @@ class KerasTrainable(Trainable):
         self._order_rng = np.random.default_rng((seed, 1))
 
     def _build(self, config: Mapping[str, Any]) -> Parts:
-        data = None if self.data is None else self.data()
+        data = None if self.data is None else read_arrays(self.data())
         model = self.model(config)
         parts = Parts(
             model=model,

@@ -13,6 +13,7 @@ from gpbt_adapters.trainables.bindings import Binding, Fixed, Setter, StepValue
 from gpbt_adapters.trainables.pytorch.batches import Batches
 from gpbt_adapters.trainables.pytorch.fields import (
     BatchSize,
+    DatasetField,
     ModuleField,
     OptimizerArgument,
     OptimizerField,
@@ -26,6 +27,7 @@ __all__ = [
     "BatchSize",
     "Batches",
     "Binding",
+    "DatasetField",
     "Fixed",
     "ModuleField",
     "OptimizerArgument",

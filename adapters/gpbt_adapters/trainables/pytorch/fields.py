@@ -11,11 +11,12 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from gpbt_adapters.trainables.bindings import Binding, agreed
+from gpbt_adapters.trainables.bindings import Binding, agreed, check_alike
+from gpbt_adapters.trainables.pytorch.batches import Batches, parts_of_dataset
 from gpbt_adapters.trainables.pytorch.parts import Parts, plain_model
 from gpbt_core.errors import ConfigError
 
-__all__ = ["BatchSize", "ModuleField", "OptimizerArgument", "OptimizerField", "ScheduledRate"]
+__all__ = ["BatchSize", "DatasetField", "ModuleField", "OptimizerArgument", "OptimizerField", "ScheduledRate"]
 
 
 # Fields that an optimizer reads only as the state of a weight begins.
@@ -52,12 +53,28 @@ class OptimizerField(Binding[Parts]):
     Attributes:
         field: The field's name in the groups.
         index: Which element, where the field is a tuple such as betas; None: the whole field.
-        group: The group's position, or its "name" entry; None: all groups.
+        group: The group's position, or its "name" entry; None: all groups, which must have been built with one value.
+        keep_ratio: Whether the groups keep the ratio of the values that they were built with. The config's value is
+            then that of the first group whose value is not 0; a value of 0 stays 0.
+
+    Examples:
+        >>> model = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2))
+        >>> optimizer = torch.optim.AdamW(
+        ...     [
+        ...         {"params": [model[0].weight], "weight_decay": 0.01},
+        ...         {"params": [model[0].bias, *model[1].parameters()], "weight_decay": 0.0},
+        ...     ]
+        ... )
+        >>> binding = OptimizerField("weight_decay", keep_ratio=True)  # or group=0
+        >>> binding.write(Parts(model=model, optimizer=optimizer), "decay", 0.3)
+        >>> [group["weight_decay"] for group in optimizer.param_groups]
+        [0.3, 0.0]
     """
 
     field: str
     index: int | None = attrs.field(default=None, kw_only=True)
     group: int | str | None = attrs.field(default=None, kw_only=True)
+    keep_ratio: bool = attrs.field(default=False, kw_only=True)
 
     saved: ClassVar[bool] = True
 
@@ -65,8 +82,10 @@ class OptimizerField(Binding[Parts]):
         """Sets the field in each of the groups.
 
         Raises:
-            ConfigError: There is no such group, field or index; a scheduler would write over a bound lr, momentum or
-                beta1; or the optimizer reads the field only as its state begins.
+            ConfigError: There is no such group, field or index.
+            ConfigError: The groups were built with different values.
+            ConfigError: A scheduler would write over a bound lr, momentum or beta1.
+            ConfigError: The optimizer reads the field only as its state begins.
         """
         if self.field == "lr" and parts.scheduler is not None:
             raise ConfigError(
@@ -88,20 +107,47 @@ class OptimizerField(Binding[Parts]):
                 f"its state begins: a change along a line would do nothing. Bind {name!r} as OptimizerArgument(), "
                 f"which makes a new optimizer."
             )
-        for group in self._groups(parts, name):
+        for group, share in zip(groups := self._groups(parts, name), self._shares(groups, name), strict=True):
+            wanted = value if share is None else value * share
             old = group[self.field]
             if self.index is not None:
                 elements = list(old)
-                elements[self.index] = value
+                elements[self.index] = wanted
                 group[self.field] = type(old)(elements)
             elif not isinstance(old, torch.Tensor):
-                group[self.field] = value
+                group[self.field] = wanted
             elif any(other is not group and other.get(self.field) is old for other in optimizer.param_groups):
-                group[self.field] = torch.full_like(old, value)  # PyTorch gives all groups the tensor of its default
+                group[self.field] = torch.full_like(old, wanted)  # PyTorch gives all groups the tensor of its default
             else:
-                old.fill_(value)  # in place: a captured or compiled step reads this tensor
-            if value:
+                old.fill_(wanted)  # in place: a captured or compiled step reads this tensor
+            if wanted:
                 self._make_entries(optimizer, group)
+
+    def _shares(self, groups: list[dict[str, Any]], name: str) -> list[float | None]:
+        """What to multiply the config's value with in each group; None: nothing."""
+        live = [self._live(group) for group in groups]
+        if not self.keep_ratio:
+            check_alike(
+                name,
+                live,
+                f"the parameter groups' {self.field}",
+                f"Name one group with {type(self).__name__}({self.field!r}, group=...), or pass keep_ratio=True",
+            )
+            return [None] * len(groups)
+        key = f"gpbt_share_of_{self.field}_{self.index}"  # in the groups, whose state PyTorch saves with them
+        if not all(key in group for group in groups):
+            first = next((value for value in live if value), None)
+            if first is None:
+                raise ConfigError(
+                    f"hyperparameter {name!r} keeps the ratio of the parameter groups' {self.field}, and all of them "
+                    f"were built with 0: there is no ratio to keep. Build those that it acts on with another value."
+                )
+            for group, value in zip(groups, live, strict=True):
+                group[key] = value / first
+        return [group[key] for group in groups]
+
+    def _live(self, group: dict[str, Any]) -> Any:
+        return _plain(group[self.field] if self.index is None else group[self.field][self.index])
 
     def _make_entries(self, optimizer: torch.optim.Optimizer, group: dict[str, Any]) -> None:
         """Adds what the field needs to states that began without it, as the optimizer itself would have begun it."""
@@ -118,8 +164,15 @@ class OptimizerField(Binding[Parts]):
         Raises:
             ConfigError: The groups disagree.
         """
-        fields = [group[self.field] for group in self._groups(parts, name)]
-        values = [_plain(field if self.index is None else field[self.index]) for field in fields]
+        groups = self._groups(parts, name)
+        values = [self._live(group) for group in groups]
+        if self.keep_ratio:
+            shares = self._shares(groups, name)
+            if any(value for value, share in zip(values, shares, strict=True) if not share):
+                raise ConfigError(
+                    f"hyperparameter {name!r}: a group built with {self.field}=0 has another value by now"
+                )
+            values = [value / share for value, share in zip(values, shares, strict=True) if share]
         return agreed(name, values, f"the optimizer's groups ({self.field})")
 
     def _groups(self, parts: Parts, name: str) -> list[dict[str, Any]]:
@@ -156,6 +209,7 @@ class ModuleField(Binding[Parts]):
         field: The attribute's name.
         of: The class, or classes, of the modules.
         names: Which modules, as a shell pattern of their names in the model ("encoder.*"); None: all, and the loss too.
+            They must have been built with one value.
     """
 
     field: str
@@ -166,9 +220,16 @@ class ModuleField(Binding[Parts]):
         """Sets the attribute on each of the modules.
 
         Raises:
-            ConfigError: No module is meant, or one has no such attribute.
+            ConfigError: No module is meant, one has no such attribute, or they were built with different values.
         """
-        for module in self._modules(parts, name):
+        modules = self._modules(parts, name)
+        check_alike(
+            name,
+            [_plain(getattr(module, self.field)) for module in modules],
+            f"the attribute {self.field!r} of {len(modules)} modules",
+            "Name those that you mean with names=..., one binding for each, or build them with one value",
+        )
+        for module in modules:
             old = getattr(module, self.field)
             if isinstance(old, torch.Tensor):
                 with torch.no_grad():
@@ -210,6 +271,90 @@ class ModuleField(Binding[Parts]):
 
 
 @attrs.frozen
+class DatasetField(Binding[Parts]):
+    """An attribute of the dataset or of its transforms, such as the strength of an augmentation.
+
+    It is looked up in the loader's dataset, in those that it is made of (Subset, ConcatDataset) and in their
+    transforms. Each training has a copy of them, which shares the samples. Persistent workers of the loader start anew
+    with each config, so that they see the value.
+
+    Attributes:
+        field: The attribute's name.
+        of: The class, or classes, of the datasets or transforms; all that have the attribute by default. They must have
+            been built with one value.
+
+    Examples:
+        >>> from torch.utils.data import DataLoader, Dataset
+        >>> class Noisy(Dataset):
+        ...     strength = 0.1
+        ...
+        ...     def __len__(self):
+        ...         return 8
+        ...
+        ...     def __getitem__(self, index):
+        ...         return torch.ones(2) + self.strength * torch.randn(2)
+        >>> parts = Parts(model=nn.Linear(2, 1), batches=Batches(DataLoader(Noisy(), batch_size=4)))
+        >>> DatasetField("strength").write(parts, "strength", 0.5)
+        >>> parts.batches.dataset.strength
+        0.5
+    """
+
+    field: str
+    of: type[Any] | tuple[type[Any], ...] = object
+
+    def write(self, parts: Parts, name: str, value: Any) -> None:
+        """Sets the attribute on each of the datasets and transforms.
+
+        Raises:
+            ConfigError: There is no loader, nothing has the attribute, it cannot be set, or it was built with different
+                values.
+        """
+        _loader(parts, name, "DatasetField").own_dataset()
+        holders = self._holders(parts, name)
+        check_alike(
+            name,
+            [_plain(getattr(holder, self.field)) for holder in holders],
+            f"the attribute {self.field!r} of {', '.join(sorted({type(holder).__name__ for holder in holders}))}",
+            "Name those that you mean by their class, with of=..., or build them with one value",
+        )
+        for holder in holders:
+            try:
+                setattr(holder, self.field, value)
+            except (AttributeError, TypeError, ValueError) as error:
+                raise ConfigError(
+                    f"hyperparameter {name!r} is bound to {self.field!r} of {type(holder).__name__}, which cannot be "
+                    f"set: {error}"
+                ) from error
+        _loader(parts, name, "DatasetField").close()
+
+    def read(self, parts: Parts, name: str) -> Any:
+        """Reads the attribute from the datasets and transforms.
+
+        Raises:
+            ConfigError: They disagree.
+        """
+        values = [_plain(getattr(holder, self.field)) for holder in self._holders(parts, name)]
+        return agreed(name, values, f"the datasets' {self.field}")
+
+    def _holders(self, parts: Parts, name: str) -> list[Any]:
+        everything = parts_of_dataset(_loader(parts, name, "DatasetField").dataset)
+        chosen = [one for one in everything if isinstance(one, self.of) and hasattr(one, self.field)]
+        if not chosen:
+            raise ConfigError(
+                f"hyperparameter {name!r} is bound to the attribute {self.field!r} of "
+                f"{'the dataset' if self.of is object else self.of}; the loader's dataset and transforms are "
+                f"{[type(one).__name__ for one in everything]}, of which none has it"
+            )
+        return chosen
+
+
+def _loader(parts: Parts, name: str, binding: str) -> Batches:
+    if parts.batches is None:
+        raise ConfigError(f"hyperparameter {name!r} is bound as {binding}, and there is no loader")
+    return parts.batches
+
+
+@attrs.frozen
 class BatchSize(Binding[Parts]):
     """The loader's batch size; a change holds from the next batch on."""
 
@@ -221,17 +366,11 @@ class BatchSize(Binding[Parts]):
         """
         if value < 1:
             raise ConfigError(f"hyperparameter {name!r}: wanted a batch size of at least 1, got {value!r}")
-        self._batches(parts, name).batch_size = value
+        _loader(parts, name, "BatchSize").batch_size = value
 
     def read(self, parts: Parts, name: str) -> Any:
         """Reads it."""
-        return self._batches(parts, name).batch_size
-
-    @staticmethod
-    def _batches(parts: Parts, name: str) -> Any:
-        if parts.batches is None:
-            raise ConfigError(f"hyperparameter {name!r} is bound as BatchSize, and there is no loader")
-        return parts.batches
+        return _loader(parts, name, "BatchSize").batch_size
 
 
 @attrs.frozen
@@ -275,7 +414,13 @@ class ScheduledRate(Binding[Parts]):
 
     The factor of a LambdaLR is a function of its step count alone, so a new base is a new curve at once. Other
     schedulers compute the next rate from the last, or hold several rates, and are refused.
+
+    Attributes:
+        keep_ratio: Whether the parameter groups keep the ratio of the rates that they were built with. The config's
+            value is then the base rate of the first group. By default they must have been built with one rate.
     """
+
+    keep_ratio: bool = attrs.field(default=False, kw_only=True)
 
     saved: ClassVar[bool] = True
 
@@ -283,12 +428,21 @@ class ScheduledRate(Binding[Parts]):
         """Sets the base rate, and the rate in force with it.
 
         Raises:
-            ConfigError: The scheduler is not a LambdaLR.
+            ConfigError: The scheduler is not a LambdaLR, or the groups were built with different rates.
         """
         scheduler = self._scheduler(parts, name)
-        scheduler.base_lrs = [value] * len(scheduler.base_lrs)
-        for group, factor in zip(scheduler.optimizer.param_groups, scheduler.lr_lambdas, strict=True):
-            rate = value * factor(scheduler.last_epoch)
+        if not self.keep_ratio:
+            check_alike(
+                name,
+                [_plain(group["initial_lr"]) for group in scheduler.optimizer.param_groups],
+                "the parameter groups' lr",
+                "Build them with one rate, or pass ScheduledRate(keep_ratio=True)",
+            )
+        scheduler.base_lrs = [value * share for share in self._shares(scheduler, name)]
+        for group, base, factor in zip(
+            scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True
+        ):
+            rate = base * factor(scheduler.last_epoch)
             if isinstance(group["lr"], torch.Tensor):
                 group["lr"].fill_(rate)
             else:
@@ -302,12 +456,27 @@ class ScheduledRate(Binding[Parts]):
         """
         scheduler = self._scheduler(parts, name)
         bases = []
-        for group, base, factor in zip(
-            scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True
+        for group, base, factor, share in zip(
+            scheduler.optimizer.param_groups,
+            scheduler.base_lrs,
+            scheduler.lr_lambdas,
+            self._shares(scheduler, name),
+            strict=True,
         ):
             multiple = factor(scheduler.last_epoch)
-            bases.append(_plain(group["lr"]) / multiple if multiple else base)
+            bases.append((_plain(group["lr"]) / multiple if multiple else base) / share)
         return agreed(name, bases, "the optimizer's groups (lr)")
+
+    def _shares(self, scheduler: LambdaLR, name: str) -> list[float]:
+        built = [_plain(group["initial_lr"]) for group in scheduler.optimizer.param_groups]
+        if not self.keep_ratio:
+            return [1.0] * len(built)
+        if not all(built):
+            raise ConfigError(
+                f"hyperparameter {name!r} keeps the ratio of the parameter groups' rates, which must not be 0, got "
+                f"{built}; build the groups with other rates"
+            )
+        return [rate / built[0] for rate in built]
 
     @staticmethod
     def _scheduler(parts: Parts, name: str) -> LambdaLR:

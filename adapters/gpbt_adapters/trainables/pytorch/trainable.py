@@ -24,7 +24,7 @@ from gpbt_adapters.trainables.pytorch.batches import Batches
 from gpbt_adapters.trainables.pytorch.fields import ModuleField
 from gpbt_adapters.trainables.pytorch.parts import Parts, Stateful, collect, plain_model, put_back, sources
 from gpbt_adapters.trainables.random_states import OwnRandomness, generator_state, restore_generator
-from gpbt_adapters.trainables.trainable import Trainable
+from gpbt_adapters.trainables.trainable import Trainable, as_score, check_callables
 from gpbt_core.errors import ConfigError, ProtocolError
 
 __all__ = ["TorchTrainable"]
@@ -55,7 +55,9 @@ class TorchTrainable(Trainable):
         step: Trains one step of the given parts, instead of the usual loop.
         updates: Batches per step; None: an epoch.
         scheduler: Makes a learning-rate scheduler; see `ScheduledRate` where the rate is tuned too.
-        scheduler_every: Whether the scheduler goes on by one after each step, or after each update of the usual loop.
+        scheduler_every: When the scheduler is stepped: after each "step", or after each "update" of the usual loop.
+            None: by your own `step` function, which calls `parts.scheduler.step()` as often as it wants; the usual loop
+            takes it for "step".
         extras: Makes further objects with a state, such as a moving average of the weights, from the parts so far.
         device: Where to train.
         autocast: The type to compute in under autocast; torch.float16 brings a gradient scaler along.
@@ -92,7 +94,7 @@ class TorchTrainable(Trainable):
     train: Callable[[Parts], None] | None = attrs.field(default=None, alias="step")
     updates: int | None = None
     scheduler: Callable[[torch.optim.Optimizer], LRScheduler] | None = None
-    scheduler_every: Literal["step", "update"] = "step"
+    scheduler_every: Literal["step", "update"] | None = None
     extras: Callable[[Parts], Mapping[str, Stateful]] | None = None
     device: torch.device = attrs.field(default=torch.device("cpu"), converter=torch.device)
     autocast: torch.dtype | None = None
@@ -116,13 +118,29 @@ class TorchTrainable(Trainable):
             raise ConfigError(
                 "TorchTrainable: wanted a loader and a loss for the usual loop, or a step function; got neither"
             )
-        if self.scheduler_every not in ("step", "update") or (
+        if self.scheduler_every not in ("step", "update", None) or (
             self.train is not None and self.scheduler_every == "update"
         ):
             raise ConfigError(
-                f"TorchTrainable: scheduler_every={self.scheduler_every!r}: wanted 'step', or 'update' in the usual "
-                f"loop; a step function that wants more calls parts.scheduler.step() itself and gives no scheduler here"
+                f"TorchTrainable: scheduler_every must be 'step', 'update' in the usual loop only, or None, got "
+                f"{self.scheduler_every!r}; a step function that steps the scheduler after each update calls "
+                f"parts.scheduler.step() itself, with scheduler_every=None"
             )
+        check_callables(
+            "TorchTrainable",
+            {"model": self.model, "optimizer": self.optimizer, "score": self.score_of}
+            | {
+                name: function
+                for name, function in {
+                    "loader": self.loader,
+                    "loss": self.loss,
+                    "step": self.train,
+                    "scheduler": self.scheduler,
+                    "extras": self.extras,
+                }.items()
+                if function is not None
+            },
+        )
         if self.updates is not None and self.updates < 1:
             raise ConfigError(f"TorchTrainable: wanted at least 1 update per step, got updates={self.updates}")
         self._sow(0)
@@ -168,26 +186,35 @@ class TorchTrainable(Trainable):
         Returns:
             The score after it; NaN once a weight or a running statistic is not finite any more, whatever the score
             says. What was not finite as it was built (a mask of -inf) is not looked at.
+
+        Raises:
+            ConfigError: The usual loop cannot use the loader's batches, the score is not a number, or the step function
+                did not step the scheduler that it is to step.
         """
         parts = self.parts
         with self._random:
             parts.model.train()
             if self.train is not None:
-                self.train(parts)
+                self._own_step(parts, self.train)
             else:
                 self._usual_loop(parts)
-            if parts.scheduler is not None and self.scheduler_every == "step":
+            scheduled = self.scheduler_every == "step" or (self.scheduler_every is None and self.train is None)
+            if parts.scheduler is not None and scheduled:
                 parts.scheduler.step()
         return math.nan if _not_finite(plain_model(parts)) - self._infinite else self.score()
 
     def score(self) -> float:
-        """Scores the model as it stands; the training's random states are not touched."""
+        """Scores the model as it stands; the training's random states are not touched.
+
+        Raises:
+            ConfigError: The score is not a number.
+        """
         parts = self.parts
         before, own = self._random.state, generator_state(parts.rng)
         generators = [(generator, generator.get_state()) for generator in parts.generators.values()]
         with self._random, torch.no_grad():
             parts.model.eval()
-            value = float(self.score_of(parts))
+            value = as_score(self.score_of(parts), "TorchTrainable.score")
         self._random.state = before
         restore_generator(parts.rng, own)
         for generator, state in generators:
@@ -226,7 +253,9 @@ class TorchTrainable(Trainable):
         self._parts = parts
 
     def close(self) -> None:
-        """Lets go of the model, and of the device's memory with it."""
+        """Drops the model, and with it the device's memory and the loader's workers."""
+        if self._parts is not None and self._parts.batches is not None:
+            self._parts.batches.close()
         self._parts = None
 
     @property
@@ -276,6 +305,8 @@ class TorchTrainable(Trainable):
 
     def _write(self, parts: Parts, config: Mapping[str, Any]) -> None:
         _bindings.write(parts, self.bindings, config)
+        if parts.batches is not None:
+            parts.batches.close()  # a Setter may have changed the dataset, of which persistent workers have a copy
         if self.compile is not None:
             burnt_in = {
                 name: value
@@ -287,10 +318,27 @@ class TorchTrainable(Trainable):
                 _compiled_under.clear()
                 _compiled_under.update(burnt_in)
 
+    def _own_step(self, parts: Parts, train: Callable[[Parts], None]) -> None:
+        scheduler = parts.scheduler if self.scheduler_every is None else None
+        before = getattr(scheduler, "last_epoch", None)  # a ChainedScheduler does not count
+        train(parts)
+        if before is not None and getattr(scheduler, "last_epoch", None) == before:
+            raise ConfigError(
+                f"TorchTrainable: the step function must step the {type(scheduler).__name__}, which stands at "
+                f"{before} as before; call parts.scheduler.step() after each update there, or pass "
+                f"scheduler_every='step' to have it stepped once after each step"
+            )
+
     def _usual_loop(self, parts: Parts) -> None:
         assert parts.optimizer is not None
         assert parts.loss is not None
-        for inputs, targets in parts.take():
+        for batch in parts.take():
+            if not isinstance(batch, list | tuple) or len(batch) != 2:
+                raise ConfigError(
+                    f"TorchTrainable: the usual loop needs batches of (inputs, targets), got {_kind_of(batch)} from "
+                    f"the loader; return a pair from its dataset or collate_fn, or give a step function"
+                )
+            inputs, targets = batch
             parts.optimizer.zero_grad(set_to_none=True)
             with parts.autocast():
                 loss = parts.loss(parts.model(inputs), targets)
@@ -303,6 +351,12 @@ class TorchTrainable(Trainable):
                 parts.scaler.update()
             if parts.scheduler is not None and self.scheduler_every == "update":
                 parts.scheduler.step()
+
+
+def _kind_of(batch: Any) -> str:
+    if isinstance(batch, Mapping):
+        return f"a {type(batch).__name__} with the keys {list(batch)}"
+    return f"a {type(batch).__name__}{f' of {len(batch)}' if isinstance(batch, list | tuple) else ''}"
 
 
 def _not_finite(model: nn.Module) -> frozenset[str]:

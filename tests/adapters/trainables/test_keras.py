@@ -493,7 +493,10 @@ INPUTS, TARGETS = _data()
         (lambda: {"inputs": INPUTS, "targets": TARGETS}, r"as \(inputs, targets\) or .*, got dict\."),
         (lambda: (INPUTS, TARGETS[:40]), r"one entry per sample each, got the shapes \(\(50, 6\), \(40, 3\)\)"),
         (lambda: (INPUTS, [0] * 50), "must return arrays of numbers, one entry per sample, got 0 of type int"),
-        (lambda: (pd.DataFrame({"a": [1.5] * 50, "b": ["x"] * 50}), TARGETS), "with dtype object among them"),
+        (
+            lambda: (pd.DataFrame({"a": [1.5] * 50, "b": ["x"] * 50}), TARGETS),
+            "got an array of dtype object among them",
+        ),
     ],
     ids=["tf.data", "dict", "lengths", "list", "columns"],
 )

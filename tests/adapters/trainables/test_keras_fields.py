@@ -160,6 +160,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no t
 
 def test_a_callback_follows_the_schedule_and_holds_its_last_values() -> None:
     parts, watch = _parts(), Watch()
+    parts.model.get_layer("outer_drop").rate = 0.3
     bindings = {"lr": OptimizerField("learning_rate"), "rate": LayerField("rate", keras.layers.Dropout)}
     data = np.ones((4, 2), np.float32), np.ones((4, 1), np.float32)
     callbacks = [ScheduleCallback(_schedule(), bindings), watch]

@@ -650,13 +650,17 @@ def test_a_step_function_steps_its_scheduler_itself_after_each_update() -> None:
 
 
 def test_a_step_function_that_leaves_its_scheduler_alone_is_told_so() -> None:
-    options: dict[str, Any] = {"step": _noisy_step, "scheduler": _ramp, "bindings": {"noise": StepValue()}}
+    options: dict[str, Any] = {
+        "step": lambda parts: list(parts.take()),
+        "scheduler": _ramp,
+        "bindings": {"decay": BINDINGS["decay"]},
+    }
     trainable = _make(**options)
-    trainable.setup({"noise": 0.1}, seed=0)
+    trainable.setup({"decay": 0.1}, seed=0)
     with pytest.raises(ConfigError, match=r"the step function must step the LambdaLR, which stands at 0 as before"):
         trainable.step()
     stepped = _make(**options, scheduler_every="step")
-    stepped.setup({"noise": 0.1}, seed=0)
+    stepped.setup({"decay": 0.1}, seed=0)
     stepped.step()
     scheduler = stepped.parts.scheduler
     assert scheduler is not None

@@ -58,8 +58,8 @@ def _array(leaf: Any) -> Any:
     mixed = getattr(getattr(leaf, "dtype", None), "kind", "") == "O" and not isinstance(leaf.flat[0], str | bytes)
     if getattr(leaf, "ndim", 0) < 1 or not hasattr(leaf, "__getitem__") or mixed:
         raise ConfigError(
-            f"KerasTrainable: data must return arrays of numbers, one entry per sample, got {leaf!r:.60} of type "
-            f"{type(leaf).__name__}{' with dtype object' if mixed else ''} among them; use "
+            f"KerasTrainable: data must return arrays of numbers, one entry per sample, got "
+            f"{'an array of dtype object' if mixed else f'{leaf!r:.60} of type {type(leaf).__name__}'} among them; use "
             f"numpy.asarray(...), or encode columns that are not numbers"
         )
     return leaf

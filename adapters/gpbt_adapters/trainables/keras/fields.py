@@ -104,12 +104,39 @@ class OptimizerField(Binding[Parts]):
         return getattr(optimizer, self.field)
 
 
+def _augments(layer: Any) -> bool:
+    """Whether a layer is one of Keras' image augmentations, which compute what they use from their arguments."""
+    return any(kind.__name__ == "BaseImagePreprocessingLayer" for kind in type(layer).__mro__)
+
+
+def _as_built_with(layer: Any, field: str, value: Any, name: str) -> dict[str, Any]:
+    """The attributes that an augmentation layer has if it is built with a value."""
+    if field not in layer.get_config():
+        raise ConfigError(
+            f"hyperparameter {name!r} is bound to the argument {field!r} of {type(layer).__name__}, which has "
+            f"{sorted(layer.get_config())}"
+        )
+    try:
+        made = type(layer).from_config({**layer.get_config(), field: value})
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"hyperparameter {name!r}: {type(layer).__name__} refuses {field}={value!r}: {error}"
+        ) from error
+    own = {key: item for key, item in vars(made).items() if key not in vars(keras.layers.Layer())}
+    if any(isinstance(item, keras.layers.Layer) for item in own.values()):
+        raise ConfigError(
+            f"hyperparameter {name!r} is bound to {field!r} of {type(layer).__name__}, which makes layers of its own "
+            f"from it; write the layers out, and bind those, or use a Setter"
+        )
+    return {key: item for key, item in own.items() if isinstance(item, bool | int | float | str | tuple | list)}
+
+
 @attrs.frozen
 class LayerField(Binding[Parts]):
-    """An attribute of layers, such as the rate of every Dropout.
+    """An attribute of layers, such as the rate of every Dropout, or an argument of an image augmentation.
 
     Attributes:
-        field: The attribute's name.
+        field: The attribute's name; of an augmentation such as RandomRotation, that of the constructor's argument.
         of: The class, or classes, of the layers.
         names: Which layers, as a shell pattern of their names; None: all. They must have been built with one value.
     """
@@ -128,7 +155,10 @@ class LayerField(Binding[Parts]):
         layers = self._layers(parts, name)
         check_alike(
             name,
-            [_plain(getattr(layer, self.field)) for layer in layers],
+            [
+                layer.get_config().get(self.field) if _augments(layer) else _plain(getattr(layer, self.field))
+                for layer in layers
+            ],
             f"the attribute {self.field!r} of {len(layers)} layers",
             "Name those that you mean with names=..., one binding for each, or build them with one value",
         )
@@ -139,16 +169,30 @@ class LayerField(Binding[Parts]):
                     f"without a seed generator: it could never draw. Build it with any other value; the config's is "
                     f"set afterwards."
                 )
-            _set(parts, layer, self.field, value, name)
+            wanted = _as_built_with(layer, self.field, value, name) if _augments(layer) else {self.field: value}
+            for field, item in wanted.items():
+                _set(parts, layer, field, item, name)
 
     def read(self, parts: Parts, name: str) -> Any:
         """Reads the attribute from the layers.
 
+        An augmentation keeps what it computed from its argument. The config's value is live if the layer has all that
+        it would have if it were built with it.
+
         Raises:
             ConfigError: The layers disagree.
         """
-        values = [_plain(getattr(layer, self.field)) for layer in self._layers(parts, name)]
+        values = [self._live(parts, layer, name) for layer in self._layers(parts, name)]
         return agreed(name, values, f"the layers' {self.field}")
+
+    def _live(self, parts: Parts, layer: Any, name: str) -> Any:
+        if not _augments(layer):
+            return _plain(getattr(layer, self.field))
+        value = parts.config.get(name)
+        wanted = {} if value is None else _as_built_with(layer, self.field, value, name)
+        if wanted and all(getattr(layer, field) == item for field, item in wanted.items()):
+            return value
+        return {field: getattr(layer, field) for field in wanted} or layer.get_config()[self.field]
 
     def _layers(self, parts: Parts, name: str) -> list[Any]:
         layers = parts.model._flatten_layers()  # noqa: SLF001 - Model.layers leaves out what other layers hold
@@ -165,7 +209,7 @@ class LayerField(Binding[Parts]):
                 f"{self.names or 'anything'!r}; the model has {[layer.name for layer in layers]}. Keras numbers layers "
                 f"without a name on from model to model: name those that you mean in the model factory."
             )
-        lacking = [layer.name for layer in chosen if not hasattr(layer, self.field)]
+        lacking = [layer.name for layer in chosen if not (_augments(layer) or hasattr(layer, self.field))]
         if lacking:
             raise ConfigError(
                 f"hyperparameter {name!r} is bound to the attribute {self.field!r}, which {lacking[0]} has not"

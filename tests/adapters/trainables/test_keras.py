@@ -538,3 +538,11 @@ def test_a_score_that_is_no_number_is_refused_at_the_first_step(score: Any) -> N
     trainable.setup(CONFIG, seed=0)
     with pytest.raises(ConfigError, match=r"KerasTrainable\.score: the score must be a number, got"):
         trainable.step()
+
+
+def test_what_fit_logs_is_among_the_figures() -> None:
+    trainable = _make()
+    trainable.setup(CONFIG, seed=0)
+    trainable.step()
+    assert trainable.figures().keys() == {"train_loss"}
+    assert 0 < trainable.figures()["train_loss"] < 5

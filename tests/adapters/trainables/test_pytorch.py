@@ -706,3 +706,15 @@ def test_a_thing_where_a_function_is_needed_is_refused() -> None:
         ConfigError, match="TorchTrainable: loader must be a function, got a DataLoader; pass a function that"
     ):
         _make(loader=DataLoader(_data()))
+
+
+def test_the_training_loss_is_among_the_figures_and_a_step_function_can_add_its_own() -> None:
+    trainable = _make()
+    trainable.setup(CONFIG, seed=0)
+    assert trainable.figures() == {}
+    trainable.step()
+    assert 0 < trainable.figures()["train_loss"] < 5
+    own = _make(step=lambda parts: parts.figures.update(entropy=0.5))
+    own.setup(CONFIG, seed=0)
+    own.step()
+    assert own.figures() == {"entropy": 0.5}

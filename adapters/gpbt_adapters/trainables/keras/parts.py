@@ -100,6 +100,8 @@ class Parts:
             draws its own.
         order: Which samples come next.
         updates: Batches per step; None: an epoch.
+        figures: What a step function wants to have logged besides the score, by name; `fit` puts its logs there, such
+            as `train_loss`.
         rng: A numpy generator for the user's functions, whose state is saved.
         config: The config in force.
         held: What each hyperparameter was last given, also those that are inactive now.
@@ -110,6 +112,7 @@ class Parts:
     data: Any = None
     order: SampleOrder | None = None
     updates: int | None = None
+    figures: dict[str, float] = attrs.field(factory=dict)
     rng: np.random.Generator = attrs.field(factory=np.random.default_rng)
     config: Mapping[str, Any] = attrs.field(factory=dict)
     held: Mapping[str, Any] = attrs.field(factory=dict)

@@ -169,7 +169,9 @@ class KerasTrainable(Trainable):
             else:
                 # Callbacks see the number of the step along the line as that of the epoch.
                 options = {**self.fit_options, "initial_epoch": self._steps, "epochs": self._steps + 1}
-                parts.model.fit(parts.planned(), shuffle=False, verbose=0, **options)
+                logs = parts.model.fit(parts.planned(), shuffle=False, verbose=0, **options).history
+                for name, values in logs.items():
+                    parts.figures[name if name.startswith("val_") else f"train_{name}"] = float(np.mean(values[-1]))
         self._steps += 1
         return math.nan if _not_finite(parts.model) - self._infinite else self.score()
 
@@ -189,6 +191,14 @@ class KerasTrainable(Trainable):
         for variable, state in seeds:
             variable.assign(state)
         return value
+
+    def figures(self) -> Mapping[str, float]:
+        """Returns `Parts.figures`; after `fit` what it logged in the last step: `train_loss`, the model's metrics.
+
+        Raises:
+            ProtocolError: There is no training yet.
+        """
+        return dict(self.parts.figures)
 
     def save(self, path: Path) -> None:
         """Writes Keras' own weights file, and arrays and plain values that it does not cover, beside it."""

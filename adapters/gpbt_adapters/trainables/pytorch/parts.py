@@ -49,6 +49,8 @@ class Parts:
         scaler: The gradient scaler of a float16 training.
         extras: Further objects with a state, by the user's names.
         generators: Further torch generators that the training draws from, by the user's names.
+        figures: What a step function wants to have logged besides the score, such as a training loss, by name; the
+            usual loop puts `train_loss` there.
         rng: A numpy generator for the user's functions, whose state is saved.
         device: Where the model is and the batches go.
         autocast_dtype: The type that `autocast` computes in; None: no autocast.
@@ -68,6 +70,7 @@ class Parts:
     scaler: torch.amp.GradScaler | None = None
     extras: Mapping[str, Stateful] = attrs.field(factory=dict)
     generators: Mapping[str, torch.Generator] = attrs.field(factory=dict)
+    figures: dict[str, float] = attrs.field(factory=dict)
     rng: np.random.Generator = attrs.field(factory=np.random.default_rng)
     device: torch.device = attrs.field(default=torch.device("cpu"), converter=torch.device)
     autocast_dtype: torch.dtype | None = None

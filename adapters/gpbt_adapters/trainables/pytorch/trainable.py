@@ -221,6 +221,14 @@ class TorchTrainable(Trainable):
             generator.set_state(state)
         return value
 
+    def figures(self) -> Mapping[str, float]:
+        """Returns `Parts.figures`; after the usual loop the mean loss of the last step's batches, `train_loss`.
+
+        Raises:
+            ProtocolError: There is no training yet.
+        """
+        return dict(self.parts.figures)
+
     def save(self, path: Path) -> None:
         """Writes `state.pt`: tensors and plain values, which torch.load opens with weights_only=True."""
         torch.save({**collect(self.parts), "seed": self._seed, "random": self._random.state}, path / _FILE)
@@ -332,6 +340,7 @@ class TorchTrainable(Trainable):
     def _usual_loop(self, parts: Parts) -> None:
         assert parts.optimizer is not None
         assert parts.loss is not None
+        losses = []
         for batch in parts.take():
             if not isinstance(batch, list | tuple) or len(batch) != 2:
                 raise ConfigError(
@@ -342,6 +351,7 @@ class TorchTrainable(Trainable):
             parts.optimizer.zero_grad(set_to_none=True)
             with parts.autocast():
                 loss = parts.loss(parts.model(inputs), targets)
+            losses.append(loss.detach())
             if parts.scaler is None:
                 torch.autograd.backward(loss)
                 parts.optimizer.step()
@@ -351,6 +361,7 @@ class TorchTrainable(Trainable):
                 parts.scaler.update()
             if parts.scheduler is not None and self.scheduler_every == "update":
                 parts.scheduler.step()
+        parts.figures["train_loss"] = float(torch.stack(losses).mean())
 
 
 def _kind_of(batch: Any) -> str:

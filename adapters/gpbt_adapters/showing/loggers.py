@@ -52,10 +52,10 @@ class JsonLines(_Logger):
 
     A line has `event`, `time` (seconds since 1970), `trial`, and by event: `parent`, `generation`, `depth`, `config`,
     `steps` and `start_step` (asked); `step` and `score` (reported); `status`, `score`, `steps` and `reason` (ended);
-    `generations` (extended). Scores are in the direction of the run; null where there is none.
+    `generations` (extended). Scores are in the direction of the run; null if there is none.
 
     Args:
-        path: The file; appended to where it exists.
+        path: The file; if it exists, lines are appended.
 
     Examples:
         >>> import tempfile
@@ -87,14 +87,14 @@ class CsvLog(_Logger):
     """One row per ended trial, in the order in which they end.
 
     The columns are `trial`, `parent`, `generation`, `depth`, `status`, `score`, `start_step`, `steps`, `reason`, and
-    one per parameter of the space; what a trial does not have is empty, and a value None is written so. A parameter
-    that has the name of another column is called `config.<name>`.
+    one per parameter of the space. A value that a trial does not have is empty, and a value None is `None`. A parameter
+    with the name of another column is called `config.<name>`.
 
     Args:
-        path: The file; appended to where it has the same columns.
+        path: The file; if it exists with the same columns, rows are appended.
 
     Raises:
-        ConfigError: The file is there, with other columns, or two parameters would share one (at the first row).
+        ConfigError: The file exists with other columns, or two parameters would share one (at the first row).
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -102,7 +102,7 @@ class CsvLog(_Logger):
         self._columns: list[str] | None = None
 
     def gpbt_event(self, event: Event, optimizer: Optimizer) -> None:
-        """Writes a row, where a trial has ended."""
+        """Writes a row when a trial has ended."""
         if not isinstance(event, Told | Cancelled):
             return
         if self._columns is None:
@@ -116,12 +116,14 @@ class CsvLog(_Logger):
     def _begin(self, optimizer: Optimizer) -> list[str]:
         columns = [*COLUMNS, *map(_column, optimizer.space.names)]
         if len(set(columns)) < len(columns):
-            raise ConfigError(f"CsvLog: wanted parameters whose columns differ, got {columns}; rename one")
+            raise ConfigError(f"CsvLog: the columns of the parameters must differ, got {columns}; rename one")
         if self._path.exists() and self._path.stat().st_size:
             with self._path.open(encoding="utf-8", newline="") as file:
                 there = next(csv.reader(file), [])
             if there != columns:
-                raise ConfigError(f"CsvLog: wanted the columns {columns} in {str(self._path)!r}, got {there}")
+                raise ConfigError(
+                    f"CsvLog: {str(self._path)!r} must have the columns {columns}, got {there}; choose another file"
+                )
             return columns
         with self._path.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerow(columns)
@@ -235,8 +237,8 @@ class MlflowLog(_Curves):
 
     Args:
         experiment: Its name; None: MLflow's default.
-        tracking_uri: Where MLflow keeps it; None: as MLflow is set up.
-        name: Of the run; None: MLflow finds one.
+        tracking_uri: Of the server or store; None: as MLflow is configured.
+        name: Of the run; None: MLflow chooses one.
         trials: Whether each trial is a child run. It takes some calls to the server for each of them.
 
     Raises:
@@ -313,11 +315,12 @@ class WandbLog(_Curves):
     steps of their lines (columns trial, parent, step, score).
 
     Args:
-        project: Its name; None: as W&B is set up.
-        name: Of the run; None: W&B finds one.
-        directory: Where W&B keeps its files; None: below the working directory.
-        mode: "online"; "offline": nothing leaves this machine until `wandb sync`; "disabled"; None: as W&B is set up.
-        settings: What else `wandb.init` takes: entity, group, tags, id and resume (to go on with a run), ...
+        project: Its name; None: as W&B is configured.
+        name: Of the run; None: W&B chooses one.
+        directory: Of W&B's files; None: the working directory.
+        mode: "online"; "offline": nothing leaves this machine until `wandb sync`; "disabled"; None: as W&B
+            is configured.
+        settings: Further arguments of `wandb.init`: entity, group, tags, id and resume (to continue a run), ...
 
     Raises:
         ConfigError: W&B is not installed.
@@ -413,12 +416,12 @@ def _ended(record: Record, optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _score(loss: float | None, optimizer: Optimizer) -> float | None:
-    """In the direction of the run; None where there is no finite one, as JSON has no infinity."""
+    """In the direction of the run; None if it is not finite, since JSON has no infinity."""
     return None if loss is None or not math.isfinite(loss) else optimizer.score_of(loss)
 
 
 def _curves(record: Record, optimizer: Optimizer) -> Mapping[str, float]:
-    """The points that a completed trial adds."""
+    """The points that a completed trial adds to the curves of the run."""
     best = optimizer.best
     assert record.loss is not None
     return {

@@ -124,7 +124,7 @@ def test_csv_goes_on_only_in_a_file_of_the_same_columns(tmp_path: Path) -> None:
         optimizer = Optimizer(SPACE, population=2, steps=4)
         (trial,) = optimizer.ask()
         optimizer.tell(trial.id, 1.0)
-        with pytest.raises(ConfigError, match=r"wanted the columns .* got \['a', 'b'\]"):
+        with pytest.raises(ConfigError, match=r"must have the columns .* got \['a', 'b'\]"):
             log.gpbt_event(optimizer.events[-1], optimizer)
     assert path.read_text() == "a,b\n"
 

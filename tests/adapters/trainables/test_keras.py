@@ -349,10 +349,10 @@ def test_a_checkpoint_of_another_version_or_optimizer_is_named(tmp_path: Path) -
     trainable = _make()
     trainable.setup(CONFIG, seed=0)
     trainable.save(tmp_path)
-    with pytest.raises(ConfigError, match=r"wanted an optimizer with 12 variables.*got SGD with 2"):
+    with pytest.raises(ConfigError, match=r"the optimizer must have 12 variables.*got SGD with 2"):
         _make(model=sgd).load(tmp_path)
     (tmp_path / "plain.json").write_text('{"format": 9}')
-    with pytest.raises(ConfigError, match="wanted a checkpoint of format 1, got 9"):
+    with pytest.raises(ConfigError, match="the checkpoint must be of format 1, got 9"):
         _make().load(tmp_path)
 
 
@@ -454,7 +454,7 @@ def test_settings_that_cannot_train_are_refused_at_once(options: dict[str, Any],
 
 
 def test_a_model_that_is_not_compiled_is_refused() -> None:
-    with pytest.raises(ConfigError, match="wanted a compiled model"):
+    with pytest.raises(ConfigError, match="the model must be compiled"):
         _make(model=lambda _: keras.Sequential(_layers(4))).setup(CONFIG, seed=0)
 
 

@@ -490,7 +490,7 @@ def test_a_checkpoint_of_other_factories_is_named(tmp_path: Path) -> None:
     parent.save(tmp_path)
     with pytest.raises(ConfigError, match="has no scaler: these have one"):
         _make(autocast=torch.float16).load(tmp_path)
-    with pytest.raises(ConfigError, match=r"wanted the extras \[\], these parts have \['average'\]"):
+    with pytest.raises(ConfigError, match=r"the extras must be \[\], as in the state, got \['average'\]"):
         _make(extras=_average).load(tmp_path)
     with pytest.raises(RuntimeError, match="size mismatch"):
         _make(model=lambda _: _net({"width": 9})).load(tmp_path)

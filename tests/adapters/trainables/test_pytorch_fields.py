@@ -141,7 +141,7 @@ def test_a_place_that_does_not_exist_is_named(binding: Any, message: str) -> Non
 
 
 def test_a_bound_optimizer_must_be_there() -> None:
-    with pytest.raises(ConfigError, match="'lr' is bound to the optimizer, and there is none"):
+    with pytest.raises(ConfigError, match="'lr' is bound to the optimizer, but there is none"):
         apply(Parts(model=nn.Linear(1, 1)), {"lr": OptimizerField("lr")}, {"lr": 1.0})
 
 
@@ -451,5 +451,5 @@ def test_transforms_built_with_different_values_are_not_made_one_and_an_attribut
         apply(parts, {"it": DatasetField("amount")}, {"it": 0.5})
     with pytest.raises(ConfigError, match="'doubled' of Sealed, which cannot be set"):
         apply(parts, {"it": DatasetField("doubled")}, {"it": 0.5})
-    with pytest.raises(ConfigError, match="'it' is bound as DatasetField, and there is no loader"):
+    with pytest.raises(ConfigError, match="'it' is bound as DatasetField, but there is no loader"):
         apply(Parts(model=nn.Linear(2, 1)), {"it": DatasetField("amount")}, {"it": 0.5})

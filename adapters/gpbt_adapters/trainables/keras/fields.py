@@ -1,7 +1,7 @@
-"""Where hyperparameters live in a Keras training: bindings to the optimizer, layers, losses and the batch size.
+"""Bindings to the optimizer, layers and losses of a Keras model, and to the batch size.
 
-Each writes to the live object and reads back from it. Most of Keras' values are Python numbers that are burnt into the
-compiled training function; a change has that function made anew.
+Each writes to the live object and reads back from it. Most of Keras' values are Python numbers that the compiled
+training function contains; a change has that function compiled again.
 """
 
 import fnmatch
@@ -17,7 +17,7 @@ from gpbt_core.errors import ConfigError
 
 __all__ = ["BatchSize", "LayerField", "LossField", "OptimizerField"]
 
-# They make their seed generator only if they are built with a value other than 0.
+# These make their seed generator only if they are built with a value other than 0.
 _DRAWING_LAYERS = (
     keras.layers.Dropout,
     keras.layers.AlphaDropout,
@@ -35,7 +35,7 @@ def _plain(value: Any) -> Any:
 
 
 def _set(parts: Parts, holder: Any, field: str, value: Any, name: str) -> None:
-    """Sets an attribute, in place where it is a variable, and has the training function made anew where it is not."""
+    """Sets an attribute: in place if it is a variable, otherwise with the training function compiled again."""
     old = getattr(holder, field)
     if _is_variable(old):
         old.assign(value)
@@ -149,7 +149,7 @@ class LayerField(Binding[Parts]):
         """Sets the attribute on each of the layers.
 
         Raises:
-            ConfigError: No layer is meant, one has no such attribute, or it was built without randomness.
+            ConfigError: No layer matches, one has no such attribute, or it was built without randomness.
             ConfigError: The layers were built with different values.
         """
         layers = self._layers(parts, name)
@@ -212,7 +212,7 @@ class LayerField(Binding[Parts]):
         lacking = [layer.name for layer in chosen if not (_augments(layer) or hasattr(layer, self.field))]
         if lacking:
             raise ConfigError(
-                f"hyperparameter {name!r} is bound to the attribute {self.field!r}, which {lacking[0]} has not"
+                f"hyperparameter {name!r} is bound to the attribute {self.field!r}, which {lacking[0]} does not have"
             )
         return chosen
 
@@ -221,12 +221,12 @@ class LayerField(Binding[Parts]):
 class LossField(Binding[Parts]):
     """An argument of a loss object, such as label_smoothing.
 
-    Keras' own losses hand their arguments on to a function and never look at their attributes again; so both are
-    written, and the handed-on one is read back.
+    Keras' own losses pass their arguments to a function and never read their attributes again; so both are written, and
+    the function's argument is read back.
 
     Attributes:
         field: The argument's name.
-        of: The class, or classes, of the losses, where the model has several.
+        of: The class, or classes, of the losses, if the model has several.
     """
 
     field: str
@@ -236,7 +236,7 @@ class LossField(Binding[Parts]):
         """Sets the argument on each of the losses.
 
         Raises:
-            ConfigError: No loss is meant, or one has no such argument.
+            ConfigError: No loss matches, or one has no such argument.
             ConfigError: The losses were built with different values.
         """
         losses = self._losses(parts, name)
@@ -280,20 +280,20 @@ class LossField(Binding[Parts]):
         if lacking:
             raise ConfigError(
                 f"hyperparameter {name!r} is bound to the argument {self.field!r}, which {type(lacking[0]).__name__} "
-                f"has not"
+                f"does not have"
             )
         return chosen
 
 
 def _arguments(loss: Any) -> dict[str, Any]:
-    """Returns what a loss of Keras' own hands on to its function; empty for other losses."""
+    """Returns the arguments that a loss of Keras' own passes to its function; empty for other losses."""
     arguments: dict[str, Any] = getattr(loss, "_fn_kwargs", {})
     return arguments
 
 
 @attrs.frozen
 class BatchSize(Binding[Parts]):
-    """The batch size of the usual loop and of `Parts.take`; a change holds from the next batch on."""
+    """The batch size of `fit` and of `Parts.take`; a change takes effect with the next batch."""
 
     def write(self, parts: Parts, name: str, value: Any) -> None:
         """Sets it.
@@ -302,7 +302,7 @@ class BatchSize(Binding[Parts]):
             ConfigError: There is no data, or the size is below 1.
         """
         if value < 1:
-            raise ConfigError(f"hyperparameter {name!r}: wanted a batch size of at least 1, got {value!r}")
+            raise ConfigError(f"hyperparameter {name!r}: the batch size must be at least 1, got {value!r}")
         self._order(parts, name).batch_size = value
 
     def read(self, parts: Parts, name: str) -> Any:
@@ -313,6 +313,6 @@ class BatchSize(Binding[Parts]):
     def _order(parts: Parts, name: str) -> SampleOrder:
         if parts.order is None:
             raise ConfigError(
-                f"hyperparameter {name!r} is bound as BatchSize, and there is no data to take batches from"
+                f"hyperparameter {name!r} is bound as BatchSize, but there is no data to take batches from"
             )
         return parts.order

@@ -1,7 +1,7 @@
-"""The order in which a DataLoader's samples come, as a state that can be saved between two steps.
+"""The order of a DataLoader's samples, as a state that can be saved between two steps.
 
-PyTorch's iterators cannot be saved. So the samples' indices are drawn here, an epoch at a time and from the loader's
-own sampler, and each step gets an iterator of its own: what is left of the epoch is a list of indices.
+PyTorch's iterators cannot be saved. So the indices of the samples are drawn here, an epoch at a time and from the
+loader's own sampler, and each step gets an iterator of its own: the rest of the epoch is a list of indices.
 """
 
 import copy
@@ -30,23 +30,24 @@ _INSIDE = ("dataset", "datasets", "transform", "target_transform", "transforms")
 
 
 class Batches:
-    """An endless walk over a DataLoader's batches, epoch after epoch, that can be interrupted, saved and restored.
+    """An endless iteration over a DataLoader's batches, epoch after epoch, that can be interrupted, saved and restored.
 
     The loader's dataset, sampler, collate function, workers, memory pinning and `drop_last` are used as they are; the
-    batch size may change at any time and holds from the next batch on, also within an epoch. A sampler with a method
-    `set_epoch`, such as DistributedSampler, is told the number of each epoch.
+    batch size may change at any time, from the next batch on, also within an epoch. If the sampler has a method
+    `set_epoch`, as DistributedSampler does, it is called with the number of each epoch.
 
     The loader's workers start anew with each step, as they do with each epoch of PyTorch's own iteration. With
-    `persistent_workers=True` they live on until the segment ends; their random states begin anew with each step all the
-    same, so that a resumed training draws the same numbers. Where gpbt trains in a process of its own, the loader's
-    workers start as the platform starts them by default, unless the loader has a `multiprocessing_context`.
+    `persistent_workers=True` they live until the segment ends. They are seeded at each step all the same, so that a
+    resumed training draws the same numbers. In the worker processes of a run, the loader's workers are started by the
+    platform's default method, unless the loader has a `multiprocessing_context`.
 
     Args:
         loader: Any loader over a dataset with indices, with automatic batching.
 
     Raises:
-        ConfigError: It is no DataLoader, or one whose position cannot be saved: it streams, has a batch sampler of its
-            own or none, or a class of its own that iterates in another way.
+        ConfigError: It is not a DataLoader.
+        ConfigError: Its position cannot be saved: it streams, has a batch sampler of its own or none, or is of a class
+            with an `__iter__` of its own.
     """
 
     def __init__(self, loader: DataLoader[Any]) -> None:
@@ -58,7 +59,7 @@ class Batches:
         obstacle = None
         kind = type(loader)
         if isinstance(loader.dataset, IterableDataset):
-            obstacle = "its dataset is an IterableDataset, whose position only itself knows"
+            obstacle = "its dataset is an IterableDataset, which alone knows its position"
         elif loader.batch_size is None:
             obstacle = "it has a batch_sampler of its own, or no automatic batching"
         elif kind.__iter__ is not DataLoader.__iter__ or kind._get_iterator is not DataLoader._get_iterator:  # noqa: SLF001
@@ -104,13 +105,13 @@ class Batches:
         return self._dataset
 
     def take(self, count: int | None = None) -> Iterator[Any]:
-        """Hands out the next batches, which count as consumed from now on.
+        """Returns the next batches, which count as consumed from now on.
 
         Args:
-            count: How many, going on into the next epochs; None: what is left of this epoch, or the whole next one.
+            count: How many, also across epochs; None: the rest of this epoch, or the whole next one.
 
         Raises:
-            ConfigError: An epoch has not even one batch.
+            ConfigError: An epoch has no complete batch.
         """
         order = self._order.take(count)
         if not (self._loader.persistent_workers and self._loader.num_workers):
@@ -137,7 +138,7 @@ class Batches:
         loader = self._loader
         context: Any = loader.multiprocessing_context
         if loader.num_workers and context is None and multiprocessing.parent_process() is not None:
-            # The processes of a run are spawned, so that they would spawn as well: slow, and not what the user tried.
+            # The processes of a run are spawned, and would spawn as well: slow, and not what the user has tried.
             context = multiprocessing.get_all_start_methods()[0]
         sent = _as_it_is if not loader.num_workers or _forks(context) else _Sent
         init = loader.worker_init_fn
@@ -162,7 +163,7 @@ class Batches:
         return list(unique.values())
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what is left of the epoch and the states of the loader's and the sampler's own generators."""
+        """Returns the rest of the epoch and the states of the loader's and the sampler's own generators."""
         return {
             "left": torch.tensor(self._order.left, dtype=torch.int64),
             "epochs": self._epochs,
@@ -170,7 +171,7 @@ class Batches:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to where `state_dict` was called.
+        """Returns to where `state_dict` was called.
 
         Raises:
             ConfigError: The loader has another number of generators than the saved one.
@@ -188,7 +189,7 @@ class Batches:
 
 
 class _Reseeding(Dataset[Any]):
-    """A dataset inside workers that live on: each of a step's first samples finds them seeded like new workers."""
+    """A dataset inside persistent workers, which seeds each worker at its first batch of a step like a new worker."""
 
     def __init__(self, dataset: Any, init: Callable[[int], object] | None) -> None:
         self._dataset = dataset
@@ -217,7 +218,7 @@ class _Reseeding(Dataset[Any]):
 
 
 class _Sent:
-    """A thing on its way to a process that is not forked; there it is the thing itself.
+    """An object on its way to a process that is not forked, where it arrives as the object itself.
 
     Classes and functions that the process cannot import, such as those of a script, travel with it.
     """

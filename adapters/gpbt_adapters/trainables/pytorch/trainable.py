@@ -1,6 +1,6 @@
-"""A PyTorch training as a trainable: factories in, the life of a trial out.
+"""A PyTorch training as a trainable, made from factories.
 
-What is trained and how is the user's; when it is built, seeded, saved and restored is decided here.
+The user decides what is trained and how; this module decides when it is built, seeded, saved and restored.
 """
 
 import copy
@@ -31,8 +31,8 @@ __all__ = ["TorchTrainable"]
 
 _FILE = "state.pt"
 
-# Compiled code has modules' attributes burnt in: a new value compiles anew. The process keeps all versions that there
-# were, for all models of one class, and runs uncompiled from the ninth on; so versions under other values are dropped.
+# Compiled code contains the values of modules' attributes: a new value compiles again. The process keeps all versions
+# for all models of one class, and runs uncompiled from the ninth on; so versions with other values are dropped.
 _compiled_under: dict[str, Any] = {}
 
 
@@ -41,31 +41,31 @@ class TorchTrainable(Trainable):
     """Trains a PyTorch model.
 
     Give either a `loader` and a `loss`, for the usual loop over (inputs, targets), or a `step` function of your own.
-    Global random generators (torch's, numpy's, Python's) are this object's own while it trains, and are as before
-    afterwards.
+    While it trains, the global random generators (torch's, numpy's, Python's) have states of its own; afterwards they
+    are as before.
 
     Attributes:
         model: Makes the model from a config; most ignore the config.
-        optimizer: Makes the optimizer for a model, from a config; values that are bound need not be set here.
-        score: Scores the training as it stands, higher or lower being better as the user says elsewhere. It is called
-            in eval mode, without gradients; random numbers that it draws are the same each time.
+        optimizer: Makes the optimizer for a model from a config; bound values need not be set here.
+        score: Returns the score of the training, a number; the optimizer's direction says whether higher is better. It
+            is called in eval mode, without gradients; random numbers that it draws are the same each time.
         bindings: Where each hyperparameter lives, by its name in the config.
         loader: Makes the loader of the training data.
-        loss: Called as `loss(outputs, targets)`; a module is copied, as its fields may be bound.
+        loss: Called as `loss(outputs, targets)`; a module is copied, since its fields may be bound.
         step: Trains one step of the given parts, instead of the usual loop.
         updates: Batches per step; None: an epoch.
-        scheduler: Makes a learning-rate scheduler; see `ScheduledRate` where the rate is tuned too.
+        scheduler: Makes a learning-rate scheduler; to tune the rate as well, see `ScheduledRate`.
         scheduler_every: When the scheduler is stepped: after each "step", or after each "update" of the usual loop.
             None: by your own `step` function, which calls `parts.scheduler.step()` as often as it wants; the usual loop
             takes it for "step".
         extras: Makes further objects with a state, such as a moving average of the weights, from the parts so far.
-        device: Where to train.
-        autocast: The type to compute in under autocast; torch.float16 brings a gradient scaler along.
-        compile: Options of torch.compile; None: not compiled. A new value in a module compiles anew.
-        optimizer_state: Whether a child goes on from its parent's optimizer state, or with a new optimizer; fields
-            that are bound to no hyperparameter are the parent's.
-        trusted: Classes beyond tensors and plain values that a checkpoint may hold, where an optimizer's or an extra's
-            state has some.
+        device: The device to train on.
+        autocast: The type to compute in under autocast; torch.float16 adds a gradient scaler.
+        compile: Options of torch.compile; None: not compiled. A new value in a module compiles again.
+        optimizer_state: Whether a child keeps its parent's optimizer state or starts with a new one; fields that are
+            bound to no hyperparameter are the parent's.
+        trusted: Classes besides tensors and plain values that a checkpoint may hold, if the state of an optimizer or
+            of an extra has some.
 
     Examples:
         >>> from gpbt.pytorch import OptimizerField
@@ -112,11 +112,11 @@ class TorchTrainable(Trainable):
         """Refuses combinations that cannot train.
 
         Raises:
-            ConfigError: Neither a step function nor loader and loss, or a setting that only the usual loop heeds.
+            ConfigError: Neither a step function nor loader and loss, or a setting that only the usual loop uses.
         """
         if self.train is None and (self.loader is None or self.loss is None):
             raise ConfigError(
-                "TorchTrainable: wanted a loader and a loss for the usual loop, or a step function; got neither"
+                "TorchTrainable: it needs a loader and a loss for the usual loop, or a step function; got neither"
             )
         if self.scheduler_every not in ("step", "update", None) or (
             self.train is not None and self.scheduler_every == "update"
@@ -142,14 +142,14 @@ class TorchTrainable(Trainable):
             },
         )
         if self.updates is not None and self.updates < 1:
-            raise ConfigError(f"TorchTrainable: wanted at least 1 update per step, got updates={self.updates}")
+            raise ConfigError(f"TorchTrainable: updates must be at least 1, got {self.updates}")
         self._sow(0)
 
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
         """Builds model, optimizer and loader, and sets the config on them.
 
         Raises:
-            ConfigError: A hyperparameter is bound nowhere, or to a place that cannot take its value.
+            ConfigError: A hyperparameter has no binding, or is bound to a place that cannot take its value.
         """
         self._sow(seed)
         with self._random:
@@ -158,10 +158,10 @@ class TorchTrainable(Trainable):
         self._parts = parts
 
     def apply(self, config: Mapping[str, Any]) -> None:
-        """Sets a config on the live training; weights and, but for an `OptimizerArgument`, optimizer state stay.
+        """Sets a config on the live training; weights stay, and the optimizer state, except with `OptimizerArgument`.
 
         Raises:
-            ConfigError: A hyperparameter is bound nowhere, or to a place that cannot take its value.
+            ConfigError: A hyperparameter has no binding, or is bound to a place that cannot take its value.
             ProtocolError: There is no training yet.
         """
         with self._random:
@@ -184,8 +184,8 @@ class TorchTrainable(Trainable):
         """Trains one step.
 
         Returns:
-            The score after it; NaN once a weight or a running statistic is not finite any more, whatever the score
-            says. What was not finite as it was built (a mask of -inf) is not looked at.
+            The score after it; NaN if a weight or a running statistic is no longer finite. Those that were built so,
+            such as a mask of -inf, do not count.
 
         Raises:
             ConfigError: The usual loop cannot use the loader's batches, the score is not a number, or the step function
@@ -204,7 +204,7 @@ class TorchTrainable(Trainable):
         return math.nan if _not_finite(plain_model(parts)) - self._infinite else self.score()
 
     def score(self) -> float:
-        """Scores the model as it stands; the training's random states are not touched.
+        """Scores the model; the random states of the training do not change.
 
         Raises:
             ConfigError: The score is not a number.
@@ -234,7 +234,7 @@ class TorchTrainable(Trainable):
         torch.save({**collect(self.parts), "seed": self._seed, "random": self._random.state}, path / _FILE)
 
     def load(self, path: Path) -> None:
-        """Builds the model of the line's founder, under the founder's seed, and restores what `save` wrote.
+        """Builds the model of the line's founder with the founder's seed, and restores what `save` wrote.
 
         Raises:
             ConfigError: The file holds classes that `trusted` does not name, or is of another version or other
@@ -246,17 +246,17 @@ class TorchTrainable(Trainable):
                 # On the CPU first: the states of random generators are refused from anywhere else.
                 state = torch.load(path / _FILE, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
-            # PyTorch's message goes on to advise weights_only=False.
+            # The rest of PyTorch's message advises weights_only=False.
             found = str(error).rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0]
             raise ConfigError(
                 f"TorchTrainable.load: {path / _FILE} holds more than tensors and plain values: {found} If you trust "
                 f"the file, name its classes in trusted=[...]."
             ) from error
-        self._sow(state["seed"])  # what factories drew, and no state dict has, is drawn again
+        self._sow(state["seed"])  # so that factories draw again what no state dict has
         with self._random:
             parts = self._build(state["founder"])
             put_back(parts, state, optimizer=self.optimizer_state == "keep")
-            self._write(parts, state["config"])  # modules' and loaders' values are in no state dict
+            self._write(parts, state["config"])  # values of modules and loaders are in no state dict
         self._random.state = state["random"]
         self._parts = parts
 
@@ -288,8 +288,8 @@ class TorchTrainable(Trainable):
         scheduler = None if self.scheduler is None else self.scheduler(optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):
             raise ConfigError(
-                "TorchTrainable: ReduceLROnPlateau reacts to scores, which is what the run does itself; leave it out, "
-                "or step it in a step function of your own and return it from extras"
+                "TorchTrainable: ReduceLROnPlateau reacts to scores, which the run does itself; leave it out, or step "
+                "it in a step function of your own and return it from extras"
             )
         compiled: Any = model if self.compile is None else torch.compile(model, **self.compile)
         parts = Parts(

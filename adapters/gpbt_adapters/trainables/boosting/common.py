@@ -43,7 +43,7 @@ class BoostingTrainable(Trainable, Generic[M]):
     _model: M | None = attrs.field(init=False, default=None)
     _live: Mapping[str, Any] | None = attrs.field(init=False, default=None)
 
-    fixed: ClassVar[Mapping[str, str]] = {}
+    refused: ClassVar[Mapping[str, str]] = {}
     """Engine parameters that no config may have, and why."""
 
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
@@ -64,10 +64,10 @@ class BoostingTrainable(Trainable, Generic[M]):
         """
         for name in config:
             engine_name = self.names.get(name, name)
-            if engine_name in self.fixed:
+            if engine_name in self.refused:
                 raise ConfigError(
                     f"{type(self).__name__}: hyperparameter {name!r} cannot be tuned along a line: "
-                    f"{self.fixed[engine_name]}. Take it out of the space and set it once, for all models."
+                    f"{self.refused[engine_name]}. Take it out of the space and set it once, for all models."
                 )
         self._config = dict(config)
         self._live = self._probe(self._wanted())

@@ -193,7 +193,8 @@ def test_tensorboard_reads_the_curves(tmp_path: Path) -> None:
     curve = _points(of(f"trial-{child.trial.id}"), "score")
     assert [step for step, _ in curve] == [child.trial.start_step + step for step, _ in child.reports]
     ((step, loss),) = _points(of(f"trial-{child.trial.id}"), "train_loss")
-    assert (step, loss) == (curve[-1][0], pytest.approx(-2 * curve[-1][1]))
+    assert step == curve[-1][0]
+    assert loss == pytest.approx(-2 * curve[-1][1])
     hparams = of(f"trial-{child.trial.id}").SummaryMetadata("_hparams_/session_start_info").plugin_data
     data = importlib.import_module("tensorboard.plugins.hparams.plugin_data_pb2").HParamsPluginData
     started = data.FromString(hparams.content).session_start_info.hparams

@@ -3,7 +3,8 @@
 This package is the one name to import. It has no code of its own: each name is looked up where it is implemented when
 you first use it, so `import gpbt` costs next to nothing and loads no library that you do not use. What needs a library
 is behind a door of its own: `gpbt.pytorch`, `gpbt.keras`, `gpbt.sklearn`, `gpbt.boosting`, `gpbt.ray`, `gpbt.optuna`,
-`gpbt.plots`, `gpbt.loggers`, `gpbt.dashboard`, `gpbt.checkpoints`; conformance kits are in `gpbt.testing`.
+`gpbt.spaces`, `gpbt.plots`, `gpbt.loggers`, `gpbt.dashboard`, `gpbt.checkpoints`; conformance kits are in
+`gpbt.testing`.
 """
 
 import importlib
@@ -102,6 +103,12 @@ if TYPE_CHECKING:
         Int as Int,
     )
     from gpbt_core import (
+        Needs as Needs,
+    )
+    from gpbt_core import (
+        NoResultError as NoResultError,
+    )
+    from gpbt_core import (
         Optimizer as Optimizer,
     )
     from gpbt_core import (
@@ -120,10 +127,19 @@ if TYPE_CHECKING:
         Record as Record,
     )
     from gpbt_core import (
+        ReproductionRule as ReproductionRule,
+    )
+    from gpbt_core import (
         ReproductionSpec as ReproductionSpec,
     )
     from gpbt_core import (
+        Rule as Rule,
+    )
+    from gpbt_core import (
         Schedule as Schedule,
+    )
+    from gpbt_core import (
+        Search as Search,
     )
     from gpbt_core import (
         Searcher as Searcher,
@@ -145,6 +161,9 @@ if TYPE_CHECKING:
     )
     from gpbt_core import (
         Trial as Trial,
+    )
+    from gpbt_core import (
+        TrialResult as TrialResult,
     )
     from gpbt_core import (
         Truncation as Truncation,
@@ -169,7 +188,6 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "PRESETS": "gpbt_core",
     "Best": "gpbt_core",
     "Categorical": "gpbt_core",
     "CheckpointError": "gpbt_adapters.storing.checkpoints",
@@ -189,7 +207,10 @@ _HOMES = {
     "Int": "gpbt_core",
     "Journal": "gpbt_adapters.storing.journal",
     "JournalError": "gpbt_adapters.storing.journal",
+    "Needs": "gpbt_core",
+    "NoResultError": "gpbt_core",
     "Optimizer": "gpbt_core",
+    "PRESETS": "gpbt_core",
     "PluginError": "gpbt_core",
     "ProtocolError": "gpbt_core",
     "Quantile": "gpbt_core",
@@ -197,9 +218,12 @@ _HOMES = {
     "Record": "gpbt_core",
     "Reevaluated": "gpbt_adapters.running.finalists",
     "Replay": "gpbt_adapters.running.replay",
+    "ReproductionRule": "gpbt_core",
     "ReproductionSpec": "gpbt_core",
     "Result": "gpbt_adapters.running.driver",
+    "Rule": "gpbt_core",
     "Schedule": "gpbt_core",
+    "Search": "gpbt_core",
     "Searcher": "gpbt_core",
     "SearcherError": "gpbt_core",
     "SearcherSpec": "gpbt_core",
@@ -209,6 +233,7 @@ _HOMES = {
     "Study": "gpbt_adapters.storing.journal",
     "Trainable": "gpbt_adapters.trainables.trainable",
     "Trial": "gpbt_core",
+    "TrialResult": "gpbt_core",
     "Truncation": "gpbt_core",
     "Verdict": "gpbt_core",
     "When": "gpbt_core",
@@ -253,6 +278,8 @@ __all__ = [
     "Int",
     "Journal",
     "JournalError",
+    "Needs",
+    "NoResultError",
     "Optimizer",
     "PluginError",
     "ProtocolError",
@@ -261,9 +288,12 @@ __all__ = [
     "Record",
     "Reevaluated",
     "Replay",
+    "ReproductionRule",
     "ReproductionSpec",
     "Result",
+    "Rule",
     "Schedule",
+    "Search",
     "Searcher",
     "SearcherError",
     "SearcherSpec",
@@ -273,6 +303,7 @@ __all__ = [
     "Study",
     "Trainable",
     "Trial",
+    "TrialResult",
     "Truncation",
     "Verdict",
     "When",

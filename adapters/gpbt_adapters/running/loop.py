@@ -288,6 +288,7 @@ class Loop:
                 logger.warning("trial %d failed: %s", trial.id, outcome.reason)
                 self._optimizer.fail(trial, outcome.reason or "unknown")
             else:
+                self._watchers.tell_figures(trial.id, outcome.figures)
                 self._optimizer.tell(trial, outcome.scores[-1][1])
                 self.figures[trial.id] = outcome.figures
         except ProtocolError as error:  # somebody else has ended this trial meanwhile: a callback, another process

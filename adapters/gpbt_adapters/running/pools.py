@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import cache, partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, spawn
 from typing import Any, TypeAlias
 
 from gpbt_core.errors import ConfigError, GpbtError
@@ -92,6 +92,17 @@ class Pool:
             return 1 if self.inline else self._workers
         known = getattr(self._executor, "_max_workers", None)
         return known if isinstance(known, int) else None
+
+    @property
+    def main_is_there(self) -> bool:
+        """Whether workers have the classes and functions of the main program under their names."""
+        if not isinstance(self._executor, ProcessPoolExecutor):
+            return False
+        context = getattr(self._executor, "_mp_context", None)
+        if context is not None and context.get_start_method() == "fork":
+            return True
+        prepared = spawn.get_preparation_data("gpbt")  # what the children are told
+        return "init_main_from_name" in prepared or "init_main_from_path" in prepared
 
     @property
     def replaceable(self) -> bool:

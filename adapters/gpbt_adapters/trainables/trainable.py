@@ -8,13 +8,13 @@ hyperparameter that did not take is an error.
 
 import abc
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from gpbt_core.errors import GpbtError
+from gpbt_core.errors import ConfigError, GpbtError
 
-__all__ = ["Factory", "HyperparameterNotAppliedError", "ReportsApplied", "Trainable", "verify_applied"]
+__all__ = ["Factory", "HyperparameterNotAppliedError", "ReportsApplied", "Trainable", "as_score", "verify_applied"]
 
 TOLERANCE = 1e-6
 """How far apart two floats may be, relative to the larger, and still be one value: a framework may keep 32 bits of
@@ -68,6 +68,13 @@ class Trainable(abc.ABC):
         object keeps it. Names that the config does not have are ignored.
         """
 
+    def fixed(self) -> Collection[str]:
+        """Names the hyperparameters that cannot change once the model is set up, such as a layer's width.
+
+        Asked before `setup`. A run whose children get other configs than their parents refuses to search these.
+        """
+        return ()
+
     @abc.abstractmethod
     def step(self) -> float:
         """Trains one step and returns the score after it, in the user's direction; NaN means diverged."""
@@ -100,6 +107,30 @@ class Trainable(abc.ABC):
 
 Factory: TypeAlias = Callable[[], Trainable]
 """Makes a fresh trainable, each time it is called; picklable where the training runs in other processes."""
+
+
+def as_score(score: object, who: str) -> float:
+    """A score as a float.
+
+    Args:
+        score: A number, or an array or tensor without dimensions.
+        who: Who returned it, for the error.
+
+    Raises:
+        ConfigError: It is something else: a list, a dict, None, an array of one.
+
+    Examples:
+        >>> as_score(3, "Model.step")
+        3.0
+    """
+    if type(score) is float:
+        return score
+    if not isinstance(score, bool | str | bytes) and hasattr(score, "__float__") and getattr(score, "ndim", 0) == 0:
+        return float(score)
+    raise ConfigError(
+        f"{who}: the score must be a number, got {score!r:.200}; return one number, higher or lower is better as the "
+        f"optimizer's direction says"
+    )
 
 
 class ReportsApplied(Protocol):

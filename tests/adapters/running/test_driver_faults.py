@@ -47,7 +47,7 @@ class Doomed(Descent):
 
 
 def test_a_run_in_which_nothing_is_completed_ends_and_says_so_when_asked_for_the_best() -> None:
-    result = small_run(Doomed)
+    result = small_run(Doomed, failures_in_a_row=None)
     assert result.optimizer.finished
     assert {record.status for record in records(result)} == {Status.FAILED}
     with pytest.raises(ExtinctError):
@@ -61,7 +61,7 @@ class Unfinished(Trainable):
 def test_a_factory_that_raises_ends_the_run_rather_than_all_its_trials() -> None:
     optimizer = small()
     with pytest.raises(
-        ConfigError, match=r"wanted a trainable from <class .*Unfinished'>, it raised TypeError: .*abstract"
+        ConfigError, match=r"the factory <class .*Unfinished'> must return a trainable, it raised TypeError: .*abstract"
     ):
         run(optimizer, Unfinished, progress=False)
     assert not optimizer.extinct
@@ -294,20 +294,20 @@ def test_a_factory_may_refuse_the_space_before_anything_is_trained() -> None:
         def __call__(self) -> Descent:
             raise AssertionError
 
-        def check(self, space: Space) -> None:
-            raise ConfigError(f"no {space.names}")
+        def check(self, space: Space, *, changes: bool) -> None:
+            raise ConfigError(f"no {space.names}: {changes}")
 
-    with pytest.raises(ConfigError, match=r"no \('lr', 'momentum'\)"):
+    with pytest.raises(ConfigError, match=r"no \('lr', 'momentum'\): True"):
         small_run(Choosy())
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"retries": -1}, "wanted retries of at least 0, got -1"),
-        ({"timeout": -0.5}, "wanted timeout of at least 0, got -0.5"),
-        ({"timeout": math.nan}, "wanted timeout of at least 0, got nan"),
-        ({"grace": -1}, "wanted grace of at least 0, got -1"),
+        ({"retries": -1}, "retries must be at least 0, got -1"),
+        ({"timeout": -0.5}, "timeout must be at least 0, got -0.5"),
+        ({"timeout": math.nan}, "timeout must be at least 0, got nan"),
+        ({"grace": -1}, "grace must be at least 0, got -1"),
         ({"workers": 0}, "wanted workers of at least 1, got 0"),
         ({"progress": "fancy"}, "wanted progress to be True, False or \"rich\", got 'fancy'"),
         ({"executor": lambda: 3}, "wanted an executor, or a function that makes one"),

@@ -151,7 +151,9 @@ def test_a_checkpoint_copied_from_another_run_is_refused(store: CheckpointStore,
     other = CheckpointStore(tmp_path / "other")
     _save(other, 4)
     shutil.copytree(other.directory / "trial-4", store.directory / "trial-4")
-    with pytest.raises(CheckpointError, match=f"wanted a checkpoint of run {store.run}, got one of trial 4 of run"):
+    with pytest.raises(
+        CheckpointError, match=f"wanted a checkpoint of trial 4 of store {store.run}, got one of trial 4 of store"
+    ):
         _read(store, 4)
 
 
@@ -191,7 +193,7 @@ def test_a_failure_without_a_number_on_a_full_disk_is_put_down_to_the_disk(
 
 def test_the_store_of_another_run_is_refused_unless_resumed(store: CheckpointStore) -> None:
     _save(store, 1, "kept")
-    with pytest.raises(ConfigError, match=r"is the store of another run.*resume=True"):
+    with pytest.raises(ConfigError, match=r"is a store already.*resume=True"):
         CheckpointStore(store.directory)
     again = CheckpointStore(store.directory, resume=True)
     assert again.run == store.run

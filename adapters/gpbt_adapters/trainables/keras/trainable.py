@@ -25,7 +25,7 @@ from gpbt_adapters.trainables.random_states import (
     restore_generator,
 )
 from gpbt_adapters.trainables.sample_order import SampleOrder
-from gpbt_adapters.trainables.trainable import Trainable
+from gpbt_adapters.trainables.trainable import Trainable, as_score
 from gpbt_core.errors import ConfigError, ProtocolError
 
 __all__ = ["KerasTrainable"]
@@ -140,6 +140,10 @@ class KerasTrainable(Trainable):
         """
         return _bindings.read_back(self.parts, self.bindings)
 
+    def fixed(self) -> tuple[str, ...]:
+        """The hyperparameters that are bound as `Fixed`."""
+        return tuple(name for name, binding in self.bindings.items() if isinstance(binding, _bindings.Fixed))
+
     def step(self) -> float:
         """Trains one step.
 
@@ -164,7 +168,7 @@ class KerasTrainable(Trainable):
         before, own = self._random.state, generator_state(parts.rng)
         seeds = [(variable, variable.numpy()) for variable in parts.random_variables()]
         with self._random:
-            value = float(self.score_of(parts))
+            value = as_score(self.score_of(parts), f"{type(self).__name__}: score")
         self._random.state = before
         restore_generator(parts.rng, own)
         for variable, state in seeds:

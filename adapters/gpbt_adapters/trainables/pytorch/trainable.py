@@ -24,7 +24,7 @@ from gpbt_adapters.trainables.pytorch.batches import Batches
 from gpbt_adapters.trainables.pytorch.fields import ModuleField
 from gpbt_adapters.trainables.pytorch.parts import Parts, Stateful, collect, plain_model, put_back, sources
 from gpbt_adapters.trainables.random_states import OwnRandomness, generator_state, restore_generator
-from gpbt_adapters.trainables.trainable import Trainable
+from gpbt_adapters.trainables.trainable import Trainable, as_score
 from gpbt_core.errors import ConfigError, ProtocolError
 
 __all__ = ["TorchTrainable"]
@@ -158,6 +158,10 @@ class TorchTrainable(Trainable):
         """
         return _bindings.read_back(self.parts, self.bindings)
 
+    def fixed(self) -> tuple[str, ...]:
+        """The hyperparameters that are bound as `Fixed`."""
+        return tuple(name for name, binding in self.bindings.items() if isinstance(binding, _bindings.Fixed))
+
     def step(self) -> float:
         """Trains one step.
 
@@ -183,7 +187,7 @@ class TorchTrainable(Trainable):
         generators = [(generator, generator.get_state()) for generator in parts.generators.values()]
         with self._random, torch.no_grad():
             parts.model.eval()
-            value = float(self.score_of(parts))
+            value = as_score(self.score_of(parts), f"{type(self).__name__}: score")
         self._random.state = before
         restore_generator(parts.rng, own)
         for generator, state in generators:

@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+HEADER = 1
+"""The version of what a study is started with."""
+
 SNAPSHOT = (2000, 1.25)
 """A snapshot is kept once there are 2000 events more than 1.25 times those of the last one: opening replays at most a
 fifth, and the snapshots of a whole run cost as much as some five of its last one."""
@@ -48,6 +51,7 @@ def open_study(
     *,
     durability: Durability = "full",
     lease: float = 60.0,
+    read_only: bool = False,
     **settings: Any,
 ) -> "Study":
     """Opens a study, or starts it where there is none of that name.
@@ -60,6 +64,8 @@ def open_study(
             times as fast.
         lease: Seconds, above 0 and finite, after which others may train the trials of a process that no longer gives a
             sign of life. (One that is known to be dead, on the same host, need not be waited for.)
+        read_only: Whether the study is only to be looked at, as where the file cannot be written: it must be there, and
+            every call that would change it is refused.
         settings: The other arguments of `gpbt.Optimizer`; without a space: none.
 
     Raises:
@@ -90,9 +96,10 @@ def open_study(
             f"study's, or none"
         )
     given = None if space is None else header_of(Optimizer(space, **settings))
-    journal = Journal(url, durability=durability)
+    journal = Journal(url, durability=durability, read_only=read_only)
     try:
-        entry = journal.get(name) if given is None else (journal.find(name) or journal.add(name, given))
+        start = given if not read_only else None
+        entry = journal.get(name) if start is None else (journal.find(name) or journal.add(name, start))
         if given is not None:
             _compare(entry, given)
         return Study(journal=journal, entry=entry, lease=lease, **settings_of(entry.header))
@@ -119,11 +126,12 @@ class Study(Optimizer):
     def __init__(self, space: Space, *, journal: Journal, entry: Entry, lease: float, **settings: Any) -> None:
         """Opens an entry of a journal, which is closed with this object; see `open_study`."""
         super().__init__(space, **settings)
-        self.name = entry.name
+        self.name, self.identity, self.store = entry.name, entry.identity, entry.store
         self._journal, self._entry, self._lease = journal, entry, lease
         self._worker = identity()
         self._proposed: dict[tuple[int, int | None], Config] = {}
         self._lost: set[int] = set()  # trials of ours that were given to others
+        self._stopped: set[int] = set()  # trials that this process was told to stop
         self._elsewhere: set[int] = set()  # trials whose asking was read: another's, or ours whose answer was lost
         self._looked = time.monotonic()  # when the leases were looked at
         self._unwritten: list[Event] = []
@@ -158,6 +166,18 @@ class Study(Optimizer):
                 self._transact(lambda: None)
             finally:
                 self._end()
+
+    def keep_store(self, address: str) -> None:
+        """Notes in the journal where the checkpoints of the study are: `run` does so, and goes on there by itself.
+
+        Args:
+            address: A path or URL.
+
+        Raises:
+            JournalError: The database fails.
+        """
+        self._journal.keep_store(self._entry.id, address)
+        self.store = address
 
     def refresh(self) -> int:
         """Reads what other processes did; `ask` does so by itself. Returns how many events that were.
@@ -221,6 +241,7 @@ class Study(Optimizer):
         self._proposed.clear()
         if trials:
             self._lost.difference_update(trial.id for trial in trials)
+            self._stopped.difference_update(trial.id for trial in trials)
             self._elsewhere.difference_update(trial.id for trial in trials)
             self._heartbeat.start()
         else:
@@ -244,7 +265,10 @@ class Study(Optimizer):
                 )
             return super(Study, self).report(trial_id, step, score)
 
-        return self._transact(reported, hold=lambda verdict: verdict is Verdict.CONTINUE)
+        verdict = self._transact(reported, hold=lambda verdict: verdict is Verdict.CONTINUE)
+        if verdict is Verdict.STOP:
+            self._stopped.add(trial_id)
+        return verdict
 
     def tell(self, trial_id: int, score: float | None = None) -> None:
         """As `Optimizer.tell`.
@@ -252,10 +276,19 @@ class Study(Optimizer):
         Raises:
             ConfigError: The score is not a number.
             ProtocolError: As for any optimizer: another worker, which got the trial when the lease of this one had
-                expired, may have told it before.
+                expired, may have told it before. Or the trial was to stop, and was given to another worker then.
             JournalError: The database fails.
         """
-        self._transact(lambda: super(Study, self).tell(trial_id, score))
+
+        def told() -> None:
+            if trial_id in self._lost and trial_id in self._stopped:  # it did not train its whole segment
+                raise ProtocolError(
+                    f"tell: trial {trial_id} was told to stop, and was given back or to another worker as the lease of "
+                    f"this one had expired; drop its result"
+                )
+            super(Study, self).tell(trial_id, score)
+
+        self._transact(told)
 
     def fail(self, trial_id: int, reason: str) -> None:
         """As `Optimizer.fail`.
@@ -416,7 +449,7 @@ def header_of(optimizer: Optimizer) -> dict[str, Any]:
         ConfigError: A searcher or a rule was given as an object without a name, and cannot be written down.
     """
     data = optimizer.to_dict()
-    plain = {"version": 1, "settings": data["state"]["settings"], "search": data["search"]}
+    plain = {"version": HEADER, "settings": data["state"]["settings"], "search": data["search"]}
     try:
         return dict(json.loads(json.dumps(plain)))  # as it will be read: tuples are lists
     except (TypeError, ValueError) as error:
@@ -431,6 +464,11 @@ def settings_of(header: Mapping[str, Any]) -> dict[str, Any]:
         PluginError: A rule's name is unknown, offered twice, or cannot be built.
     """
     try:
+        if header["version"] != HEADER:
+            raise ConfigError(
+                f"journal: wanted the header of a study of version {HEADER}, got version {header['version']!r}; use "
+                f"the gpbt that wrote it"
+            )
         settings, search = header["settings"], dict(header["search"])
         for part in ("searcher", "founders"):
             if search[part] is not None:

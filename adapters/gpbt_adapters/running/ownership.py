@@ -12,6 +12,7 @@ from gpbt_adapters.storing.checkpoints import Store, open_store
 from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_core import codec
 from gpbt_core.errors import ConfigError
+from gpbt_core.genealogy import needed
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Trial
 
@@ -39,7 +40,7 @@ def store_for(optimizer: Optimizer, given: Store | str | os.PathLike[str] | None
             f"run: {store!r} holds the checkpoints of an earlier run, and this optimizer has asked for no trial yet; "
             f"name another directory, or keep the run in a study (gpbt.open_study), which goes on after a restart"
         )
-    if known is not None and known != store.address and not there and _has_parents(optimizer):
+    if known is not None and known != store.address and not there and needed(optimizer.state):
         raise ConfigError(
             f"run: {name} keeps its checkpoints in {known!r}, but {store!r} is empty; pass store={known!r}, or nothing"
         )
@@ -60,11 +61,6 @@ def _identity(optimizer: Optimizer) -> tuple[str, str]:
         text = f"{settings.space!r} {settings.population} {settings.steps} {settings.direction} {settings.seed}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:32]
     return f"settings-{digest}", f"an optimizer of {settings.population} x {settings.steps} steps, seed {settings.seed}"
-
-
-def _has_parents(optimizer: Optimizer) -> bool:
-    """Whether an open slot goes on from a trial of this run."""
-    return not optimizer.finished and bool(optimizer.state.open.plan.parents)
 
 
 class Lines:

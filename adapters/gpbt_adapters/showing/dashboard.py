@@ -143,7 +143,7 @@ class _Studies:
             watched = held.follower.read()
             held.mattering.look(watched.state)
             found = held.mattering.found
-            known = f"{study}/{watched.sequence}/{len(found)}"
+            known = f"{watched.identity}/{watched.sequence}/{len(found)}"
             if not held.last or held.last[0].known != known:
                 run = json.dumps(contents(watched.state, study, found), separators=(",", ":"), allow_nan=False)
                 held.last[:] = [_Seen(known, run)]

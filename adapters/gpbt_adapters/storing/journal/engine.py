@@ -3,7 +3,6 @@
 Only here is it known that there are two kinds of databases, apart from their clocks.
 """
 
-import contextlib
 import logging
 import os
 import sqlite3
@@ -17,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from gpbt_core.errors import ConfigError
 
-__all__ = ["Durability", "connect", "file_system", "made_url"]
+__all__ = ["Durability", "connect", "file_system", "made_url", "open_to_read"]
 
 logger = logging.getLogger(__name__)
 
@@ -127,18 +126,30 @@ def _sqlite(url: URL, durability: Durability) -> Engine:
     return made
 
 
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Opens a SQLite file so that nothing is written; also where nothing can be.
+
+    Args:
+        path: Absolute.
+
+    Raises:
+        sqlite3.Error: It cannot be opened.
+    """
+    log = Path(f"{path}-wal")
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        flags = "mode=rw"  # the last reader can then remove the files that SQLite shares beside it
+    elif log.exists() and log.stat().st_size:
+        flags = "mode=ro"
+    else:  # without its log a file is whole in itself, and SQLite need not make the files that it shares
+        flags = "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"{path.as_uri()}?{flags}", uri=True, timeout=WAIT, check_same_thread=False)
+    connection.execute("PRAGMA query_only=ON").close()
+    return connection
+
+
 def _sqlite_to_read(url: URL) -> Engine:
     path = Path(str(url.database))
-    log = Path(f"{path}-wal")
-    # Without its log a file is whole in itself, and can be read where SQLite may not make the files that it shares.
-    with contextlib.suppress(OSError):
-        alone = not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
-    flags = "mode=ro&immutable=1" if alone else "mode=ro"
-    return create_engine(
-        "sqlite://",
-        creator=lambda: sqlite3.connect(f"{path.as_uri()}?{flags}", uri=True, timeout=WAIT, check_same_thread=False),
-        poolclass=QueuePool,
-    )
+    return create_engine("sqlite://", creator=lambda: open_to_read(path), poolclass=QueuePool)
 
 
 def _keep_log_ahead(connection: sqlite3.Connection) -> None:

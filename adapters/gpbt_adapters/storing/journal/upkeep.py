@@ -5,7 +5,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from gpbt_adapters.storing.journal.engine import made_url
+from gpbt_adapters.storing.journal.engine import made_url, open_to_read
 from gpbt_adapters.storing.journal.storage import Journal
 from gpbt_adapters.storing.journal.study import settings_of
 from gpbt_core.codec import decode_state
@@ -78,10 +78,9 @@ def copy_journal(url: str | os.PathLike[str], destination: str | os.PathLike[str
         raise ConfigError(f"copy_journal: {str(target)!r} is there already; name a new file")
     Journal(url, read_only=True).close()  # that it is one
     draft = target.with_name(f".{target.name}.{os.getpid()}")
-    source = f"{Path(str(made.database)).as_uri()}?mode=ro"
     try:
         with (
-            contextlib.closing(sqlite3.connect(source, uri=True)) as origin,
+            contextlib.closing(open_to_read(Path(str(made.database)))) as origin,
             contextlib.closing(sqlite3.connect(draft)) as copy,
         ):
             origin.backup(copy)

@@ -247,7 +247,7 @@ def check(*, url: str) -> None:
     if not found:
         click.echo("There is no study in this journal yet.")
     if any(damage is not None for damage in found.values()):
-        raise SystemExit(1)
+        click.get_current_context().exit(1)
 
 
 @click.command(

@@ -116,11 +116,14 @@ def run(
     timeout: float | None = None,
     grace: float = 30.0,
     failures_in_a_row: int | None = 4,
+    shutdown: float = 20.0,
 ) -> Result:
-    """Trains what the optimizer asks for until it has finished, or Ctrl-C.
+    """Trains what the optimizer asks for until it has finished, or until Ctrl-C or SIGTERM.
 
     The first Ctrl-C lets what is in training end and asks for no more; the second ends it, to be trained again by a
-    later `run`. Either way a result comes back. (In the main thread only; elsewhere an interrupt is the caller's.)
+    later `run`. SIGTERM, which SLURM, Kubernetes and spot instances send before they kill, is the first, and after
+    `shutdown` seconds the second. Either way a result comes back. (In the main thread only; elsewhere signals are the
+    caller's, and so is SIGTERM if the program handles it already.)
 
     Args:
         optimizer: Says what to train. Trials that it holds as running are asked again, but for those of a study that
@@ -137,8 +140,10 @@ def run(
             None: where the study keeps them already, else a temporary directory, which lives as long as the result and
             is lost with an error.
         callbacks: Called with each event: callables (event, optimizer), or objects with such a method `gpbt_event`.
-        progress: Whether to show a progress bar on stderr where that is a terminal; "rich": also where it is none.
-        retries: How often a trial is trained again whose worker died; after that it counts as failed.
+        progress: Whether to show on stderr how far the run is: a bar in a terminal, elsewhere a line now and then, the
+            first after half a minute ("rich": after two seconds). Each generation is a log record at INFO besides.
+        retries: How often a trial is trained again whose worker died; after that it counts as failed. Also how often in
+            a row new workers may die as they start.
         timeout: Seconds that a segment may take; checked after each step, after which the trial counts as failed.
         grace: Seconds beyond `timeout` after which a worker that does not answer is given up, and ended where the
             workers can be replaced. Has to cover the start of the workers. Only where it is known how many there are.
@@ -146,6 +151,7 @@ def run(
             they are saved, until the run ends with that reason: so many if they are the first ones, three times as many
             once a trial has got further. They are given back, so that the run can go on once the mistake is mended.
             None: any number.
+        shutdown: Seconds after SIGTERM that what is in training has to end.
 
     Returns:
         The result; also when interrupted, and when no trial was ever completed.
@@ -165,6 +171,7 @@ def run(
         ("timeout", timeout, 0),
         ("grace", grace, 0),
         ("failures_in_a_row", failures_in_a_row, 1),
+        ("shutdown", shutdown, 0),
     )
     for name, value, least in ranges:
         if value is not None and not (math.isfinite(value) and value >= least):
@@ -173,10 +180,12 @@ def run(
     if callable(check):
         check(optimizer.space, changes=configs_change(optimizer))
     start = time.monotonic()
-    limits = Limits(retries=retries, timeout=timeout, grace=grace, failures_in_a_row=failures_in_a_row)
+    limits = Limits(
+        retries=retries, timeout=timeout, grace=grace, failures_in_a_row=failures_in_a_row, shutdown=shutdown
+    )
     with ProgressBar(progress, optimizer) as display:
         watchers = Watchers([*callbacks, display])
-        pool = Pool(executor, workers)
+        pool = Pool(executor, workers, retries=retries)
         try:
             kept = store_for(optimizer, store)
         except BaseException:

@@ -64,12 +64,14 @@ class Limits:
         timeout: Seconds that a segment may take; None: as many as it likes.
         grace: Seconds beyond that after which a silent worker is given up.
         failures_in_a_row: How many trials may fail before their first step, all for one reason; None: any number.
+        shutdown: Seconds that what is in training has to end after SIGTERM.
     """
 
     retries: int
     timeout: float | None
     grace: float
     failures_in_a_row: int | None = None
+    shutdown: float = 20.0
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -148,11 +150,12 @@ class Loop:
         Raises:
             GpbtError: As in `run`; the trials in training are given back.
         """
-        with Interrupts(self._pressed):
+        with Interrupts(self._pressed, self._say_pressed, self._limits.shutdown):
             clean = False
             try:
                 if not self._pool.local:
                     self._package = self._packed()
+                self._warn_of_idle_workers()
                 self._take_over()
                 while not self._over():
                     self._fill()
@@ -169,15 +172,34 @@ class Loop:
     # --------------------------------------------------------------------------------------------------------- the loop
 
     def _pressed(self, presses: int) -> None:
+        """Notes a press, in the signal handler; training in this very thread can only be ended from here."""
         self.ending = True
         self._messages.put(None)
-        if presses == 1:
-            with contextlib.suppress(Exception):  # of a pipe whose reader Ctrl-C has ended; it would end the training
-                self._display.say("Ctrl-C: what is in training ends first; press again to end it now")
-            return
-        self.halting = True
-        if self._training:
-            raise KeyboardInterrupt
+        if presses > 1:
+            self.halting = True
+            if self._training:
+                raise KeyboardInterrupt
+
+    def _say_pressed(self, name: str) -> None:
+        if name == "SIGTERM":
+            text = f"what is in training has {self._limits.shutdown:g} s to end"
+        else:
+            text = "what is in training ends first; press again to end it now"
+        with contextlib.suppress(Exception):  # of whatever is in place of stderr
+            self._display.say(f"{name}: {text}")
+
+    def _warn_of_idle_workers(self) -> None:
+        workers, most = self._pool.capacity, self._optimizer.settings.max_concurrent
+        if workers is not None and workers > most:
+            logger.warning(
+                "max_concurrent=%d lets at most %d trials train at once, so %d of the %d workers will idle; make the "
+                "optimizer with max_concurrent=%d, twice the workers",
+                most,
+                most,
+                workers - most,
+                workers,
+                2 * workers,
+            )
 
     def _over(self) -> bool:
         if self.halting or (not self._in_flight and self.ending):
@@ -252,7 +274,9 @@ class Loop:
         def show(step: int, score: float) -> None:
             self._messages.put(_Step(running, step, score))
             if self._pool.inline:
+                self._training = False  # what is done here must not be cut short; `halted` is asked next
                 self._drain()
+                self._training = True
 
         self._training = self._pool.inline
         try:
@@ -268,6 +292,7 @@ class Loop:
         try:
             message = self._messages.get(timeout=LOOK_UP if patience is None else min(patience, LOOK_UP))
         except Empty:
+            self._display.tick(self._optimizer)
             self._give_up_the_overdue()
         else:
             self._take(message)
@@ -389,7 +414,7 @@ class Loop:
             ) from error
         logger.warning("the workers of trials %s died: %r", [one.trial.id for one in lost], error)
         for one in lost:
-            if self.ending:  # it may have been the interrupt
+            if self.ending or self._pool.stillborn:  # it may have been the interrupt; or none came so far as to train
                 self._requeue(one.trial)
             elif len(lost) == 1:
                 self._charge(one.trial, error)

@@ -17,7 +17,8 @@ from looked_at import SPACE, advance, run_of
 
 pytest.importorskip("sqlalchemy")
 
-from gpbt_adapters.storing.journal import open_study  # after it is known that SQLAlchemy is there
+from gpbt_adapters.showing.sources import Follower, reading
+from gpbt_adapters.storing.journal import Journal, open_study, schema
 
 COMMANDS = [command.name or "" for command in cli_studies.commands]
 
@@ -238,7 +239,7 @@ def test_an_empty_database_is_said_to_be_a_copy_without_its_log(
     assert "empty.db-wal" in capsys.readouterr().err
 
 
-def test_a_database_that_is_replaced_while_it_is_watched_is_read_anew(journal: str, tmp_path: Path) -> None:
+def test_a_database_that_is_replaced_while_it_is_watched_is_read_anew(journal: str) -> None:
     path = Path(journal.removeprefix("sqlite:///"))
     with reading(journal) as opened:
         follower = Follower(opened, "digits")
@@ -252,7 +253,7 @@ def test_a_database_that_is_replaced_while_it_is_watched_is_read_anew(journal: s
 def test_a_long_study_is_looked_at_from_its_snapshot(journal: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gpbt_adapters.storing.journal.study.SNAPSHOT", (10, 1.25))
     with open_study(journal, "digits", durability="process") as study:
-        advance(study, 10)
+        advance(study, 50)
         state = study.state
     asked: list[int] = []
     whole = Journal.events

@@ -309,7 +309,7 @@ def test_a_factory_may_refuse_the_space_before_anything_is_trained() -> None:
         ({"timeout": math.nan}, "timeout must be at least 0, got nan"),
         ({"grace": -1}, "grace must be at least 0, got -1"),
         ({"workers": 0}, "wanted workers of at least 1, got 0"),
-        ({"progress": "fancy"}, "wanted progress to be True, False or \"rich\", got 'fancy'"),
+        ({"progress": "fancy"}, "progress must be True, False or \"rich\", got 'fancy'"),
         ({"executor": lambda: 3}, "wanted an executor, or a function that makes one"),
         ({"callbacks": [3]}, "wanted callbacks .*, got 3"),
     ],

@@ -102,6 +102,12 @@ if TYPE_CHECKING:
         Int as Int,
     )
     from gpbt_core import (
+        Needs as Needs,
+    )
+    from gpbt_core import (
+        NoResultError as NoResultError,
+    )
+    from gpbt_core import (
         Optimizer as Optimizer,
     )
     from gpbt_core import (
@@ -120,10 +126,19 @@ if TYPE_CHECKING:
         Record as Record,
     )
     from gpbt_core import (
+        ReproductionRule as ReproductionRule,
+    )
+    from gpbt_core import (
         ReproductionSpec as ReproductionSpec,
     )
     from gpbt_core import (
+        Rule as Rule,
+    )
+    from gpbt_core import (
         Schedule as Schedule,
+    )
+    from gpbt_core import (
+        Search as Search,
     )
     from gpbt_core import (
         Searcher as Searcher,
@@ -145,6 +160,9 @@ if TYPE_CHECKING:
     )
     from gpbt_core import (
         Trial as Trial,
+    )
+    from gpbt_core import (
+        TrialResult as TrialResult,
     )
     from gpbt_core import (
         Truncation as Truncation,
@@ -169,7 +187,6 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "PRESETS": "gpbt_core",
     "Best": "gpbt_core",
     "Categorical": "gpbt_core",
     "CheckpointError": "gpbt_adapters.storing.checkpoints",
@@ -189,7 +206,10 @@ _HOMES = {
     "Int": "gpbt_core",
     "Journal": "gpbt_adapters.storing.journal",
     "JournalError": "gpbt_adapters.storing.journal",
+    "Needs": "gpbt_core",
+    "NoResultError": "gpbt_core",
     "Optimizer": "gpbt_core",
+    "PRESETS": "gpbt_core",
     "PluginError": "gpbt_core",
     "ProtocolError": "gpbt_core",
     "Quantile": "gpbt_core",
@@ -197,9 +217,12 @@ _HOMES = {
     "Record": "gpbt_core",
     "Reevaluated": "gpbt_adapters.running.finalists",
     "Replay": "gpbt_adapters.running.replay",
+    "ReproductionRule": "gpbt_core",
     "ReproductionSpec": "gpbt_core",
     "Result": "gpbt_adapters.running.driver",
+    "Rule": "gpbt_core",
     "Schedule": "gpbt_core",
+    "Search": "gpbt_core",
     "Searcher": "gpbt_core",
     "SearcherError": "gpbt_core",
     "SearcherSpec": "gpbt_core",
@@ -209,6 +232,7 @@ _HOMES = {
     "Study": "gpbt_adapters.storing.journal",
     "Trainable": "gpbt_adapters.trainables.trainable",
     "Trial": "gpbt_core",
+    "TrialResult": "gpbt_core",
     "Truncation": "gpbt_core",
     "Verdict": "gpbt_core",
     "When": "gpbt_core",
@@ -253,6 +277,8 @@ __all__ = [
     "Int",
     "Journal",
     "JournalError",
+    "Needs",
+    "NoResultError",
     "Optimizer",
     "PluginError",
     "ProtocolError",
@@ -261,9 +287,12 @@ __all__ = [
     "Record",
     "Reevaluated",
     "Replay",
+    "ReproductionRule",
     "ReproductionSpec",
     "Result",
+    "Rule",
     "Schedule",
+    "Search",
     "Searcher",
     "SearcherError",
     "SearcherSpec",
@@ -273,6 +302,7 @@ __all__ = [
     "Study",
     "Trainable",
     "Trial",
+    "TrialResult",
     "Truncation",
     "Verdict",
     "When",

@@ -8,8 +8,10 @@ import numpy as np
 from gpbt_core.early_stopping import GenerationStopping, TrialStopping
 from gpbt_core.errors import ConfigError
 from gpbt_core.reproduction import Reproduction
+from gpbt_core.searcher import Search
 from gpbt_core.space import Space
 from gpbt_core.space.parameters import plain
+from gpbt_core.state.decisions import segment_lengths
 
 __all__ = ["Settings", "generator"]
 
@@ -17,7 +19,7 @@ __all__ = ["Settings", "generator"]
 def _whole(name: str, low: int) -> Any:
     def check(_: object, __: object, value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise ConfigError(f"{name}: wanted a whole number of at least {low}, got {value!r}")
+            raise ConfigError(f"{name}: must be a whole number of at least {low}, got {value!r}")
 
     return check
 
@@ -25,31 +27,31 @@ def _whole(name: str, low: int) -> Any:
 def _space(_: object, __: object, value: Any) -> None:
     if not isinstance(value, Space):
         raise ConfigError(
-            f"space: wanted a Space, got {value!r}; Space.from_optuna and its kin convert what others made"
+            f"space: must be a Space, got {value!r}; Space.from_optuna, from_scipy and from_configspace convert others"
         )
 
 
 def _quorum(_: object, __: object, value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-        raise ConfigError(f"quorum: wanted a fraction above 0 and at most 1, got {value!r}")
+        raise ConfigError(f"quorum: must be a number above 0 and at most 1, got {value!r}")
 
 
 def _rule(name: str, protocol: type, *, optional: bool) -> Any:
     def check(_: object, __: object, value: object) -> None:
         if isinstance(value, type) or not (isinstance(value, protocol) or (optional and value is None)):
-            raise ConfigError(f"{name}: wanted a rule as {protocol.__name__} describes it, got {value!r}")
+            raise ConfigError(f"{name}: must be a rule as {protocol.__name__} describes it, got {value!r}")
 
     return check
 
 
 def _direction(_: object, __: object, value: str) -> None:
     if value not in ("minimize", "maximize"):
-        raise ConfigError(f'direction: wanted "minimize" or "maximize", got {value!r}')
+        raise ConfigError(f'direction: must be "minimize" or "maximize", got {value!r}')
 
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """All that decides what a run does, but for its searchers.
+    """All that decides what a run does.
 
     Attributes:
         space: The space of the configs.
@@ -59,12 +61,15 @@ class Settings:
         seed: At least 0.
         max_concurrent: m, at least 1: slot k may be asked once slots 0 .. k-m of its generation are told.
         quorum: In (0, 1]: the share of a generation's asked trials that must be told before the next one opens.
-        reproduction: Who begets whom.
+        reproduction: Which trials become parents, and of how many children.
         trial_stopping: Which trials stop early; None: none.
         generation_stopping: Which generations end early; None: none.
+        search: Who proposes the configs; None: not known, as of settings that were stored without. Events carry their
+            configs, so no transition depends on it, and settings that differ in it alone are equal.
 
     Raises:
         ConfigError: An attribute is out of its range, or the reproduction rule does not fit n or T.
+        PluginError: The reproduction rule raised, or its segment lengths do not sum to T.
     """
 
     space: Space = attrs.field(validator=_space)
@@ -81,10 +86,11 @@ class Settings:
     generation_stopping: GenerationStopping | None = attrs.field(
         default=None, validator=_rule("generation_stopping", GenerationStopping, optional=True)
     )
+    search: Search | None = attrs.field(default=None, eq=False, repr=False, kw_only=True)
     lengths: tuple[int, ...] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        lengths = self.reproduction.segment_lengths(self.population, self.steps)
+        lengths = segment_lengths(self.reproduction, self.population, self.steps)
         object.__setattr__(self, "lengths", lengths)  # a default would be made before the others are checked
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Record, Status, Trial
-from gpbt_core.space import Categorical, Float, Int, Space
+from gpbt_core.space import Categorical, Config, Float, Int, Space
 from gpbt_searchers.gp import importance, posterior
 from strategies import spaces
 
@@ -18,7 +18,7 @@ SPACE = Space(sharp=Float(0, 1), dull=Float(0, 1), kind=Categorical(["a", "b", "
 
 
 def trial(number: int, config: Mapping[str, Any], generation: int = 0) -> Trial:
-    return Trial(id=number, parent=None, generation=generation, depth=0, config=config, steps=1, start_step=0)
+    return Trial(id=number, parent=None, generation=generation, depth=0, config=Config(config), steps=1, start_step=0)
 
 
 def records(count: int, noise: float = 0.0, generations: int = 1) -> list[Record]:

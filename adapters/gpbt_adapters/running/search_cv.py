@@ -30,6 +30,7 @@ from gpbt_adapters.trainables.sklearn.folds import CrossValidation, FitFailedErr
 from gpbt_adapters.trainables.sklearn.models import Model, Template, TrainingData
 from gpbt_core.errors import ConfigError
 from gpbt_core.optimizer import Optimizer
+from gpbt_core.presets import PresetName
 from gpbt_core.records import Record, Schedule, Status
 from gpbt_core.space import Space
 
@@ -56,6 +57,7 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         iterations: How many passes over the data, members or solver iterations make a step, at least 1.
         searcher: A searcher's name, its name and options, or the object; None: the preset's.
         preset: The named set-up.
+        known_configs: Configs to start from, complete or partial, as dicts from names to values; see `gpbt.Optimizer`.
         max_concurrent: How many trials may be in training at once without their results being waited for.
         scoring: As in RandomizedSearchCV. Of several scores the search follows the one named by `refit`, where that is
             a name, and otherwise the first.
@@ -104,7 +106,8 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         steps: int = 10,
         iterations: int = 1,
         searcher: Any = None,
-        preset: str = "gpbt",
+        preset: PresetName = "gpbt",
+        known_configs: Any = (),
         max_concurrent: int = 4,
         scoring: Any = None,
         n_jobs: int | None = None,
@@ -131,6 +134,7 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         self.iterations = iterations
         self.searcher = searcher
         self.preset = preset
+        self.known_configs = known_configs
         self.max_concurrent = max_concurrent
         self.random_state = random_state
 
@@ -197,6 +201,7 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
             max_concurrent=self.max_concurrent,
             preset=self.preset,
             searcher=self.searcher,
+            known_configs=self.known_configs,
         )
 
     def _search(self, optimizer: Optimizer, factory: CrossValidation) -> Result:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpbt_adapters import views
-from gpbt_core import Optimizer, Status
+from gpbt_core import Optimizer, Search, Status
 from looked_at import SPACE, run_of
 from runs import SPACE as ANY_SPACE
 from runs import Curious, World, run_sequentially, setups
@@ -88,7 +88,7 @@ def test_shares_of_a_closed_generation_name_what_mattered() -> None:
 
 
 def test_failures_that_differ_in_numbers_alone_count_as_one() -> None:
-    optimizer = Optimizer(SPACE, population=12, steps=10, searcher="random", founders=None, seed=0)
+    optimizer = Optimizer(SPACE, population=12, steps=10, searcher=Search("random"), seed=0)
     said = ["tried to allocate 9.00 GiB at 0x7f3a", "tried to allocate 12.50 GiB at 0x81ff", "killed"]
     for trial, reason in zip(optimizer.ask(3), said, strict=True):
         optimizer.fail(trial.id, reason)

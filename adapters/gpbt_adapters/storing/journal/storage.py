@@ -36,7 +36,7 @@ from gpbt_adapters.storing.journal import schema
 from gpbt_adapters.storing.journal.engine import Durability, connect, made_url
 from gpbt_core.codec import decode_event, encode_event
 from gpbt_core.errors import ConfigError, GpbtError
-from gpbt_core.state import Asked, Cancelled, Event, Extended, Reported, Requeued, Told
+from gpbt_core.state import Asked, Cancelled, Event, Extended, Planned, Reported, Requeued, Told
 
 __all__ = ["Entry", "Journal", "JournalError", "Lease"]
 
@@ -550,6 +550,6 @@ def _trials(events: Iterable[Event]) -> tuple[list[int], list[int]]:
             case Told() | Cancelled() | Requeued():
                 begun.pop(event.trial_id, None)
                 done[event.trial_id] = None
-            case Reported() | Extended():
+            case Reported() | Extended() | Planned():
                 pass
     return list(begun), list(done)

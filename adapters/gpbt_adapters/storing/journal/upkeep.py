@@ -11,7 +11,7 @@ from gpbt_adapters.storing.journal.study import settings_of
 from gpbt_core.codec import decode_state
 from gpbt_core.errors import ConfigError, GpbtError
 from gpbt_core.optimizer import Optimizer
-from gpbt_core.presets import resolve_rule
+from gpbt_core.registry import resolve_rule
 
 __all__ = ["check_journal", "copy_journal"]
 

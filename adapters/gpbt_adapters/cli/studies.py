@@ -213,7 +213,7 @@ def export(*, source: str, study: str | None, output: Path, form: str) -> None:
 
     if form == "csv":
         state, _ = _read(source, study)
-        with output.open("x", encoding="utf-8", newline="") as file:
+        with output.open("x", encoding="utf-8", errors="backslashreplace", newline="") as file:
             _write_trials(state, file)
         return
     if Path(source).exists() and not is_journal(source):
@@ -274,7 +274,8 @@ def copy(*, url: str, destination: Path) -> None:
 @_URL
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0: any that is free.")
-def dashboard(*, url: str, host: str, port: int) -> None:
+@click.option("--name", "names", multiple=True, help="Another name under which browsers may ask for it.")
+def dashboard(*, url: str, host: str, port: int, names: tuple[str, ...]) -> None:
     """Serve what a report shows, live, over the studies of a journal.
 
     Nothing can be changed through it. It has no password: whoever reaches the port sees the runs, which by default is
@@ -285,7 +286,13 @@ def dashboard(*, url: str, host: str, port: int) -> None:
     with reading(url) as journal:
         from gpbt_adapters.showing.dashboard import serve  # after a missing SQLAlchemy was named
 
-        serve(journal, host=host, port=port, announce=lambda address: click.echo(f"gpbt dashboard: {address}"))
+        serve(
+            journal,
+            host=host,
+            port=port,
+            names=names,
+            announce=lambda address: click.echo(f"gpbt dashboard: {address}"),
+        )
 
 
 commands = (studies, status, schedule, report, export, check, copy, dashboard)

@@ -356,6 +356,7 @@ class Loop:
                 return
             self._failures.forget()
             self._tell_failures()
+            self._watchers.tell_figures(trial.id, outcome.figures)
             self._optimizer.tell(trial, outcome.scores[-1][1])
             self.figures[trial.id] = outcome.figures
         except ProtocolError as error:  # somebody else has ended this trial meanwhile: a callback, another process

@@ -205,6 +205,8 @@ def _train(order: Order, trainable: Trainable, store: Store, scores: list[tuple[
     if trial.steps == 0:
         scores.append((0, as_score(trainable.score(), f"{type(trainable).__name__}.score")))
     end = _trained(order, trainable, scores, watch)
+    if end.status in {"done", "stopped"}:
+        verify_applied(trainable, trial.config, trained=scores[-1][0])
     if end.status == "done":
         with store.writing(trial.id, line=order.line) as path:
             trainable.save(path)

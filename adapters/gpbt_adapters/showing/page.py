@@ -80,6 +80,13 @@ def contents(run: Run, title: str, importance: Mapping[int, Mapping[str, float]]
                 run,
             ),
             _drawn(
+                "curve",
+                "Learning curves",
+                "The scores along the lines of the best trial and of the newest parents: a child continues where its "
+                "parent ended.",
+                run,
+            ),
+            _drawn(
                 "schedule",
                 "Schedules",
                 "The schedule that led to the best trial, and those of the newest parents, for each hyperparameter.",

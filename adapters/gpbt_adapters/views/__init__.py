@@ -5,6 +5,7 @@ trials, and says the same to every plot, report and screen that shows it. Scores
 """
 
 from gpbt_adapters.views.columns import PENDING, Run, Trials, state_of, trials
+from gpbt_adapters.views.curves import Curve, Curves, curves, losses_of
 from gpbt_adapters.views.failing import Failure, failures
 from gpbt_adapters.views.genealogy import Tree, tree
 from gpbt_adapters.views.importance import shares
@@ -16,6 +17,8 @@ from gpbt_adapters.views.summary import Overview, overview
 __all__ = [
     "PENDING",
     "Axis",
+    "Curve",
+    "Curves",
     "Failure",
     "Line",
     "Overview",
@@ -26,7 +29,9 @@ __all__ = [
     "Tree",
     "Trials",
     "axes",
+    "curves",
     "failures",
+    "losses_of",
     "overview",
     "savings",
     "schedules",

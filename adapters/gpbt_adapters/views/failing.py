@@ -36,11 +36,11 @@ def failures(run: Run) -> tuple[Failure, ...]:
     groups: dict[tuple[Status, str], list[Record]] = {}  # by what is left of the reason without its numbers
     for record in state_of(run).records:
         if record.status in {Status.FAILED, Status.CANCELLED}:
-            groups.setdefault((record.status, without_numbers(record.reason or "")), []).append(record)
+            groups.setdefault((record.status, without_numbers(str(record.reason or ""))), []).append(record)
     found = [
         Failure(
             status=status,
-            reason=group[0].reason or "no reason given",
+            reason=str(group[0].reason or "no reason given"),
             trials=tuple(record.trial.id for record in group),
             generations=tuple(sorted({record.trial.generation for record in group})),
             config=group[0].trial.config,

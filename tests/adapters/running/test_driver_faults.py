@@ -21,7 +21,7 @@ from gpbt_adapters.trainables.trainable import HyperparameterNotAppliedError, Tr
 from gpbt_core.errors import ConfigError, ExtinctError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Status
-from gpbt_core.space import Space
+from gpbt_core.space import Float, Space
 from gpbt_core.state import Asked
 from toy_runs import environment, failed, records, run_program, run_small, small, small_run, spawned
 from toy_trainables import Deadly, Descent, Dying, Full, Hanging, Raising
@@ -359,3 +359,80 @@ def _until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+STARTS = """
+import os
+from gpbt import Float, Optimizer, Space, run
+from toy_trainables import Descent
+
+if __name__ == "__mp_main__":
+    try:
+        os.unlink("dies-as-it-starts")
+    except FileNotFoundError:
+        pass
+    else:
+        os._exit(1)
+
+class Once(Descent):
+    def step(self):
+        try:
+            os.unlink("dies-as-it-trains")
+        except FileNotFoundError:
+            return super().step()
+        open("dies-as-it-starts", "w").close()
+        os._exit(1)
+
+if __name__ == "__main__":
+    open("dies-as-it-trains", "w").close()
+    space = Space(lr=Float(0.01, 0.4))
+    result = run(Optimizer(space, population=4, steps=4, direction="maximize"), Once, workers=2, progress=False)
+    print(result.optimizer.finished, {record.reason for record in result.optimizer.records})
+"""
+
+
+def test_a_replaced_worker_that_dies_as_it_starts_is_replaced_again(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(STARTS)
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(),
+        timeout=300,
+    )
+    assert (done.returncode, done.stdout) == (0, "True {None}\n"), done.stderr
+    assert not (tmp_path / "dies-as-it-starts").exists()
+
+
+class UnspeakableError(Exception):
+    """Has no message that can be made."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+class Wordy(Descent):
+    """Fails in its second step with what is hard to write down."""
+
+    steps = 0
+
+    def step(self) -> float:
+        self.steps += 1
+        if self.steps == 2:
+            if self.live["lr"] < 0.1:
+                raise UnspeakableError
+            raise RuntimeError("\x1b[2J \udc80 \n" + "x" * 50_000_000)
+        return super().step()
+
+
+def test_reasons_are_one_short_line_that_can_be_shown() -> None:
+    optimizer = Optimizer(Space(lr=Float(0.01, 0.4)), population=8, steps=20, seed=1, searcher="random")
+    reasons = failed(run(optimizer, Wordy, progress=False).optimizer)
+    assert reasons
+    for reason in reasons.values():
+        assert reason is not None
+        assert reason.isprintable()
+        assert len(reason) < 1200
+        assert "in step), after 1 step" in reason

@@ -101,7 +101,7 @@ def test_an_inactive_hyperparameter_is_restored_with_the_next_config() -> None:
 
 def test_a_state_of_another_version_is_refused() -> None:
     parts = _parts()
-    with pytest.raises(ConfigError, match="wanted a state of format 1, got 7"):
+    with pytest.raises(ConfigError, match="the state must be of format 1, got 7"):
         restore(parts, {**capture(parts), "format": 7})
 
 

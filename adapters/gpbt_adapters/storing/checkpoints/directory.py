@@ -293,6 +293,8 @@ class CheckpointStore(Store):
                 self._discard(place, trial_id)
         if self.durable:
             flush(self.directory)
+        for left in self.directory.glob(f".partial-{trial_id}-*"):  # of a process that died as it wrote the same one
+            shutil.rmtree(left, ignore_errors=True)
 
     def _discard(self, place: Path, trial_id: int) -> None:
         """Removes a checkpoint so that no half of it is ever in its place."""

@@ -137,7 +137,7 @@ def schedule(*, source: str, study: str | None, trial: int | None, form: str) ->
 
     SOURCE is a journal, as for `gpbt studies`, or a file: the JSON of Optimizer.to_dict(), or what `gpbt export` wrote.
     """
-    from gpbt_adapters.views import overview
+    from gpbt_adapters.views import overview, story
     from gpbt_core import ConfigError
     from gpbt_core.codec import encode_schedule
     from gpbt_core.genealogy import schedule as schedule_of
@@ -164,6 +164,9 @@ def schedule(*, source: str, study: str | None, trial: int | None, form: str) ->
         from gpbt_adapters.views.words import number
 
         print_table(headings, [[number(cell) for cell in row] for row in rows], turn=True)
+        if trial == state.final:
+            for sentence in story(state):
+                click.echo(sentence)
 
 
 @click.command(

@@ -16,10 +16,12 @@ from gpbt_adapters.running.loop import Limits, Loop, configs_change
 from gpbt_adapters.running.ownership import store_for
 from gpbt_adapters.running.pools import Executors, Pool
 from gpbt_adapters.running.progress import ProgressBar
+from gpbt_adapters.running.replay import Replays, replay
 from gpbt_adapters.running.watchers import Watcher, Watchers
 from gpbt_adapters.storing.checkpoints import Store
 from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_adapters.trainables.trainable import Factory, Trainable, verify_applied
+from gpbt_adapters.views import story
 from gpbt_core.errors import ConfigError
 from gpbt_core.optimizer import Best, Optimizer
 from gpbt_core.records import Schedule
@@ -79,6 +81,39 @@ class Result:
         """
         founder = self.optimizer.lineage(self.optimizer.best.trial.id)[0].trial
         return setup_seed(self.optimizer.seed, founder.id)
+
+    @property
+    def story(self) -> tuple[str, ...]:
+        """Why the best schedule is one config all the time, or ends before the last step: sentences; () if neither."""
+        return story(self.optimizer)
+
+    def replay(self, *, seeds: int = 1) -> Replays:
+        """Trains new models from scratch under the best schedule, to see what it is worth.
+
+        The best score of a run is the best of many noisy ones, and so too good on average. New seeds give other initial
+        weights and other orders of the data.
+
+        Args:
+            seeds: How many models, at least 1. The first has the seed of the founder of the schedule, and so is the
+                best model again; the others have the seeds that follow.
+
+        Returns:
+            The scores, their mean and their spread. The models are closed.
+
+        Raises:
+            ConfigError: `seeds` is below 1.
+            ExtinctError: The run has ended, and no trial was ever completed.
+            ProtocolError: The run was interrupted before a trial was completed.
+            Exception: Whatever the training raises.
+        """
+        if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+            raise ConfigError(f"replay: seeds must be a whole number of at least 1, got {seeds!r}")
+        scores = []
+        for number in range(seeds):
+            made = replay(self.factory, self.schedule, (self.founder_seed + number) % 2**32)
+            made.trainable.close()
+            scores.append(made.score)
+        return Replays(scores=tuple(scores))
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

@@ -3,13 +3,15 @@
 It is the same life that a line of trials has, without the breaks: the hyperparameters change on the living model.
 """
 
+import statistics
+
 import attrs
 
 from gpbt_adapters.trainables.trainable import Factory, Trainable, verify_applied
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Schedule
 
-__all__ = ["Replay", "replay"]
+__all__ = ["Replay", "Replays", "replay"]
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -28,6 +30,27 @@ class Replay:
     def score(self) -> float:
         """The score at the end."""
         return self.scores[-1]
+
+
+@attrs.frozen(kw_only=True)
+class Replays:
+    """What models came to that were trained under one schedule from several seeds.
+
+    Attributes:
+        scores: At the end of the schedule, one for each seed.
+    """
+
+    scores: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean of the scores."""
+        return statistics.fmean(self.scores)
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of the scores, 0 for a single one."""
+        return statistics.stdev(self.scores) if len(self.scores) > 1 else 0.0
 
 
 def replay(factory: Factory, schedule: Schedule, seed: int) -> Replay:

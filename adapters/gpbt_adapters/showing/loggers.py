@@ -52,8 +52,8 @@ class JsonLines(_Logger):
 
     A line has `event`, `time` (seconds since 1970), `trial`, and by event: `parent`, `generation`, `depth`, `config`,
     `steps` and `start_step` (asked); `step` and `score` (reported); `status`, `score`, `steps` and `reason` (ended);
-    `generations` (extended); `generation`, `parents` and `slots` (planned). Scores are in the direction of the run; a
-    score that does not exist is null.
+    `generations` (extended); `generation`, `parents` and `slots` (planned). Scores are in the direction of the run, or
+    null if there is none.
 
     Args:
         path: The file; if it exists, lines are appended.

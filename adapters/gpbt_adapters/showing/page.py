@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from gpbt_adapters.showing import figures
-from gpbt_adapters.views import Overview, Run, failures, overview, savings, schedules, state_of
+from gpbt_adapters.views import Overview, Run, failures, overview, savings, schedules, state_of, story
 from gpbt_adapters.views.words import counted, number, settings, span
 from gpbt_core.records import Status
 
@@ -148,6 +148,7 @@ def _best(run: Run, seen: Overview) -> dict[str, Any]:
     about = f"{seen.nothing.capitalize()}."
     if view.best is not None:
         about = f"What the line of trial {view.best.trial} was trained under, score {number(view.best.score)}."
+        about = " ".join([about, *story(run)])
         for part in view.best.schedule.segments:
             values = [number(part.config[axis.name]) if axis.name in part.config else "-" for axis in view.axes]
             rows.append([span(part.start_step, part.steps), *values])

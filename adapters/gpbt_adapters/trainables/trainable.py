@@ -75,6 +75,13 @@ class Trainable(abc.ABC):
         the step reads it. Names that the config does not have are ignored.
         """
 
+    def fixed(self) -> Collection[str]:
+        """Names the hyperparameters that cannot change once the model is set up, such as a layer's width.
+
+        Asked before `setup`. A run whose children get other configs than their parents refuses to search these.
+        """
+        return ()
+
     def varying(self) -> Collection[str]:
         """Names the hyperparameters that training itself changes, such as a start value.
 

@@ -12,6 +12,7 @@ from gpbt_adapters.views.importance import shares
 from gpbt_adapters.views.lines import Axis, Line, Schedules, axes, schedules
 from gpbt_adapters.views.results import Scores, scores
 from gpbt_adapters.views.stopping import Savings, savings
+from gpbt_adapters.views.story import story
 from gpbt_adapters.views.summary import Overview, overview
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "scores",
     "shares",
     "state_of",
+    "story",
     "tree",
     "trials",
 ]

@@ -325,3 +325,40 @@ def test_watchers_of_plugins_are_told_too(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.warns(UserWarning, match="no network"):
         result = small_run()
     assert plugin.events == list(result.optimizer.events)
+
+
+def test_a_run_without_a_terminal_says_now_and_then_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gpbt_adapters.running.progress.FIRST", {True: 0.0, "rich": 0.0})
+    with caplog.at_level("INFO", "gpbt_adapters.running.progress"):
+        result = small_run(progress=True)
+    said = capfd.readouterr().err.splitlines()
+    assert len(said) == 1  # the next one comes after half a minute
+    assert re.match(r"gpbt: generation 1/\d+ · \d+/\d+ steps · 0:00:00 so far", said[0])
+    lines = [record.message for record in caplog.records if record.message.startswith("generation")]
+    assert len(lines) == result.optimizer.generations
+    assert f"best {result.best.score:.6g}" in lines[-1]
+
+
+def test_more_workers_than_can_ever_train_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    with ThreadPoolExecutor(8) as executor:
+        small_run(executor=executor)
+    said = [record.message for record in caplog.records if "max_concurrent" in record.message]
+    assert len(said) == 1
+    assert "so 4 of the 8 workers will idle; make the optimizer with max_concurrent=16" in said[0]
+    caplog.clear()
+    with ThreadPoolExecutor(4) as executor:
+        small_run(executor=executor)
+    assert "max_concurrent" not in caplog.text
+
+
+def test_a_schedule_replayed_from_several_seeds_has_a_mean_and_a_spread(serial: Result) -> None:
+    found = serial.replay(seeds=3)
+    assert found.scores[0] == serial.best.score
+    assert len(set(found.scores)) == 3
+    assert found.mean == pytest.approx(sum(found.scores) / 3)
+    assert found.spread > 0
+    assert serial.replay().spread == 0
+    with pytest.raises(ConfigError, match="seeds must be a whole number"):
+        serial.replay(seeds=0)

@@ -27,7 +27,7 @@ from gpbt_adapters.trainables.random_states import OwnRandomness, generator_stat
 from gpbt_adapters.trainables.trainable import Trainable
 from gpbt_core.errors import ConfigError, ProtocolError
 
-__all__ = ["TorchTrainable"]
+__all__ = ["TorchTrainable", "not_finite"]
 
 _FILE = "state.pt"
 
@@ -174,7 +174,7 @@ class TorchTrainable(Trainable):
                 self._usual_loop(parts)
             if parts.scheduler is not None and self.scheduler_every == "step":
                 parts.scheduler.step()
-        return math.nan if _not_finite(plain_model(parts)) - self._infinite else self.score()
+        return math.nan if not_finite(plain_model(parts)) - self._infinite else self.score()
 
     def score(self) -> float:
         """Scores the model as it stands; the training's random states are not touched."""
@@ -242,7 +242,7 @@ class TorchTrainable(Trainable):
 
     def _build(self, config: Mapping[str, Any]) -> Parts:
         model = self.model(config).to(self.device)
-        self._infinite = _not_finite(model)
+        self._infinite = not_finite(model)
         optimizer = self.optimizer(model, config)
         scheduler = None if self.scheduler is None else self.scheduler(optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):
@@ -301,7 +301,7 @@ class TorchTrainable(Trainable):
                 parts.scheduler.step()
 
 
-def _not_finite(model: nn.Module) -> frozenset[str]:
+def not_finite(model: nn.Module) -> frozenset[str]:
     """Names the weights and statistics that are not finite, with one wait for the device."""
     tensors = {
         name: tensor.detach()

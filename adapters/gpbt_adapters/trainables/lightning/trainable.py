@@ -1,0 +1,429 @@
+"""A Lightning training as a trainable: each step is one `Trainer.fit` that goes on from the last one's checkpoint."""
+
+import contextlib
+import logging
+import math
+import pickle
+import shutil
+import signal
+import tempfile
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.utilities.data import AttributeDict
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+
+from gpbt_adapters.trainables import bindings as _bindings
+from gpbt_adapters.trainables.bindings import Binding
+from gpbt_adapters.trainables.lightning.steering import CHECKPOINT, ERROR, REPORT, Steering
+from gpbt_adapters.trainables.pytorch.parts import sources
+from gpbt_adapters.trainables.pytorch.trainable import not_finite
+from gpbt_adapters.trainables.random_states import OwnRandomness, derived_seed
+from gpbt_adapters.trainables.trainable import Trainable
+from gpbt_core.errors import ConfigError, ProtocolError
+
+__all__ = ["LightningTrainable"]
+
+_LINE = "line.pt"
+
+_QUIET = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
+    "max_epochs": -1,
+}
+
+
+@attrs.define(kw_only=True)
+class _Line:
+    """What is to be known of the line besides Lightning's checkpoint; plain values."""
+
+    seed: int
+    founder: Mapping[str, Any]
+    config: Mapping[str, Any]
+    held: Mapping[str, Any]
+    steps: int = 0
+    metrics: Mapping[str, float] = attrs.field(factory=dict)
+    diverged: bool = False
+
+
+@attrs.define(kw_only=True, eq=False)
+class LightningTrainable(Trainable):
+    """Trains a LightningModule with Lightning's own Trainer.
+
+    A step is one or more epochs: one call of `Trainer.fit` that goes on from the checkpoint of the step before. Where
+    epochs are long, `trainer={"limit_train_batches": 500}` makes them of 500 batches each. The random numbers of a
+    step follow from the line's seed and the step's number; the process' own generators are left as they were.
+
+    Attributes:
+        model: Makes the module from a config; most ignore the config.
+        monitor: The name of the score among the metrics that the module logs in validation (`self.log("val_acc", ...)`);
+            the sanity check does not count.
+        bindings: Where each hyperparameter lives, by its name in the config.
+        data: Makes the data module, the training loader, or the pair of training and validation loaders; None: the
+            module has its own loaders.
+        trainer: Plain arguments of `lightning.pytorch.Trainer`, or a function that makes one, where callbacks, loggers or
+            plugins are wanted. With arguments, what would write to the screen or the disk is off, and there is no
+            `max_epochs`. Give `max_epochs`, as the run's `steps` (times `epochs`), where a scheduler needs the horizon.
+        epochs: Epochs per step, at least 1.
+        trusted: Classes beyond tensors and plain values that a checkpoint may hold.
+
+    Examples:
+        >>> from gpbt.lightning import OptimizerField
+        >>> class Line(pl.LightningModule):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.slope = torch.nn.Linear(1, 1)
+        ...
+        ...     def training_step(self, batch, number):
+        ...         return (self.slope(batch) - batch).square().mean()
+        ...
+        ...     def validation_step(self, batch, number):
+        ...         self.log("error", self.training_step(batch, number))
+        ...
+        ...     def configure_optimizers(self):
+        ...         return torch.optim.SGD(self.parameters(), lr=1.0)
+        >>> def data():
+        ...     loader = torch.utils.data.DataLoader(torch.arange(8.0).reshape(8, 1), batch_size=4)
+        ...     return loader, loader
+        >>> trainable = LightningTrainable(
+        ...     model=lambda config: Line(),
+        ...     data=data,
+        ...     monitor="error",
+        ...     bindings={"lr": OptimizerField("lr")},
+        ...     trainer={"accelerator": "cpu"},
+        ... )
+        >>> trainable.setup({"lr": 0.01}, seed=0)
+        >>> trainable.step() < 20
+        True
+        >>> trainable.applied()
+        {'lr': 0.01}
+    """
+
+    model: Callable[[Mapping[str, Any]], pl.LightningModule]
+    monitor: str
+    bindings: Mapping[str, Binding[Any]]
+    data: Callable[[], Any] | None = None
+    trainer: Mapping[str, Any] | Callable[[], pl.Trainer] = attrs.field(factory=dict)
+    epochs: int = attrs.field(default=1, validator=attrs.validators.ge(1))
+    trusted: Sequence[type] = ()
+    _line: _Line | None = attrs.field(default=None, init=False)
+    _module: pl.LightningModule | None = attrs.field(default=None, init=False)
+    _module_is_current: bool = attrs.field(default=True, init=False)
+    _data: Any = attrs.field(default=None, init=False)
+    _trainer: pl.Trainer | None = attrs.field(default=None, init=False)
+    _infinite: frozenset[str] = attrs.field(default=frozenset(), init=False)
+    _live: Mapping[str, Any] = attrs.field(factory=dict, init=False)
+    _folder: Path | None = attrs.field(default=None, init=False)
+    _remove: Any = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuses arguments of the Trainer that models would share.
+
+        Raises:
+            ConfigError: An argument is an object with a state, such as a callback.
+        """
+        if isinstance(self.trainer, Mapping):
+            objects = [name for name, value in self.trainer.items() if not _is_plain(value)]
+            if objects:
+                raise ConfigError(
+                    f"LightningTrainable: the Trainer's arguments must be plain values, got objects in {objects}, which "
+                    f"all models would share; give trainer= a function that makes them and returns a new Trainer"
+                )
+
+    def setup(self, config: Mapping[str, Any], seed: int) -> None:
+        """Builds the module and the data.
+
+        Raises:
+            ConfigError: A hyperparameter is bound nowhere, or the Trainer starts processes by running the script again.
+        """
+        self._build(_Line(seed=seed, founder=dict(config), config={}, held={}))
+        self.apply(config)
+
+    def apply(self, config: Mapping[str, Any]) -> None:
+        """Takes a config, which the next step sets on the live objects and reads back from them.
+
+        Lightning makes optimizers and loaders as a fit starts, and there are none before.
+
+        Raises:
+            ConfigError: A hyperparameter is bound nowhere.
+            ProtocolError: There is no training yet.
+        """
+        line = self._started()
+        _bindings.check_bound(self.bindings, config)
+        line.config = dict(config)
+        self._live = dict(config)
+
+    def applied(self) -> Mapping[str, Any]:
+        """Returns the live values that were read at the end of the last step; before it, those that it will set.
+
+        Raises:
+            ProtocolError: There is no training yet.
+        """
+        self._started()
+        return dict(self._live)
+
+    def varying(self) -> tuple[str, ...]:
+        """Names the hyperparameters whose bindings say that training itself changes them."""
+        return _bindings.varying(self.bindings)
+
+    def step(self) -> float:
+        """Trains one step.
+
+        Returns:
+            The monitored metric of the step's last validation; NaN once a weight or a buffer is not finite any more.
+
+        Raises:
+            ConfigError: The metric was not logged, `max_epochs` is reached, or a binding's place does not exist.
+            HyperparameterNotAppliedError: A value did not take; raised before the first batch.
+            ProtocolError: There is no training yet.
+        """
+        line = self._started()
+        train, valid = self._loaders()
+        with self._entered() as (trainer, arguments):
+            trainer.fit(**arguments, train_dataloaders=train, val_dataloaders=valid)
+        report = self._report(trainer)
+        line.held = report["held"]
+        line.metrics = report["metrics"]
+        line.diverged = report["diverged"]
+        line.steps += 1
+        self._live = report["live"]
+        self._module_is_current = True
+        if self.monitor not in line.metrics:
+            raise ConfigError(
+                f"LightningTrainable: monitor={self.monitor!r} must be a metric that each step logs, got "
+                f"{sorted(line.metrics)}; log it in validation_step, and validate at each epoch"
+            )
+        return math.nan if line.diverged else line.metrics[self.monitor]
+
+    def score(self) -> float:
+        """Validates the model as it stands.
+
+        Raises:
+            ConfigError: The validation does not log the metric.
+            ProtocolError: There is no training yet.
+        """
+        line = self._started()
+        with self._entered() as (trainer, arguments):
+            trainer.validate(**arguments, dataloaders=self._loaders()[1], verbose=False)
+        if self.monitor not in trainer.callback_metrics:
+            raise ConfigError(
+                f"LightningTrainable: monitor={self.monitor!r} must be a metric that a validation logs, got "
+                f"{sorted(trainer.callback_metrics)}; log it in validation_step"
+            )
+        return math.nan if line.diverged else float(trainer.callback_metrics[self.monitor])
+
+    def figures(self) -> Mapping[str, float]:
+        """Returns the other metrics of the last step."""
+        line = self._started()
+        return {name: value for name, value in line.metrics.items() if name != self.monitor}
+
+    def save(self, path: Path) -> None:
+        """Writes Lightning's own checkpoint, `lightning.ckpt`, and `line.pt`, which has the configs.
+
+        A model that has not been trained yet has no checkpoint: its seed says all.
+        """
+        line = self._started()
+        assert self._folder is not None
+        if line.steps:
+            _copy(self._folder / CHECKPOINT, path / CHECKPOINT)
+        torch.save({"format": 1, **attrs.asdict(line)}, path / _LINE)
+
+    def load(self, path: Path) -> None:
+        """Builds the module of the line's founder, under the founder's seed; its state is restored when it is used.
+
+        Raises:
+            ConfigError: Another version wrote the files.
+        """
+        state = torch.load(path / _LINE, weights_only=True)
+        if state.pop("format", None) != 1:
+            raise ConfigError(f"LightningTrainable.load: {path / _LINE} must be of format 1: another version wrote it")
+        self._build(_Line(**state))
+        assert self._folder is not None
+        if self._started().steps:
+            _copy(path / CHECKPOINT, self._folder / CHECKPOINT)
+            self._module_is_current = False
+        self._live = dict(self._started().config)
+
+    def close(self) -> None:
+        """Releases the module, the Trainer and the data, and deletes the files in between."""
+        self._line = self._module = self._trainer = self._data = None
+        if self._remove is not None:
+            self._remove()
+
+    @property
+    def module(self) -> pl.LightningModule:
+        """The module with its weights as they stand, on the CPU.
+
+        Raises:
+            ProtocolError: Neither `setup` nor `load` was called, or `close` was.
+        """
+        self._started()
+        assert self._module is not None
+        assert self._folder is not None
+        if not self._module_is_current:
+            with self._safe():
+                checkpoint = torch.load(self._folder / CHECKPOINT, map_location="cpu", weights_only=True)
+            self._module.configure_model()
+            self._module.on_load_checkpoint(checkpoint)
+            self._module.load_state_dict(checkpoint["state_dict"], strict=self._module.strict_loading)
+            self._module_is_current = True
+        return self._module
+
+    def _started(self) -> _Line:
+        if self._line is None:
+            raise ProtocolError("LightningTrainable: there is no model yet; call setup or load first")
+        return self._line
+
+    def _build(self, line: _Line) -> None:
+        self.close()
+        self._folder = Path(tempfile.mkdtemp(prefix="gpbt-lightning-"))
+        self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        with OwnRandomness(sources(torch.device("cpu")), line.seed), _quiet():
+            self._module = self.model(line.founder)
+            self._infinite = not_finite(self._module)
+            self._data = None if self.data is None else self.data()
+        self._module_is_current = True
+        self._line = line
+
+    @contextlib.contextmanager
+    def _entered(self) -> Iterator[tuple[pl.Trainer, dict[str, Any]]]:
+        """Enters the step's random states and a quiet console; yields a Trainer and what fit and validate both take."""
+        line = self._started()
+        assert self._folder is not None
+        for name in (REPORT, ERROR):
+            (self._folder / name).unlink(missing_ok=True)
+        with _quiet(), self._safe(), _interruptible():
+            trainer = self._trainer or self._new_trainer()
+            # Lightning refuses a second fit by a Trainer that has started processes.
+            self._trainer = trainer if trainer.strategy.launcher is None else None
+            others = [callback for callback in trainer.callbacks if not isinstance(callback, Steering)]
+            trainer.callbacks = [*others, self._steering(line)]
+            with OwnRandomness(sources(trainer.strategy.root_device), derived_seed(line.seed, line.steps)):
+                try:
+                    yield (
+                        trainer,
+                        {
+                            "model": self._module,
+                            "ckpt_path": str(self._folder / CHECKPOINT) if line.steps else None,
+                            "weights_only": True,
+                            "datamodule": self._data if isinstance(self._data, pl.LightningDataModule) else None,
+                        },
+                    )
+                except Exception:
+                    if (self._folder / ERROR).exists():  # another process said what it is; this one has its text alone
+                        error = pickle.loads((self._folder / ERROR).read_bytes())  # noqa: S301 - our own callback's
+                        raise error from None
+                    raise
+
+    def _steering(self, line: _Line) -> Steering:
+        assert self._folder is not None
+        return Steering(
+            folder=self._folder,
+            bindings=self.bindings,
+            config=line.config,
+            held=line.held,
+            founder=line.founder,
+            seed=line.seed,
+            step=line.steps,
+            epochs=self.epochs,
+            data=self._data,
+            infinite=self._infinite,
+        )
+
+    def _loaders(self) -> tuple[Any, Any]:
+        """The loaders to train and to validate with; (None, None) where a module makes them."""
+        if self._data is None or isinstance(self._data, pl.LightningDataModule):
+            return None, None
+        if isinstance(self._data, tuple):
+            train, valid = self._data
+            return train, valid
+        return self._data, None
+
+    def _new_trainer(self) -> pl.Trainer:
+        trainer = self.trainer() if callable(self.trainer) else pl.Trainer(**{**_QUIET, **self.trainer})
+        if trainer.world_size > 1 and not isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+            raise ConfigError(
+                "LightningTrainable: the Trainer must start its processes by itself, within the run, got one that runs "
+                'the whole script in each of them; give it strategy="ddp_spawn" or "ddp_fork"'
+            )
+        if trainer.max_steps != -1:
+            raise ConfigError(
+                f"LightningTrainable: a step must be of whole epochs, got a Trainer with max_steps={trainer.max_steps}; "
+                f"give it max_epochs, and limit_train_batches for shorter epochs"
+            )
+        return trainer
+
+    def _report(self, trainer: pl.Trainer) -> dict[str, Any]:
+        """Reads what the callback, perhaps in another process, found at the end of the step."""
+        assert self._folder is not None
+        file = self._folder / REPORT
+        report: dict[str, Any] = torch.load(file, weights_only=True) if file.exists() else {"epochs": 0}
+        if report["epochs"] != self.epochs:
+            raise ConfigError(
+                f"LightningTrainable: a step must train {self.epochs} epochs, got {report['epochs']}: the Trainer stopped "
+                f"before (max_epochs={trainer.max_epochs}, {self._started().steps} steps were trained before; "
+                f"callbacks that stop the training do so, too)"
+            )
+        return report
+
+    def _safe(self) -> Any:
+        """The classes that a checkpoint may hold: hparams are in one of Lightning's own."""
+        return torch.serialization.safe_globals([AttributeDict, *self.trusted])
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    return value is None or isinstance(value, str | int | float | Path)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies a checkpoint; some strategies write a folder."""
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hides what Lightning says at each fit; a run has thousands. Warnings about what is wrong are not hidden."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PossibleUserWarning)  # advice on speed, such as more workers of a loader
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lets Ctrl-C be Ctrl-C: Lightning makes a SystemExit of it and is deaf to the next one."""
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            if main:
+                signal.signal(signal.SIGINT, handler)
+            raise KeyboardInterrupt from None
+        raise

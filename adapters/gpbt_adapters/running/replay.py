@@ -58,6 +58,7 @@ def replay(factory: Factory, schedule: Schedule, seed: int) -> Replay:
                 trainable.apply(segment.config)
             verify_applied(trainable, segment.config)
             scores += [float(trainable.step()) for _ in range(segment.steps)]
+            verify_applied(trainable, segment.config, trained=segment.steps)
         if not scores:
             scores.append(float(trainable.score()))
     except BaseException:

@@ -168,6 +168,18 @@ def _train(order: Order, trainable: Trainable, store: Store, scores: list[tuple[
     verify_applied(trainable, trial.config)
     if trial.steps == 0:
         scores.append((0, float(trainable.score())))
+    end = _trained(order, trainable, scores, watch)
+    if end.status in {"done", "stopped"}:
+        verify_applied(trainable, trial.config, trained=scores[-1][0])
+    if end.status == "done":
+        with store.writing(trial.id) as path:
+            trainable.save(path)
+    return end
+
+
+def _trained(order: Order, trainable: Trainable, scores: list[tuple[int, float]], watch: _Watch) -> _End:
+    """Trains the steps of a segment."""
+    trial = order.trial
     for step in range(1, trial.steps + 1):
         score = float(trainable.step())
         scores.append((step, score))
@@ -187,8 +199,6 @@ def _train(order: Order, trainable: Trainable, store: Store, scores: list[tuple[
             )
     if not math.isfinite(scores[-1][1]):
         return _End("failed", f"diverged: the score is {scores[-1][1]}")
-    with store.writing(trial.id) as path:
-        trainable.save(path)
     return _End("done")
 
 

@@ -5,15 +5,27 @@ Nothing here knows a framework: what the bindings act on is handed through as `p
 """
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import attrs
 
-from gpbt_adapters.trainables.trainable import verify_applied
+from gpbt_adapters.trainables.trainable import same_value, verify_applied
 from gpbt_core.errors import ConfigError
 
-__all__ = ["Binding", "Fixed", "HoldsConfig", "Setter", "StepValue", "check_bound", "read_back", "verify", "write"]
+__all__ = [
+    "Binding",
+    "Fixed",
+    "HoldsConfig",
+    "Setter",
+    "StepValue",
+    "agreed",
+    "check_bound",
+    "read_back",
+    "varying",
+    "verify",
+    "write",
+]
 
 
 class HoldsConfig(Protocol):
@@ -44,6 +56,11 @@ class Binding(abc.ABC, Generic[P_contra]):
     order: ClassVar[int] = 0
     saved: ClassVar[bool] = False
 
+    @property
+    def varies(self) -> bool:
+        """Whether training itself changes the live value, which is then not read back after the last step."""
+        return False
+
     @abc.abstractmethod
     def write(self, parts: P_contra, name: str, value: Any) -> None:
         """Sets the live value.
@@ -72,11 +89,14 @@ class Setter(Binding[P_contra]):
 
     Attributes:
         set: Called with the parts and the value.
-        get: Called with the parts; returns the live value, from where the training really takes it.
+        get: Called with the parts; returns the live value, from where the training takes it.
+        varies: Whether training itself changes the live value, as where the hyperparameter is a start value. It is then
+            read back before the first step of a segment only.
     """
 
     set: Callable[[P_contra, Any], None]
     get: Callable[[P_contra], Any]
+    varies: bool = attrs.field(default=False, kw_only=True)
 
     def write(self, parts: P_contra, name: str, value: Any) -> None:  # noqa: ARG002 - the user knows which
         """Hands the value to the user's `set`."""
@@ -168,6 +188,11 @@ def read_back(parts: P_contra, bindings: Mapping[str, Binding[P_contra]]) -> dic
     return {name: bindings[name].read(parts, name) for name in parts.config}
 
 
+def varying(bindings: Mapping[str, Binding[Any]]) -> tuple[str, ...]:
+    """Names the hyperparameters whose live values training itself changes."""
+    return tuple(name for name, binding in bindings.items() if binding.varies)
+
+
 @attrs.frozen
 class _Reader(Generic[P_contra]):
     """Reads the hyperparameters that a caller names, where `read_back` reads those of the config in force."""
@@ -180,10 +205,33 @@ class _Reader(Generic[P_contra]):
         return {name: self.bindings[name].read(self.parts, name) for name in self.names & self.bindings.keys()}
 
 
-def verify(parts: P_contra, bindings: Mapping[str, Binding[P_contra]], config: Mapping[str, Any]) -> None:
+def verify(
+    parts: P_contra, bindings: Mapping[str, Binding[P_contra]], config: Mapping[str, Any], *, trained: int = 0
+) -> None:
     """Checks that the live objects train under a config.
+
+    Args:
+        parts: The live objects.
+        bindings: Where each hyperparameter lives.
+        config: What was set.
+        trained: How many steps have been trained since then, at least 0. Check before the first step and after the last
+            one.
 
     Raises:
         HyperparameterNotAppliedError: A live value is another than the config's, or a hyperparameter has no binding.
     """
-    verify_applied(_Reader(parts, bindings, frozenset(config)), config, who=type(parts).__name__)
+    kept = set(config) - set(varying(bindings) if trained else ())
+    reader = _Reader(parts, bindings, frozenset(kept))
+    wanted = {name: value for name, value in config.items() if name in kept}
+    verify_applied(reader, wanted, who=type(parts).__name__, trained=trained)
+
+
+def agreed(name: str, values: Sequence[Any], where: str) -> Any:
+    """Returns the value that all places hold, floats within a relative 1e-6.
+
+    Raises:
+        ConfigError: They hold different ones.
+    """
+    if not all(same_value(values[0], value) for value in values):
+        raise ConfigError(f"hyperparameter {name!r} has different live values in {where}: {list(values)}")
+    return values[0]

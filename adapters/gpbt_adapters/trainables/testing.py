@@ -193,7 +193,7 @@ def _check_applied(case: _Case) -> None:
         _train(case, live)
         _apply(case, live, config, "mid-run")
         _train(case, live)
-        _verify(case, live, config, "after training on")
+        _verify(case, live, config, "after training on", trained=case.steps)
     live.close()
 
 
@@ -241,9 +241,9 @@ def _left_alone(case: _Case, handed: Mapping[str, Any], config: Mapping[str, Any
         raise case.fail("Applied", f"wanted {what} to leave the config as it was, {config!r}, got {handed!r}")
 
 
-def _verify(case: _Case, trainable: Trainable, config: Mapping[str, Any], when: str) -> None:
+def _verify(case: _Case, trainable: Trainable, config: Mapping[str, Any], when: str, *, trained: int = 0) -> None:
     try:
-        verify_applied(trainable, config)
+        verify_applied(trainable, config, trained=trained)
     except HyperparameterNotAppliedError as error:
         raise case.fail("Applied", f"{when}: {error}") from error
 

@@ -1,14 +1,14 @@
 """The protocol of a thing that trains: what a driver needs of a model, and no more.
 
-A life: made by a factory without arguments, then either `setup` (from scratch) or `load` (a parent's checkpoint) and
-`apply` (this trial's config), then `step` once per step, then `save`, then `close`. After `setup` and after `apply` the
-driver reads the live values back through `applied` and compares them with the config (`verify_applied`): a
-hyperparameter that did not take is an error.
+A factory without arguments makes it. Then come either `setup` (from scratch) or `load` (a parent's checkpoint) and
+`apply` (this trial's config), `step` once per step, `save` and `close`. The driver reads the live values back through
+`applied` and compares them with the config (`verify_applied`), both before the first step and after the last one: a
+hyperparameter that was not set, or that something wrote over while the model trained, is an error.
 """
 
 import abc
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -68,6 +68,13 @@ class Trainable(abc.ABC):
         object keeps it. Names that the config does not have are ignored.
         """
 
+    def varying(self) -> Collection[str]:
+        """Names the hyperparameters that training itself changes, such as a start value from which it goes on.
+
+        Their values are read back before the first step only; all others must be the same after the last step.
+        """
+        return ()
+
     @abc.abstractmethod
     def step(self) -> float:
         """Trains one step and returns the score after it, in the user's direction; NaN means diverged."""
@@ -109,15 +116,19 @@ class ReportsApplied(Protocol):
         """Reads the live hyperparameters back."""
 
 
-def verify_applied(trainable: ReportsApplied, config: Mapping[str, Any], *, who: str | None = None) -> None:
+def verify_applied(
+    trainable: ReportsApplied, config: Mapping[str, Any], *, who: str | None = None, trained: int = 0
+) -> None:
     """Compares the live hyperparameters of a trainable with the config that it was given.
 
-    Floats count as equal within a relative 1e-6 (a framework may keep 32 bits of 64), everything else if `==` says so.
+    Floats are equal within a relative 1e-6 (a framework may keep 32 bits of 64); other values are compared with `==`.
 
     Args:
-        trainable: After `setup` or `apply`; or anything else that reads live values back.
+        trainable: After `setup`, `apply` or `step`; or anything else that reads live values back.
         config: What was set.
         who: Whom an error names; None: the class of `trainable`.
+        trained: How many steps have been trained since the config was set, at least 0. From 1 on, hyperparameters that
+            `Trainable.varying` names are not compared.
 
     Raises:
         HyperparameterNotAppliedError: A value was not reported, or is another one.
@@ -132,7 +143,10 @@ def verify_applied(trainable: ReportsApplied, config: Mapping[str, Any], *, who:
     """
     who = who or type(trainable).__name__
     live = trainable.applied()
+    varying = trainable.varying() if trained and isinstance(trainable, Trainable) else ()
     for name, wanted in config.items():
+        if name in varying:
+            continue
         if name not in live:
             raise HyperparameterNotAppliedError(
                 f"{who}: wanted {name}={wanted!r}, but `applied` does not report {name!r} (it reports {sorted(live)}); "
@@ -140,7 +154,16 @@ def verify_applied(trainable: ReportsApplied, config: Mapping[str, Any], *, who:
                 name,
                 wanted,
             )
-        if not _same(wanted, live[name]):
+        if not same_value(wanted, live[name]):
+            if trained:
+                raise HyperparameterNotAppliedError(
+                    f"{who}: {name} was set to {wanted!r}, but after {trained} {'step' if trained == 1 else 'steps'} "
+                    f"of training the live value is {live[name]!r}: something writes over it (a scheduler that your "
+                    f"step function steps, a callback). Remove that, or bind {name!r} to what the scheduler multiplies",
+                    name,
+                    wanted,
+                    live[name],
+                )
             raise HyperparameterNotAppliedError(
                 f"{who}: wanted {name}={wanted!r}, but the live value is {live[name]!r}; set it where the framework "
                 f"reads it (a restored state may have brought the old one back)",
@@ -150,7 +173,8 @@ def verify_applied(trainable: ReportsApplied, config: Mapping[str, Any], *, who:
             )
 
 
-def _same(wanted: object, live: object) -> bool:
+def same_value(wanted: object, live: object) -> bool:
+    """Whether a live value is the wanted one, floats within a relative 1e-6."""
     if isinstance(wanted, float) and not isinstance(live, str) and hasattr(live, "__float__"):
         return math.isclose(wanted, float(live), rel_tol=TOLERANCE)
     return bool(wanted == live)

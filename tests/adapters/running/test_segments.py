@@ -55,6 +55,23 @@ def test_a_segment_without_steps_scores_the_parents_weights(store: CheckpointSto
     assert store.ids() == {0, 1}
 
 
+@pytest.mark.parametrize("limits", [(), (-1e9,)], ids=["to the end", "stopped"])
+def test_a_value_that_training_wrote_over_ends_the_run_instead_of_being_saved(
+    store: CheckpointStore, limits: tuple[float, ...]
+) -> None:
+    class Decaying(Descent):
+        def step(self) -> float:
+            self.live = {**self.live, "lr": self.live["lr"] / 2}
+            return super().step()
+
+    outcome = train_segment(_order(limits=limits), Decaying, store)
+    assert outcome.status == "refused"
+    assert isinstance(outcome.error, HyperparameterNotAppliedError)
+    assert (outcome.error.parameter, outcome.error.wanted) == ("lr", 0.1)
+    assert f"after {len(outcome.scores)} step" in str(outcome.error)
+    assert store.ids() == set()
+
+
 def test_a_loss_above_its_limit_ends_the_segment_without_a_checkpoint(store: CheckpointStore) -> None:
     scores = [score for _, score in _undisturbed(3)]
     at_second = -(scores[1] + 1e-9)

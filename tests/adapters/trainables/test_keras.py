@@ -15,6 +15,7 @@ pytest.importorskip("tensorflow")
 import keras
 import tensorflow as tf
 
+from gpbt_adapters.running.driver import run
 from gpbt_adapters.trainables.bindings import verify
 from gpbt_adapters.trainables.keras import (
     BatchSize,
@@ -28,6 +29,8 @@ from gpbt_adapters.trainables.keras import (
     StepValue,
 )
 from gpbt_adapters.trainables.testing import check_trainable
+from gpbt_adapters.trainables.trainable import HyperparameterNotAppliedError
+from gpbt_core import Float, Optimizer, Space
 from gpbt_core.errors import ConfigError, ProtocolError
 
 # Keras 3.15 turns TensorFlow's variables into arrays in a way that numpy 2 deprecates.
@@ -462,3 +465,17 @@ def test_using_it_before_set_up_or_after_close_says_so() -> None:
     trainable.close()
     with pytest.raises(ProtocolError, match="call setup or load first"):
         trainable.step()
+
+
+def test_a_callback_that_writes_over_a_value_is_found_at_the_end_of_the_segment() -> None:
+    class Decay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' signature
+            self.model.optimizer.beta_1 /= 2
+
+    def factory() -> KerasTrainable:
+        return _make(fit_options={"callbacks": [Decay()]}, bindings={"beta": BINDINGS["beta"]})
+
+    with pytest.raises(
+        HyperparameterNotAppliedError, match=r"KerasTrainable: beta was set to .* after 1 step of train"
+    ):
+        run(Optimizer(Space(beta=Float(0.5, 0.9)), population=1, steps=1), factory, progress=False)

@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader, TensorDataset, random_split
 
+from gpbt_adapters.running.driver import run
 from gpbt_adapters.trainables.pytorch import (
     BatchSize,
     Fixed,
@@ -29,6 +30,8 @@ from gpbt_adapters.trainables.pytorch import (
     verify,
 )
 from gpbt_adapters.trainables.testing import check_trainable
+from gpbt_adapters.trainables.trainable import HyperparameterNotAppliedError
+from gpbt_core import Optimizer
 from gpbt_core.errors import ConfigError, ProtocolError
 from gpbt_core.space import Categorical, Float, Int, Space, When
 
@@ -598,3 +601,23 @@ def test_a_compiled_model_is_compiled_anew_for_each_new_value_in_a_module_and_fo
     for rate in np.linspace(0.1, 0.9, 12).tolist():
         assert set(train({**CONFIG, "dropout": rate})) == {rate}
         assert train({**CONFIG, "dropout": rate, "lr": 0.005}) == []
+
+
+def test_a_scheduler_that_the_step_function_hides_is_found_at_the_end_of_the_segment() -> None:
+    def train(parts: Parts) -> None:
+        assert parts.optimizer is not None
+        scheduler = LambdaLR(parts.optimizer, lambda call: 0.5**call)
+        for inputs, targets in parts.take():
+            parts.optimizer.zero_grad()
+            torch.autograd.backward(nn.functional.cross_entropy(parts.model(inputs), targets))
+            parts.optimizer.step()
+            scheduler.step()
+
+    space = Space(lr=Float(1e-3, 1e-1, log=True))
+    factory = functools.partial(_make, step=train, bindings={"lr": BINDINGS["lr"]})
+    with pytest.raises(
+        HyperparameterNotAppliedError, match=r"TorchTrainable: lr was set to .* after \d steps? of trai"
+    ):
+        run(Optimizer(space, population=2, steps=2), factory, progress=False)
+    with pytest.raises(AssertionError, match="Applied: after training on: TorchTrainable: lr was set to"):
+        check_trainable(factory, space)

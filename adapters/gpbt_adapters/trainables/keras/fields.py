@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import keras
 
-from gpbt_adapters.trainables.bindings import Binding
+from gpbt_adapters.trainables.bindings import Binding, agreed
 from gpbt_adapters.trainables.keras.parts import Parts
 from gpbt_adapters.trainables.sample_order import SampleOrder
 from gpbt_core.errors import ConfigError
@@ -24,13 +24,6 @@ _DRAWING_LAYERS = (
     keras.layers.GaussianDropout,
     keras.layers.GaussianNoise,
 )
-
-
-def _agreed(name: str, values: list[Any], where: str) -> Any:
-    """Returns the value on which all places agree."""
-    if any(value != values[0] for value in values):
-        raise ConfigError(f"hyperparameter {name!r} has different live values in {where}: {values}")
-    return values[0]
 
 
 def _is_variable(value: Any) -> bool:
@@ -147,7 +140,7 @@ class LayerField(Binding[Parts]):
             ConfigError: The layers disagree.
         """
         values = [_plain(getattr(layer, self.field)) for layer in self._layers(parts, name)]
-        return _agreed(name, values, f"the layers' {self.field}")
+        return agreed(name, values, f"the layers' {self.field}")
 
     def _layers(self, parts: Parts, name: str) -> list[Any]:
         layers = parts.model._flatten_layers()  # noqa: SLF001 - Model.layers leaves out what other layers hold
@@ -209,7 +202,7 @@ class LossField(Binding[Parts]):
             ConfigError: The losses disagree.
         """
         values = [self._live(loss) for loss in self._losses(parts, name)]
-        return _agreed(name, values, f"the losses' {self.field}")
+        return agreed(name, values, f"the losses' {self.field}")
 
     def _live(self, loss: Any) -> Any:
         arguments = _arguments(loss)

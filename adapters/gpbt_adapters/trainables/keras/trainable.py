@@ -140,6 +140,10 @@ class KerasTrainable(Trainable):
         """
         return _bindings.read_back(self.parts, self.bindings)
 
+    def varying(self) -> tuple[str, ...]:
+        """Names the hyperparameters whose bindings say that training itself changes them."""
+        return _bindings.varying(self.bindings)
+
     def step(self) -> float:
         """Trains one step.
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from gpbt_adapters.trainables.bindings import Binding
+from gpbt_adapters.trainables.bindings import Binding, agreed
 from gpbt_adapters.trainables.pytorch.parts import Parts, plain_model
 from gpbt_core.errors import ConfigError
 
@@ -27,13 +27,6 @@ _ENTRIES = (
     (torch.optim.RMSprop, "momentum", "momentum_buffer"),
     (torch.optim.RMSprop, "centered", "grad_avg"),
 )
-
-
-def _agreed(name: str, values: list[Any], where: str) -> Any:
-    """Returns the value on which all places agree."""
-    if any(value != values[0] for value in values):
-        raise ConfigError(f"hyperparameter {name!r} has different live values in {where}: {values}")
-    return values[0]
 
 
 def _plain(value: Any) -> Any:
@@ -127,7 +120,7 @@ class OptimizerField(Binding[Parts]):
         """
         fields = [group[self.field] for group in self._groups(parts, name)]
         values = [_plain(field if self.index is None else field[self.index]) for field in fields]
-        return _agreed(name, values, f"the optimizer's groups ({self.field})")
+        return agreed(name, values, f"the optimizer's groups ({self.field})")
 
     def _groups(self, parts: Parts, name: str) -> list[dict[str, Any]]:
         groups = _optimizer(parts, name).param_groups
@@ -190,7 +183,7 @@ class ModuleField(Binding[Parts]):
             ConfigError: The modules disagree.
         """
         values = [_plain(getattr(module, self.field)) for module in self._modules(parts, name)]
-        return _agreed(name, values, f"the modules' {self.field}")
+        return agreed(name, values, f"the modules' {self.field}")
 
     def _modules(self, parts: Parts, name: str) -> list[nn.Module]:
         named = list(plain_model(parts).named_modules())
@@ -314,7 +307,7 @@ class ScheduledRate(Binding[Parts]):
         ):
             multiple = factor(scheduler.last_epoch)
             bases.append(_plain(group["lr"]) / multiple if multiple else base)
-        return _agreed(name, bases, "the optimizer's groups (lr)")
+        return agreed(name, bases, "the optimizer's groups (lr)")
 
     @staticmethod
     def _scheduler(parts: Parts, name: str) -> LambdaLR:

@@ -286,10 +286,19 @@ def apply(parts: Parts, bindings: Mapping[str, Binding[Parts]], config: Mapping[
     _bindings.write(parts, bindings, config)
 
 
-def verify(parts: Parts, bindings: Mapping[str, Binding[Parts]], config: Mapping[str, Any]) -> None:
+def verify(
+    parts: Parts, bindings: Mapping[str, Binding[Parts]], config: Mapping[str, Any], *, trained: int = 0
+) -> None:
     """Reads the live values back and compares them with a config.
 
+    Args:
+        parts: The live objects.
+        bindings: Where each hyperparameter lives.
+        config: What was set.
+        trained: How many steps have been trained since then, at least 0. Call this before the first step of a segment
+            and after the last one, where something may have written over a value.
+
     Raises:
-        HyperparameterNotAppliedError: A value did not take; the message names it.
+        HyperparameterNotAppliedError: A live value is not the config's; the message names it.
     """
-    _bindings.verify(parts, bindings, config)
+    _bindings.verify(parts, bindings, config, trained=trained)

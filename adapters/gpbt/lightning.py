@@ -1,4 +1,4 @@
-"""Lightning modules as trainables: `LightningTrainable`, which trains with Lightning's own Trainer, and its bindings."""
+"""Lightning modules as trainables: `LightningTrainable`, which uses Lightning's own Trainer, and bindings."""
 
 from gpbt_adapters.trainables.lightning import (
     BatchSize,

@@ -29,6 +29,7 @@ NEEDS = {
     "searchers/index.md": ["optuna"],
     "searchers/optuna.md": ["optuna", "torch"],
     "tutorial/keras.md": ["keras", "matplotlib", "plotly", "sqlalchemy", "tensorflow"],
+    "tutorial/lightning.md": ["lightning"],
     "tutorial/pytorch.md": ["matplotlib", "plotly", "sqlalchemy", "torch"],
     "tutorial/scikit-learn.md": ["matplotlib", "pandas", "plotly", "sqlalchemy"],
 }

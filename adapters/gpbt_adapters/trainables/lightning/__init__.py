@@ -7,7 +7,9 @@ Lightning. Importing this needs Lightning and PyTorch.
 try:
     import lightning.pytorch as _lightning  # noqa: F401 - tells a missing extra from a broken module
 except ImportError as error:
-    raise ImportError('gpbt.lightning needs Lightning, which is not installed: pip install "gpbt[lightning]"') from error
+    raise ImportError(
+        'gpbt.lightning needs Lightning, which is not installed: pip install "gpbt[lightning]"'
+    ) from error
 
 from gpbt_adapters.trainables.bindings import Binding, Fixed, Setter, StepValue
 from gpbt_adapters.trainables.lightning.fields import BatchSize, DataField, HParam, Nth

@@ -1,4 +1,4 @@
-"""Where hyperparameters live in a Lightning training beyond optimizers and modules: data, `hparams`, more optimizers."""
+"""Where hyperparameters live in a Lightning training besides one optimizer and its modules: data, `hparams` and more."""
 
 from typing import Any, ClassVar
 
@@ -80,7 +80,10 @@ class BatchSize(Binding[LightningParts]):
             ConfigError: There is no loader with a batch size, or the loaders have different ones.
         """
         loaded = parts.trainer.train_dataloader
-        sizes = [loader.batch_size for loader in loaders_of(loaded.iterables if isinstance(loaded, CombinedLoader) else loaded)]
+        sizes = [
+            loader.batch_size
+            for loader in loaders_of(loaded.iterables if isinstance(loaded, CombinedLoader) else loaded)
+        ]
         if not sizes or None in sizes:
             raise ConfigError(f"hyperparameter {name!r}: the training data must be a DataLoader with a batch_size")
         return agreed(name, sizes, "the training loaders (batch_size)")

@@ -6,8 +6,6 @@ copy of the callback, and the first one writes what the main process wants to kn
 """
 
 import contextlib
-import math
-import os
 import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,10 +18,11 @@ from torch.utils.data import DataLoader
 
 from gpbt_adapters.trainables import bindings as _bindings
 from gpbt_adapters.trainables.bindings import Binding
+from gpbt_adapters.trainables.lightning.quiet import Quiet
 from gpbt_adapters.trainables.pytorch.parts import Parts, sources
 from gpbt_adapters.trainables.pytorch.trainable import not_finite
 from gpbt_adapters.trainables.random_states import derived_seed
-from gpbt_core.errors import ConfigError, GpbtError
+from gpbt_core.errors import GpbtError
 
 __all__ = ["CHECKPOINT", "ERROR", "REPORT", "LightningParts", "Steering", "loaders_of"]
 
@@ -71,6 +70,7 @@ class Steering(pl.Callback):
         epochs: How many epochs this step has.
         data: The data module or loaders.
         infinite: The names of weights that were not finite as the module was built.
+        quiet: Travels with the callback to the processes that Lightning starts.
     """
 
     folder: Path
@@ -83,6 +83,7 @@ class Steering(pl.Callback):
     epochs: int
     data: Any
     infinite: frozenset[str]
+    quiet: Quiet = attrs.field(factory=Quiet)
     _epochs_done: int = attrs.field(default=0, init=False)
     _random: Any = attrs.field(default=None, init=False)
 
@@ -92,7 +93,7 @@ class Steering(pl.Callback):
             self._seed(trainer, self.step + 1)
             early = {name: binding for name, binding in self.bindings.items() if getattr(binding, "before_data", False)}
             parts = self._parts(trainer, pl_module)
-            for name in early.keys() & ({*self.held, *self.config} if stage == "fit" else set()):
+            for name in sorted(early.keys() & ({*self.held, *self.config} if stage == "fit" else set())):
                 early[name].write(parts, name, self.config.get(name, self.held.get(name)))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

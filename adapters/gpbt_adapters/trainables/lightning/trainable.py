@@ -1,14 +1,12 @@
 """A Lightning training as a trainable: each step is one `Trainer.fit` that goes on from the last one's checkpoint."""
 
 import contextlib
-import logging
 import math
 import pickle
 import shutil
 import signal
 import tempfile
 import threading
-import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,11 +16,11 @@ import attrs
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.data import AttributeDict
-from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
 from gpbt_adapters.trainables import bindings as _bindings
 from gpbt_adapters.trainables.bindings import Binding
+from gpbt_adapters.trainables.lightning.quiet import quiet
 from gpbt_adapters.trainables.lightning.steering import CHECKPOINT, ERROR, REPORT, Steering
 from gpbt_adapters.trainables.pytorch.parts import sources
 from gpbt_adapters.trainables.pytorch.trainable import not_finite
@@ -67,13 +65,13 @@ class LightningTrainable(Trainable):
 
     Attributes:
         model: Makes the module from a config; most ignore the config.
-        monitor: The name of the score among the metrics that the module logs in validation (`self.log("val_acc", ...)`);
-            the sanity check does not count.
+        monitor: The score's name among the metrics that the module logs in validation (`self.log("val_acc", ...)`); the
+            sanity check does not count.
         bindings: Where each hyperparameter lives, by its name in the config.
         data: Makes the data module, the training loader, or the pair of training and validation loaders; None: the
             module has its own loaders.
-        trainer: Plain arguments of `lightning.pytorch.Trainer`, or a function that makes one, where callbacks, loggers or
-            plugins are wanted. With arguments, what would write to the screen or the disk is off, and there is no
+        trainer: Plain arguments of `lightning.pytorch.Trainer`, or a function that makes one, where callbacks, loggers
+            or plugins are wanted. With arguments, what would write to the screen or the disk is off, and there is no
             `max_epochs`. Give `max_epochs`, as the run's `steps` (times `epochs`), where a scheduler needs the horizon.
         epochs: Epochs per step, at least 1.
         trusted: Classes beyond tensors and plain values that a checkpoint may hold.
@@ -137,8 +135,8 @@ class LightningTrainable(Trainable):
             objects = [name for name, value in self.trainer.items() if not _is_plain(value)]
             if objects:
                 raise ConfigError(
-                    f"LightningTrainable: the Trainer's arguments must be plain values, got objects in {objects}, which "
-                    f"all models would share; give trainer= a function that makes them and returns a new Trainer"
+                    f"LightningTrainable: the Trainer's arguments must be plain values, got objects in {objects}, "
+                    f"which all models would share; give trainer= a function that makes them and returns a new Trainer"
                 )
 
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
@@ -289,7 +287,7 @@ class LightningTrainable(Trainable):
         self.close()
         self._folder = Path(tempfile.mkdtemp(prefix="gpbt-lightning-"))
         self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        with OwnRandomness(sources(torch.device("cpu")), line.seed), _quiet():
+        with OwnRandomness(sources(torch.device("cpu")), line.seed), quiet():
             self._module = self.model(line.founder)
             self._infinite = not_finite(self._module)
             self._data = None if self.data is None else self.data()
@@ -303,7 +301,7 @@ class LightningTrainable(Trainable):
         assert self._folder is not None
         for name in (REPORT, ERROR):
             (self._folder / name).unlink(missing_ok=True)
-        with _quiet(), self._safe(), _interruptible():
+        with quiet(), self._safe(), _interruptible():
             trainer = self._trainer or self._new_trainer()
             # Lightning refuses a second fit by a Trainer that has started processes.
             self._trainer = trainer if trainer.strategy.launcher is None else None
@@ -355,12 +353,12 @@ class LightningTrainable(Trainable):
         if trainer.world_size > 1 and not isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
             raise ConfigError(
                 "LightningTrainable: the Trainer must start its processes by itself, within the run, got one that runs "
-                'the whole script in each of them; give it strategy="ddp_spawn" or "ddp_fork"'
+                'the whole script in each of them; give it strategy="ddp_fork" or, with GPUs, "ddp_spawn"'
             )
         if trainer.max_steps != -1:
             raise ConfigError(
-                f"LightningTrainable: a step must be of whole epochs, got a Trainer with max_steps={trainer.max_steps}; "
-                f"give it max_epochs, and limit_train_batches for shorter epochs"
+                f"LightningTrainable: a step must be of whole epochs, got a Trainer with max_steps="
+                f"{trainer.max_steps}; give it max_epochs, and limit_train_batches for shorter epochs"
             )
         return trainer
 
@@ -371,8 +369,8 @@ class LightningTrainable(Trainable):
         report: dict[str, Any] = torch.load(file, weights_only=True) if file.exists() else {"epochs": 0}
         if report["epochs"] != self.epochs:
             raise ConfigError(
-                f"LightningTrainable: a step must train {self.epochs} epochs, got {report['epochs']}: the Trainer stopped "
-                f"before (max_epochs={trainer.max_epochs}, {self._started().steps} steps were trained before; "
+                f"LightningTrainable: a step must train epochs={self.epochs}, got {report['epochs']}: the Trainer "
+                f"stopped before (max_epochs={trainer.max_epochs}, {self._started().steps} steps were trained before; "
                 f"callbacks that stop the training do so, too)"
             )
         return report
@@ -396,22 +394,6 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target)
     else:
         shutil.copyfile(source, target)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hides what Lightning says at each fit; a run has thousands. Warnings about what is wrong are not hidden."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.WARNING)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PossibleUserWarning)  # advice on speed, such as more workers of a loader
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 @contextlib.contextmanager

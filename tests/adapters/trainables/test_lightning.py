@@ -269,7 +269,10 @@ def test_processes_that_would_run_the_whole_script_again_are_refused() -> None:
     [
         ({"trainer": {"callbacks": [EarlyStopping("loss")]}}, r"must be plain values, got objects in \['callbacks'\]"),
         ({"trainer": {**CPU, "max_steps": 9}}, "a step must be of whole epochs, got a Trainer with max_steps=9"),
-        ({"monitor": "los"}, r"monitor='los' must be a metric that each step logs, got \['loss', 'train_loss'\]"),
+        (
+            {"monitor": "los"},
+            r"monitor='los' must be one of the metrics that each validation has, got \['loss', 'train_loss'\]",
+        ),
         ({"bindings": {**BINDINGS, "noise": DataField("noize")}}, "a data module with the attribute 'noize', got Data"),
         ({"bindings": {**BINDINGS, "alpha": HParam("beta")}}, r"hparams must have 'beta', got \['alpha'\]"),
         ({"bindings": {**BINDINGS, "lr": Nth(1, OptimizerField("lr"))}}, r"must be one of 0 \.\. 0, got 1"),
@@ -336,7 +339,7 @@ def test_the_sanity_check_does_not_count(tmp_path: Path) -> None:
             check_val_every_n_epoch=2,
         )
 
-    with pytest.raises(ConfigError, match=r"must be a metric that each step logs, got \['train_loss'\]"):
+    with pytest.raises(ConfigError, match=r"must be one of the metrics that each validation has, got \['train_loss'\]"):
         _stepped(CONFIG, trainer=checked)
     assert not list(tmp_path.iterdir())
 

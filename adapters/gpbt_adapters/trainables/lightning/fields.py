@@ -1,4 +1,4 @@
-"""Where hyperparameters live in a Lightning training besides one optimizer and its modules: data, `hparams` and more."""
+"""Bindings that know Lightning: to the data module, to `hparams`, and to one of several optimizers."""
 
 from typing import Any, ClassVar
 

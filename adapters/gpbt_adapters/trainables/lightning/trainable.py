@@ -1,16 +1,12 @@
 """A Lightning training as a trainable: each step is one `Trainer.fit` that goes on from the last one's checkpoint."""
 
 import contextlib
-import math
 import pickle
-import shutil
 import signal
-import tempfile
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import lightning.pytorch as pl
@@ -18,19 +14,15 @@ import torch
 from lightning.fabric.utilities.data import AttributeDict
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
-from gpbt_adapters.trainables import bindings as _bindings
-from gpbt_adapters.trainables.bindings import Binding
 from gpbt_adapters.trainables.lightning.quiet import quiet
 from gpbt_adapters.trainables.lightning.steering import CHECKPOINT, ERROR, REPORT, Steering
+from gpbt_adapters.trainables.pytorch.lines import Line, LineTrainable, Trained
 from gpbt_adapters.trainables.pytorch.parts import sources
 from gpbt_adapters.trainables.pytorch.trainable import not_finite
 from gpbt_adapters.trainables.random_states import OwnRandomness, derived_seed
-from gpbt_adapters.trainables.trainable import Trainable
-from gpbt_core.errors import ConfigError, ProtocolError
+from gpbt_core.errors import ConfigError
 
 __all__ = ["LightningTrainable"]
-
-_LINE = "line.pt"
 
 _QUIET = {
     "logger": False,
@@ -42,21 +34,8 @@ _QUIET = {
 }
 
 
-@attrs.define(kw_only=True)
-class _Line:
-    """What is to be known of the line besides Lightning's checkpoint; plain values."""
-
-    seed: int
-    founder: Mapping[str, Any]
-    config: Mapping[str, Any]
-    held: Mapping[str, Any]
-    steps: int = 0
-    metrics: Mapping[str, float] = attrs.field(factory=dict)
-    diverged: bool = False
-
-
 @attrs.define(kw_only=True, eq=False)
-class LightningTrainable(Trainable):
+class LightningTrainable(LineTrainable):
     """Trains a LightningModule with Lightning's own Trainer.
 
     A step is one or more epochs: one call of `Trainer.fit` that goes on from the checkpoint of the step before. Where
@@ -109,21 +88,17 @@ class LightningTrainable(Trainable):
     """
 
     model: Callable[[Mapping[str, Any]], pl.LightningModule]
-    monitor: str
-    bindings: Mapping[str, Binding[Any]]
     data: Callable[[], Any] | None = None
     trainer: Mapping[str, Any] | Callable[[], pl.Trainer] = attrs.field(factory=dict)
     epochs: int = attrs.field(default=1, validator=attrs.validators.ge(1))
     trusted: Sequence[type] = ()
-    _line: _Line | None = attrs.field(default=None, init=False)
     _module: pl.LightningModule | None = attrs.field(default=None, init=False)
     _module_is_current: bool = attrs.field(default=True, init=False)
     _data: Any = attrs.field(default=None, init=False)
     _trainer: pl.Trainer | None = attrs.field(default=None, init=False)
     _infinite: frozenset[str] = attrs.field(default=frozenset(), init=False)
-    _live: Mapping[str, Any] = attrs.field(factory=dict, init=False)
-    _folder: Path | None = attrs.field(default=None, init=False)
-    _remove: Any = attrs.field(default=None, init=False)
+
+    checkpoint: ClassVar[str] = CHECKPOINT
 
     def __attrs_post_init__(self) -> None:
         """Refuses arguments of the Trainer that models would share.
@@ -139,125 +114,27 @@ class LightningTrainable(Trainable):
                     f"which all models would share; give trainer= a function that makes them and returns a new Trainer"
                 )
 
-    def setup(self, config: Mapping[str, Any], seed: int) -> None:
-        """Builds the module and the data.
+    def _build(self, line: Line) -> None:
+        with OwnRandomness(sources(torch.device("cpu")), line.seed), quiet():
+            self._module = self.model(line.founder)
+            self._infinite = not_finite(self._module)
+            self._data = None if self.data is None else self.data()
+        self._module_is_current = line.steps == 0
 
-        Raises:
-            ConfigError: A hyperparameter is bound nowhere, or the Trainer starts processes by running the script again.
-        """
-        self._build(_Line(seed=seed, founder=dict(config), config={}, held={}))
-        self.apply(config)
-
-    def apply(self, config: Mapping[str, Any]) -> None:
-        """Takes a config, which the next step sets on the live objects and reads back from them.
-
-        Lightning makes optimizers and loaders as a fit starts, and there are none before.
-
-        Raises:
-            ConfigError: A hyperparameter is bound nowhere.
-            ProtocolError: There is no training yet.
-        """
-        line = self._started()
-        _bindings.check_bound(self.bindings, config)
-        line.config = dict(config)
-        self._live = dict(config)
-
-    def applied(self) -> Mapping[str, Any]:
-        """Returns the live values that were read at the end of the last step; before it, those that it will set.
-
-        Raises:
-            ProtocolError: There is no training yet.
-        """
-        self._started()
-        return dict(self._live)
-
-    def varying(self) -> tuple[str, ...]:
-        """Names the hyperparameters whose bindings say that training itself changes them."""
-        return _bindings.varying(self.bindings)
-
-    def step(self) -> float:
-        """Trains one step.
-
-        Returns:
-            The monitored metric of the step's last validation; NaN once a weight or a buffer is not finite any more.
-
-        Raises:
-            ConfigError: The metric was not logged, `max_epochs` is reached, or a binding's place does not exist.
-            HyperparameterNotAppliedError: A value did not take; raised before the first batch.
-            ProtocolError: There is no training yet.
-        """
-        line = self._started()
+    def _train(self, line: Line) -> Trained:
         train, valid = self._loaders()
-        with self._entered() as (trainer, arguments):
+        with self._entered(line) as (trainer, arguments):
             trainer.fit(**arguments, train_dataloaders=train, val_dataloaders=valid)
-        report = self._report(trainer)
-        line.held = report["held"]
-        line.metrics = report["metrics"]
-        line.diverged = report["diverged"]
-        line.steps += 1
-        self._live = report["live"]
         self._module_is_current = True
-        if self.monitor not in line.metrics:
-            raise ConfigError(
-                f"LightningTrainable: monitor={self.monitor!r} must be a metric that each step logs, got "
-                f"{sorted(line.metrics)}; log it in validation_step, and validate at each epoch"
-            )
-        return math.nan if line.diverged else line.metrics[self.monitor]
+        return self._report(line, trainer)
 
-    def score(self) -> float:
-        """Validates the model as it stands.
-
-        Raises:
-            ConfigError: The validation does not log the metric.
-            ProtocolError: There is no training yet.
-        """
-        line = self._started()
-        with self._entered() as (trainer, arguments):
+    def _evaluate(self, line: Line) -> Mapping[str, float]:
+        with self._entered(line) as (trainer, arguments):
             trainer.validate(**arguments, dataloaders=self._loaders()[1], verbose=False)
-        if self.monitor not in trainer.callback_metrics:
-            raise ConfigError(
-                f"LightningTrainable: monitor={self.monitor!r} must be a metric that a validation logs, got "
-                f"{sorted(trainer.callback_metrics)}; log it in validation_step"
-            )
-        return math.nan if line.diverged else float(trainer.callback_metrics[self.monitor])
+        return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
-    def figures(self) -> Mapping[str, float]:
-        """Returns the other metrics of the last step."""
-        line = self._started()
-        return {name: value for name, value in line.metrics.items() if name != self.monitor}
-
-    def save(self, path: Path) -> None:
-        """Writes Lightning's own checkpoint, `lightning.ckpt`, and `line.pt`, which has the configs.
-
-        A model that has not been trained yet has no checkpoint: its seed says all.
-        """
-        line = self._started()
-        assert self._folder is not None
-        if line.steps:
-            _copy(self._folder / CHECKPOINT, path / CHECKPOINT)
-        torch.save({"format": 1, **attrs.asdict(line)}, path / _LINE)
-
-    def load(self, path: Path) -> None:
-        """Builds the module of the line's founder, under the founder's seed; its state is restored when it is used.
-
-        Raises:
-            ConfigError: Another version wrote the files.
-        """
-        state = torch.load(path / _LINE, weights_only=True)
-        if state.pop("format", None) != 1:
-            raise ConfigError(f"LightningTrainable.load: {path / _LINE} must be of format 1: another version wrote it")
-        self._build(_Line(**state))
-        assert self._folder is not None
-        if self._started().steps:
-            _copy(path / CHECKPOINT, self._folder / CHECKPOINT)
-            self._module_is_current = False
-        self._live = dict(self._started().config)
-
-    def close(self) -> None:
-        """Releases the module, the Trainer and the data, and deletes the files in between."""
-        self._line = self._module = self._trainer = self._data = None
-        if self._remove is not None:
-            self._remove()
+    def _release(self) -> None:
+        self._module = self._trainer = self._data = None
 
     @property
     def module(self) -> pl.LightningModule:
@@ -268,36 +145,18 @@ class LightningTrainable(Trainable):
         """
         self._started()
         assert self._module is not None
-        assert self._folder is not None
         if not self._module_is_current:
             with self._safe():
-                checkpoint = torch.load(self._folder / CHECKPOINT, map_location="cpu", weights_only=True)
+                checkpoint = torch.load(self._place, map_location="cpu", weights_only=True)
             self._module.configure_model()
             self._module.on_load_checkpoint(checkpoint)
             self._module.load_state_dict(checkpoint["state_dict"], strict=self._module.strict_loading)
             self._module_is_current = True
         return self._module
 
-    def _started(self) -> _Line:
-        if self._line is None:
-            raise ProtocolError("LightningTrainable: there is no model yet; call setup or load first")
-        return self._line
-
-    def _build(self, line: _Line) -> None:
-        self.close()
-        self._folder = Path(tempfile.mkdtemp(prefix="gpbt-lightning-"))
-        self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        with OwnRandomness(sources(torch.device("cpu")), line.seed), quiet():
-            self._module = self.model(line.founder)
-            self._infinite = not_finite(self._module)
-            self._data = None if self.data is None else self.data()
-        self._module_is_current = True
-        self._line = line
-
     @contextlib.contextmanager
-    def _entered(self) -> Iterator[tuple[pl.Trainer, dict[str, Any]]]:
+    def _entered(self, line: Line) -> Iterator[tuple[pl.Trainer, dict[str, Any]]]:
         """Enters the step's random states and a quiet console; yields a Trainer and what fit and validate both take."""
-        line = self._started()
         assert self._folder is not None
         for name in (REPORT, ERROR):
             (self._folder / name).unlink(missing_ok=True)
@@ -313,7 +172,7 @@ class LightningTrainable(Trainable):
                         trainer,
                         {
                             "model": self._module,
-                            "ckpt_path": str(self._folder / CHECKPOINT) if line.steps else None,
+                            "ckpt_path": str(self._place) if line.steps else None,
                             "weights_only": True,
                             "datamodule": self._data if isinstance(self._data, pl.LightningDataModule) else None,
                         },
@@ -324,7 +183,7 @@ class LightningTrainable(Trainable):
                         raise error from None
                     raise
 
-    def _steering(self, line: _Line) -> Steering:
+    def _steering(self, line: Line) -> Steering:
         assert self._folder is not None
         return Steering(
             folder=self._folder,
@@ -362,18 +221,19 @@ class LightningTrainable(Trainable):
             )
         return trainer
 
-    def _report(self, trainer: pl.Trainer) -> dict[str, Any]:
+    def _report(self, line: Line, trainer: pl.Trainer) -> Trained:
         """Reads what the callback, perhaps in another process, found at the end of the step."""
         assert self._folder is not None
         file = self._folder / REPORT
         report: dict[str, Any] = torch.load(file, weights_only=True) if file.exists() else {"epochs": 0}
-        if report["epochs"] != self.epochs:
+        epochs = report.pop("epochs")
+        if epochs != self.epochs:
             raise ConfigError(
-                f"LightningTrainable: a step must train epochs={self.epochs}, got {report['epochs']}: the Trainer "
-                f"stopped before (max_epochs={trainer.max_epochs}, {self._started().steps} steps were trained before; "
-                f"callbacks that stop the training do so, too)"
+                f"LightningTrainable: a step must train epochs={self.epochs}, got {epochs}: the Trainer stopped before "
+                f"(max_epochs={trainer.max_epochs}, {line.steps} steps were trained before; callbacks that stop the "
+                f"training do so, too)"
             )
-        return report
+        return Trained(**report)
 
     def _safe(self) -> Any:
         """The classes that a checkpoint may hold: hparams are in one of Lightning's own."""
@@ -386,14 +246,6 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, Mapping):
         return all(map(_is_plain, value.values()))
     return value is None or isinstance(value, str | int | float | Path)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copies a checkpoint; some strategies write a folder."""
-    if source.is_dir():
-        shutil.copytree(source, target)
-    else:
-        shutil.copyfile(source, target)
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ class Digits(pl.LightningDataModule):
         self.noise = 0.0
         pixels, labels = (torch.from_numpy(array) for array in load_digits(return_X_y=True))
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-        parts = order.split([800, 400, len(order) - 1200])
+        parts = torch.tensor_split(order, [800, 1200])
         self.train, self.valid, self.test = (
             TensorDataset(pixels[part].float() / 16, labels[part].long()) for part in parts
         )

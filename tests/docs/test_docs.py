@@ -32,6 +32,7 @@ NEEDS = {
     "tutorial/lightning.md": ["lightning"],
     "tutorial/pytorch.md": ["matplotlib", "plotly", "sqlalchemy", "torch"],
     "tutorial/scikit-learn.md": ["matplotlib", "pandas", "plotly", "sqlalchemy"],
+    "tutorial/transformers.md": ["accelerate", "transformers"],
 }
 """The optional libraries of a page; without them it is left out."""
 

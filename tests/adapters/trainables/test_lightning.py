@@ -38,7 +38,7 @@ from gpbt_core.space import Float, Int, Space
 
 INPUTS = torch.randn(48, 4, generator=torch.Generator().manual_seed(0))
 DATA = TensorDataset(INPUTS, (INPUTS[:, 0] > 0).long())
-CPU = {"accelerator": "cpu", "devices": 1}
+CPU: dict[str, Any] = {"accelerator": "cpu", "devices": 1}
 CONFIG = {"lr": 0.05, "dropout": 0.1, "alpha": 0.5, "batch_size": 8, "noise": 0.2}
 SPACE = Space(
     lr=Float(1e-3, 1e-1, log=True),
@@ -61,7 +61,7 @@ class Net(pl.LightningModule):
     def training_step(self, batch: Any, number: int) -> torch.Tensor:  # noqa: ARG002 - Lightning's signature
         inputs, targets = batch
         self.seen.append((self.trainer.optimizers[0].param_groups[0]["lr"], len(inputs)))
-        loss = self.hparams["alpha"] * nn.functional.cross_entropy(self.layers(inputs), targets)
+        loss: torch.Tensor = self.hparams["alpha"] * nn.functional.cross_entropy(self.layers(inputs), targets)
         self.log("train_loss", loss)
         return loss
 

@@ -164,8 +164,9 @@ class LightningTrainable(LineTrainable):
             trainer = self._trainer or self._new_trainer()
             # Lightning refuses a second fit by a Trainer that has started processes.
             self._trainer = trainer if trainer.strategy.launcher is None else None
-            others = [callback for callback in trainer.callbacks if not isinstance(callback, Steering)]
-            trainer.callbacks = [*others, self._steering(line)]
+            callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # made by a connector
+            callbacks[:] = [each for each in callbacks if not isinstance(each, Steering)]
+            callbacks.append(self._steering(line))
             with OwnRandomness(sources(trainer.strategy.root_device), derived_seed(line.seed, line.steps)):
                 try:
                     yield (

@@ -67,7 +67,8 @@ class Watch(TrainerCallback):
     def __init__(self) -> None:
         self.seen: list[tuple[float, float]] = []
 
-    def on_optimizer_step(self, *_: Any, optimizer: Any, **__: Any) -> None:
+    def on_optimizer_step(self, *_: Any, **live: Any) -> None:
+        optimizer = live["optimizer"]
         self.seen.append(tuple(group["lr"] for group in optimizer.param_groups))
 
 
@@ -79,7 +80,6 @@ def _trainer(folder: Path, *, callbacks: Any = (), **arguments: Any) -> Trainer:
         num_attention_heads=2,
         intermediate_size=16,
         max_position_embeddings=8,
-        num_labels=2,
     )
     usual: dict[str, Any] = {
         "output_dir": str(folder / "out"),
@@ -150,8 +150,8 @@ def test_weight_decay_leaves_biases_and_norms_alone(make: Any) -> None:
     decays = []
 
     class Look(TrainerCallback):
-        def on_optimizer_step(self, *_: Any, optimizer: Any, **__: Any) -> None:
-            decays.append([group["weight_decay"] for group in optimizer.param_groups])
+        def on_optimizer_step(self, *_: Any, **live: Any) -> None:
+            decays.append([group["weight_decay"] for group in live["optimizer"].param_groups])
 
     _stepped(make(callbacks=[Look()]), CONFIG)
     assert decays == [[0.5, 0.0]] * 3
@@ -174,7 +174,7 @@ def test_a_value_that_is_never_read_is_an_error_before_the_first_update(make: An
         parts.trainer.args.learning_rate = value
 
     watch = Watch()
-    wrong = Setter(put, lambda parts: parts.optimizer.param_groups[0]["lr"])
+    wrong = Setter(put, lambda parts: parts.trainer.optimizer.param_groups[0]["lr"])
     with pytest.raises(HyperparameterNotAppliedError, match=r"wanted lr=0\.1, but the live value is 5e-05"):
         _stepped(make(callbacks=[watch], bindings={"lr": wrong}), {"lr": 0.1})
     assert watch.seen == []
@@ -182,8 +182,8 @@ def test_a_value_that_is_never_read_is_an_error_before_the_first_update(make: An
 
 def test_a_value_that_a_callback_writes_over_is_an_error_at_the_end_of_the_segment(make: Any) -> None:
     class Meddling(TrainerCallback):
-        def on_step_end(self, *_: Any, optimizer: Any, **__: Any) -> None:
-            for group in optimizer.param_groups:
+        def on_step_end(self, *_: Any, **live: Any) -> None:
+            for group in live["optimizer"].param_groups:
                 group["betas"] = (0.1, 0.999)
 
     factory = functools.partial(make, callbacks=[Meddling()], bindings={"beta": BINDINGS["beta"]})

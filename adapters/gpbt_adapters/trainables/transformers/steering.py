@@ -92,8 +92,9 @@ class Steering(TrainerCallback):
         """Gathers the Trainer's live objects."""
         optimizer: Any = self.trainer.optimizer
         scheduler: Any = self.trainer.lr_scheduler
+        model: Any = self.trainer.model
         return TransformersParts(
-            model=self.trainer.model,
+            model=model,
             optimizer=getattr(optimizer, "optimizer", optimizer),  # Accelerate wraps it
             scheduler=scheduler,
             device=self.trainer.args.device,

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import attrs
 import torch
@@ -68,8 +68,8 @@ class TransformersTrainable(LineTrainable):
             # It knows shards, tied weights and adapters; nothing public does it without training.
             trainer._load_from_checkpoint(str(self._place))  # noqa: SLF001
             self._weights_are_current = True
-        model: nn.Module = trainer.model
-        return model
+        model: Any = trainer.model
+        return cast("nn.Module", model)
 
     @property
     def _trainer(self) -> Trainer:
@@ -97,7 +97,7 @@ class TransformersTrainable(LineTrainable):
         trainer.args.output_dir = str(self._folder)
         trainer.args.save_total_limit = None
         self._made = trainer
-        self._infinite = not_finite(trainer.model)
+        self._infinite = not_finite(cast("nn.Module", trainer.model))
         self._weights_are_current = line.steps == 0
 
     def _train(self, line: Line) -> Trained:
@@ -112,7 +112,7 @@ class TransformersTrainable(LineTrainable):
             trainer.remove_callback(steering)
         self._keep_checkpoint(trainer)
         self._weights_are_current = True
-        diverged = bool(not_finite(trainer.model) - self._infinite)
+        diverged = bool(not_finite(self.model) - self._infinite)
         line.held = steering.held
         return Trained(
             live=steering.live,
@@ -162,14 +162,14 @@ def _quiet(level: int | None = None) -> Iterator[None]:
     """Hides progress bars and, given a level, what is logged below it: as a child resumes, that was said before."""
     bars, before = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     try:
-        transformers_logging.disable_progress_bar()
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         if level is not None:
             transformers_logging.set_verbosity(level)
         yield
     finally:
         transformers_logging.set_verbosity(before)
         if bars:
-            transformers_logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _is_result(name: str, value: Any) -> bool:

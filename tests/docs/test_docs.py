@@ -28,6 +28,7 @@ NEEDS = {
     "searchers/cmaes.md": ["cmaes"],
     "searchers/index.md": ["optuna"],
     "searchers/optuna.md": ["optuna", "torch"],
+    "tutorial/jax.md": ["equinox", "flax", "optax"],
     "tutorial/keras.md": ["keras", "matplotlib", "plotly", "sqlalchemy", "tensorflow"],
     "tutorial/lightning.md": ["lightning"],
     "tutorial/pytorch.md": ["matplotlib", "plotly", "sqlalchemy", "torch"],

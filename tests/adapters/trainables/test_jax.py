@@ -227,7 +227,7 @@ def test_models_of_flax_and_their_optimizers_are_a_state() -> None:
     def loss(model: Any) -> Any:
         return jnp.square(model(INPUTS) - TARGETS).mean()
 
-    @nnx.jit
+    @nnx.jit  # type: ignore[untyped-decorator]
     def train(model: Any, optimizer: Any) -> None:
         model.train()
         optimizer.update(model, nnx.grad(loss)(model))
@@ -256,7 +256,7 @@ def test_models_of_equinox_are_a_state() -> None:
     def loss(model: Any) -> Any:
         return jnp.square(jax.vmap(model)(INPUTS) - TARGETS).mean()
 
-    @eqx.filter_jit
+    @eqx.filter_jit  # type: ignore[untyped-decorator]
     def train(model: Any, optimizer: Any) -> Any:
         updates, optimizer = ADAM.update(eqx.filter_grad(loss)(model), optimizer)
         return eqx.apply_updates(model, updates), optimizer

@@ -157,7 +157,7 @@ def test_weight_decay_leaves_biases_and_norms_alone(make: Any) -> None:
     assert decays == [[0.5, 0.0]] * 3
 
 
-def test_arate_under_a_schedule_keeps_its_horizon_over_the_steps(make: Any) -> None:
+def test_a_rate_under_a_schedule_keeps_its_horizon_over_the_steps(make: Any) -> None:
     watch = Watch()
     trainable = _stepped(
         make(callbacks=[watch], bindings=ONLY_LR, arguments={"lr_scheduler_type": "linear"}), {"lr": 0.06}, 2
@@ -171,7 +171,7 @@ def test_arate_under_a_schedule_keeps_its_horizon_over_the_steps(make: Any) -> N
 
 def test_a_value_that_is_never_read_is_an_error_before_the_first_update(make: Any) -> None:
     def put(parts: TransformersParts, value: float) -> None:
-        parts.trainer.args.learningrate = value
+        parts.trainer.args.learning_rate = value
 
     def rate(parts: TransformersParts) -> Any:
         assert parts.optimizer is not None
@@ -199,7 +199,7 @@ def test_a_value_that_a_callback_writes_over_is_an_error_at_the_end_of_the_segme
     ("changes", "message"),
     [
         ({"bindings": {**BINDINGS, "lr": OptimizerField("lr")}}, "LambdaLR writes over that at each of its steps"),
-        ({"bindings": {**BINDINGS, "clip": ArgumentField("learningrate")}}, "must be 'max_grad_norm' or"),
+        ({"bindings": {**BINDINGS, "clip": ArgumentField("learning_rate")}}, "must be 'max_grad_norm' or"),
         ({"bindings": {**BINDINGS, "clip": ArgumentField("label_smoothing_factor")}}, "made with label smoothing"),
         ({"bindings": ONLY_LR}, "no binding for the hyperparameters"),
         ({"monitor": "loss"}, r"monitor='loss' must be one of .*, got \['eval_loss', 'train_loss'\]"),

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
         verify_applied as verify_applied,
     )
     from gpbt_adapters.views.frames import to_frame as to_frame
-    from gpbt_adapters.views.shares import importance as importance
+    from gpbt_adapters.views.importances import importance as importance
     from gpbt_core import (
         PRESETS as PRESETS,
     )
@@ -221,7 +221,7 @@ _HOMES = {
     "export_study": "gpbt_adapters.storing.journal",
     "hookimpl": "gpbt_core",
     "import_study": "gpbt_adapters.storing.journal",
-    "importance": "gpbt_adapters.views.shares",
+    "importance": "gpbt_adapters.views.importances",
     "open_store": "gpbt_adapters.storing.checkpoints",
     "open_study": "gpbt_adapters.storing.journal",
     "reevaluate": "gpbt_adapters.running.finalists",
@@ -298,13 +298,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'gpbt' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value  # found once, and from then on as fast as any module's attribute
-    return value
+if not TYPE_CHECKING:  # so that type checkers report a name that does not exist
 
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'gpbt' has no attribute {name!r}")
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value  # found once, and from then on as fast as any module's attribute
+        return value
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    def __dir__() -> list[str]:
+        return sorted(__all__)

@@ -54,7 +54,7 @@ def contents(run: Run, title: str, importance: Mapping[int, Mapping[str, float]]
     Args:
         run: The run; may be going on.
         title: Its name.
-        importance: By generation, the shares of the hyperparameters, as far as they are known; see `views.shares`.
+        importance: By generation, the shares of the hyperparameters, as far as they are known; see `views.importances`.
     """
     seen = overview(run)
     space = state_of(run).settings.space

@@ -23,6 +23,7 @@ __all__ = [
 T = TypeVar("T")
 
 Backend = Literal["plotly", "matplotlib"]
+"""The library that draws a plot."""
 
 
 def plot_genealogy(run: Run, *, backend: Backend = "plotly") -> Any:

@@ -174,7 +174,7 @@ def parallel(run: Run) -> Figure:
 
 
 def importance(found: Mapping[int, Mapping[str, float]]) -> Figure:
-    """Which hyperparameters mattered when: a row for each, a column for each generation of `views.shares`."""
+    """Which hyperparameters mattered when: a row for each, a column for each generation of `views.importances`."""
     names = sorted(
         {name for shares in found.values() for name in shares},
         key=lambda name: -sum(shares.get(name, 0.0) for shares in found.values()),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gpbt_adapters.views.shares import importance
+from gpbt_adapters.views.importances import importance
 from gpbt_core import Categorical, Float, Int, Optimizer, Space, When
 from gpbt_core.errors import ConfigError
 from gpbt_searchers import gp

@@ -11,7 +11,7 @@ def importance(found: Mapping[int, Mapping[str, float]]) -> Figure:
     """Which hyperparameters mattered when: a row for each, the one that mattered most on top.
 
     Args:
-        found: By generation, the share of each hyperparameter; see `views.shares`.
+        found: By generation, the share of each hyperparameter; see `views.importances`.
     """
     names = sorted(
         {name for shares in found.values() for name in shares},

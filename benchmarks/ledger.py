@@ -49,6 +49,7 @@ class Ledger:
 
     Attributes:
         space: The space to search.
+        rate: The parameter that a practitioner would let fall along a decay; None: there is none.
         direction: Of the scores that `train` returns.
         models: For how many models of `steps` steps the budget pays: the size of a population that trains to the end.
         steps: The length of one model's training.
@@ -77,6 +78,7 @@ class Ledger:
             raise ValueError(f"Ledger: wanted a budget of at least 1 model of 1 step, got {models} x {steps}")
         self._train = problem.train  # and not the problem, which knows the test scores
         self.space: Space = problem.space
+        self.rate: str | None = getattr(problem, "rate", None)
         self.direction: Direction = problem.direction
         self.models = models
         self.steps = steps

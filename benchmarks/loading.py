@@ -23,7 +23,7 @@ class LoadError(ValueError):
     """A problem or method that cannot be found, or that is something else."""
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=64)  # a grid comes back to each problem and length with each seed
 def load_problem(name: str, options: Options) -> Problem:
     """Builds a problem.
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, get_args
 import attrs
 
 from gpbt_core.errors import ConfigError
-from gpbt_core.space import Space
+from gpbt_core.space import Float, Space
 
 __all__ = ["Builder", "Direction", "Options", "Problem", "verify_problem"]
 
@@ -43,6 +43,10 @@ class Problem(Protocol):
     def steps(self) -> int:
         """The length of one model's whole training in steps, at least 1."""
 
+    @property
+    def rate(self) -> str | None:
+        """The `Float` that a practitioner would let fall along a decay; None, or left out: there is none."""
+
     def start(self, seed: int) -> Any:
         """The untrained model of a seed (0 .. 2**32 - 1): initial weights and source of noise."""
 
@@ -65,8 +69,8 @@ def verify_problem(problem: Problem) -> None:
     """Refuses what no run can be made with, before anything is trained; `benchmarks.testing` proves the rest.
 
     Raises:
-        ConfigError: Its space is no Space; its direction is another word; `models` or `steps` is no int of at least 1;
-            it lacks one of the three functions.
+        ConfigError: Its space is not a Space; its direction is another word; `models` or `steps` is not an int of at
+            least 1; its rate is not a Float of the space; it lacks one of the three functions.
     """
     who, directions = f"problem {type(problem).__name__}", get_args(Direction)
     if not isinstance(getattr(problem, "space", None), Space):
@@ -78,6 +82,9 @@ def verify_problem(problem: Problem) -> None:
         number = getattr(problem, name, None)
         if not isinstance(number, int) or number < 1:
             raise ConfigError(f"{who}: wanted {name} to be an int of at least 1, got {number!r}")
+    rate = getattr(problem, "rate", None)
+    if rate is not None and not isinstance(problem.space.parameters.get(rate), Float):
+        raise ConfigError(f"{who}: wanted rate to be None or the name of a Float of its space, got {rate!r}")
     for name in ("start", "train", "test"):
         if not callable(getattr(problem, name, None)):
             raise ConfigError(f"{who}: wanted {name} to be a function, got {getattr(problem, name, None)!r}")
@@ -90,10 +97,13 @@ class Options:
     Attributes:
         data: The directory of data sets that do not come with a library; None: not given.
         smoke: Whether to be small: less data, fewer models, shorter training.
+        length: The steps of one model's training, at least 1; None: the problem's own. Only problems whose training
+            itself depends on its length (`toy-deceptive`) look at it beyond `steps`.
     """
 
     data: Path | None = None
     smoke: bool = False
+    length: int | None = None
 
     @property
     def models(self) -> int:
@@ -102,8 +112,8 @@ class Options:
 
     @property
     def steps(self) -> int:
-        """The usual length of one model's training."""
-        return 5 if self.smoke else 10
+        """The length of one model's training: the one that was asked for, else the usual one."""
+        return self.length or (5 if self.smoke else 10)
 
 
 Builder = Callable[[Options], Problem]

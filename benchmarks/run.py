@@ -3,7 +3,7 @@
     python -m benchmarks.run --problem nqm,digits-mlp --method gpbt,random --seed 0-19 --processes 2 --out results.jsonl
 
 Runs that the file has already are skipped, so an interrupted grid goes on where it stopped, and any number of these
-commands may work on one file.
+commands may work on one file. Seed by seed: what is there at any time has about as many seeds of each cell.
 """
 
 import argparse
@@ -53,9 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _check_out(given.out)
         keys = tuple(
-            _key(problem, method, seed, given.budget, options)
-            for problem, seed, method in itertools.product(
-                _words("--problem", given.problem), _seeds(given.seed), _words("--method", given.method)
+            _key(problem, method, seed, budget, options)
+            for seed, budget, problem, method in itertools.product(
+                _seeds(given.seed),
+                given.budget or [None],
+                _words("--problem", given.problem),
+                _words("--method", given.method),
             )
         )
         results = Results(given.out)
@@ -74,9 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", default="0", help="such as 0, 3,5 or 0-19")
     parser.add_argument(
         "--budget",
-        type=_budget,
-        metavar="STEPS",
-        help="steps in all, such as 250 (the problem's own steps per model), or MODELSxSTEPS, such as 4x20",
+        type=_budgets,
+        metavar="BUDGETS",
+        help="comma-separated: steps in all, such as 250 (the problem's own steps per model), or MODELSxSTEPS, such as "
+        "4x20; without it, each problem's own",
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="where the Fashion-MNIST *-ubyte.gz files are")
     parser.add_argument("--smoke", action="store_true", help="all problems at a reduced size")
@@ -106,7 +110,7 @@ def _check_strangers(todo: Sequence[Key], options: Options) -> None:
     """
     for key in {key.problem: key for key in reversed(todo) if ":" in key.problem}.values():
         try:
-            check_first_step(load_problem(key.problem, options), seed=key.seed)
+            check_first_step(load_problem(key.problem, attrs.evolve(options, length=key.steps)), seed=key.seed)
         except AssertionError as error:
             raise LoadError(f"{key.problem}: {error}") from error
 
@@ -133,7 +137,8 @@ def _one(grid: Grid, key: Key) -> bool:
     if key in results:  # another command has been faster
         return True
     try:
-        line = run_cell(key, load_problem(key.problem, grid.options), load_method(key.method))
+        options = attrs.evolve(grid.options, length=key.steps)
+        line = run_cell(key, load_problem(key.problem, options), load_method(key.method))
         results.append(line)
     except Exception:  # noqa: BLE001  # whatever a library raises must not end the other runs
         traceback.print_exc()
@@ -161,6 +166,10 @@ def _key(problem: str, method: str, seed: int, budget: tuple[int | None, int] | 
             )
         steps = built.steps
     return Key(problem=problem, method=method, seed=seed, models=models, steps=steps, smoke=options.smoke)
+
+
+def _budgets(text: str) -> list[tuple[int | None, int]]:
+    return [_budget(word) for word in text.split(",")]
 
 
 def _budget(text: str) -> tuple[int | None, int]:

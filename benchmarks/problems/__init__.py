@@ -36,6 +36,13 @@ PROBLEMS: Mapping[str, Offer] = MappingProxyType(
         "short-horizon": Offer(
             "a noisy quadratic in which the greedy schedule is a trap; -log10 expected loss", "quadratic:short_horizon"
         ),
+        "linear-regression": Offer(
+            "linear regression by SGD, exact; -log10 expected excess loss", "regression:linear_regression"
+        ),
+        "triangle": Offer("the example problem of Ray's PBT: the best rate is a triangle wave", "triangle:triangle"),
+        "triangle-shared": Offer("the same with one noise for all models of a seed", "triangle:triangle_shared"),
+        "toy-plain": Offer("a toy on which greed is right", "toys:toy_plain"),
+        "toy-deceptive": Offer("a toy on which greed is a trap", "toys:toy_deceptive"),
         "digits-mlp": Offer("digits, one hidden layer of 32, Adam; NLL", "digits:digits_mlp"),
         "digits-mlp-mixed": Offer(
             "the same with activation, optimizer and batch size among the HPs; NLL", "digits:digits_mlp_mixed"

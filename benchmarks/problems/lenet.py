@@ -64,6 +64,7 @@ class LeNet:
     steps: int
     direction: Direction = "maximize"
     space: Space = _SPACE
+    rate: str = "lr"
 
     def start(self, seed: int) -> Network:
         """PyTorch's own initial weights, drawn from the seed."""

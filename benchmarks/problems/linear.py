@@ -45,6 +45,7 @@ class Linear:
     steps: int
     direction: Direction = "minimize"
     space: Space = _SPACE
+    rate: str = "eta0"
 
     def start(self, seed: int) -> Line:
         """All coefficients zero."""

@@ -13,9 +13,13 @@ import attrs
 from gpbt_core.errors import ConfigError
 from gpbt_core.space import Float, Space
 
-__all__ = ["Builder", "Direction", "Options", "Problem", "verify_problem"]
+__all__ = ["Builder", "Direction", "Options", "Problem", "ProblemUnavailable", "verify_problem"]
 
 Direction = Literal["minimize", "maximize"]
+
+
+class ProblemUnavailable(RuntimeError):  # noqa: N818  # says what is the case
+    """A library that the problem needs is not installed; the message says how to get it."""
 
 
 class Problem(Protocol):

@@ -22,7 +22,7 @@ import attrs
 from benchmarks.cell import run_cell
 from benchmarks.loading import LoadError, load_method, load_problem
 from benchmarks.methods import METHODS
-from benchmarks.problem import Options
+from benchmarks.problem import Options, ProblemUnavailable
 from benchmarks.problems import PROBLEMS
 from benchmarks.results import ForeignLineError, Key, Results
 from benchmarks.testing import check_first_step
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results = Results(given.out)
         todo = [key for key in keys if key not in results]
         _check_strangers(todo, options)
-    except (ForeignLineError, LoadError, FileNotFoundError) as error:
+    except (ForeignLineError, LoadError, ProblemUnavailable, FileNotFoundError) as error:
         parser.error(str(error))
     print(f"{len(keys) - len(todo)} of {len(keys)} runs are in {given.out}; {len(todo)} to do", flush=True)
     return _execute(Grid(options=options, out=given.out), todo, processes=given.processes)

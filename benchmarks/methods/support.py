@@ -1,14 +1,10 @@
-"""What the methods share: quiet libraries, borrowed global randomness, and whole models as one evaluation."""
+"""What the methods share: quiet libraries, configs inside the space, and whole models as one evaluation."""
 
-import contextlib
 import importlib
-import random
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
-
-import numpy as np
 
 from benchmarks.ledger import Ledger
 from benchmarks.method import MethodUnavailable
@@ -16,7 +12,7 @@ from benchmarks.shapes import Shape
 from gpbt_core.errors import ConfigError
 from gpbt_core.space import Categorical, Int, Parameter, Space
 
-__all__ = ["Line", "active", "evaluate", "global_randomness", "inside", "library", "shaped_space"]
+__all__ = ["Line", "active", "evaluate", "inside", "library", "shaped_space"]
 
 
 def library(name: str, *, install: str) -> ModuleType:
@@ -128,16 +124,3 @@ def shaped_space(ledger: Ledger, shape: Shape) -> Space:
         return shape.space(ledger.space, ledger.rate)
     except ConfigError as error:
         raise MethodUnavailable(str(error)) from error
-
-
-@contextlib.contextmanager
-def global_randomness(seed: int) -> Iterator[None]:
-    """Seeds the global generators of `random` and numpy for a library that knows no others; restores them."""
-    python, array = random.getstate(), np.random.get_state()  # noqa: NPY002  # it is what the library uses
-    try:
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002  # as above
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(array)  # noqa: NPY002  # as above

@@ -55,6 +55,14 @@ PROBLEMS: Mapping[str, Offer] = MappingProxyType(
         ),
         "fmnist-lenet": Offer("Fashion-MNIST, all of it, LeNet by PyTorch; accuracy", "lenet:lenet"),
         "fmnist-lenet-subset": Offer("the same on 10000 training images; accuracy", "lenet:lenet_subset"),
+        "fmnist-cnn": Offer(
+            "Fashion-MNIST 14x14, a small convolutional network with augmentation and label smoothing; accuracy",
+            "convolutional:convolutional",
+        ),
+        "language-model": Offer(
+            "the next character of Python's standard library, a small decoder; NLL", "language:language_model"
+        ),
+        "cartpole-ppo": Offer("CartPole by stable-baselines3's PPO, noisy; mean return", "cartpole:cartpole"),
         "friedman-gb": Offer("make_friedman1, gradient boosting; R2", "boosting:friedman"),
         "diabetes-gb": Offer("diabetes, gradient boosting; R2", "boosting:diabetes"),
         "sgd-linear": Offer("digits, a linear model by SGDClassifier; NLL", "linear:linear"),

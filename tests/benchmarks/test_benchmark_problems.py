@@ -1,5 +1,6 @@
 """Problems are pure functions of seed and configs; their arithmetic agrees with what it stands for."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import GradientBoostingRegressor
 
-from benchmarks.problem import Options, Problem
+from benchmarks.problem import Options, Problem, ProblemUnavailable
 from benchmarks.problems import PROBLEMS
 from benchmarks.problems.boosting import Boosting, friedman
 from benchmarks.problems.data import split
@@ -30,6 +31,8 @@ SMOOTH = {"max_depth": 3, "subsample": 1.0, "max_features": 1.0, "min_samples_le
 
 @pytest.fixture(params=list(PROBLEMS))
 def problem(request: pytest.FixtureRequest, fashion_data: Path) -> Problem:
+    if request.param == "cartpole-ppo":
+        pytest.importorskip("stable_baselines3", exc_type=ImportError)
     return PROBLEMS[request.param].build(Options(data=fashion_data, smoke=True))
 
 
@@ -278,6 +281,71 @@ def test_dropping_every_unit_leaves_only_the_last_biases_to_learn() -> None:
     for layer in (0, 1, 2):
         np.testing.assert_allclose(after[layer], before[layer], rtol=1e-4)
     assert np.isfinite(score)
+
+
+def test_label_smoothing_and_augmentation_train_another_network(fashion_data: Path) -> None:
+    problem = PROBLEMS["fmnist-cnn"].build(Options(data=fashion_data, smoke=True))
+    plain = {"lr": 0.1, "one_minus_momentum": 0.1, "weight_decay": 1e-6, "label_smoothing": 0.0, "augmentation": 0.0}
+    changed = (plain, {**plain, "label_smoothing": 0.3}, {**plain, "augmentation": 0.5})
+    weights = [problem.train(problem.start(0), one)[0].weights["9.weight"].numpy() for one in changed]
+    assert np.abs(weights[0] - weights[1]).max() > 1e-3
+    assert np.abs(weights[0] - weights[2]).max() > 1e-3
+
+
+def test_images_are_shifted_and_turned_by_the_strength_asked_for() -> None:
+    torch = pytest.importorskip("torch")
+    from benchmarks.problems.convolutional import augmented
+
+    image = torch.zeros(200, 1, 14, 14)
+    image[:, :, 6:8, 6:8] = 1.0
+    places = torch.arange(14) - 6.5
+    spread = []
+    for strength in (0.0, 0.3, 1.0):
+        torch.manual_seed(0)
+        moved = augmented(image, strength)
+        centres = (moved.sum(dim=(1, 2)) * places).sum(dim=1) / moved.sum(dim=(1, 2, 3))
+        spread.append(float(centres.abs().max()))
+    assert spread[0] < 1e-5
+    assert (
+        spread[0] < spread[1] < 0.8 < spread[2] < 2.6
+    )  # at most .3 of 7 pixels, and what turning about another centre adds
+
+
+def test_the_language_model_learns_from_texts_that_share_no_file() -> None:
+    pytest.importorskip("torch")
+    from benchmarks.problems.language import LETTERS, language_model
+
+    problem = language_model(Options(smoke=True))
+    train, test = ["".join(LETTERS[at] for at in text.tolist()) for text in (problem.data.train, problem.data.test)]
+    assert "def " in train
+    assert not {line for line in train.split("\n") if len(line) > 60} & set(test.split("\n"))
+    state = problem.start(0)
+    assert problem.test(state) == pytest.approx(np.log(len(LETTERS)), abs=0.3)  # nothing is known yet
+    config = {"lr": 0.02, "weight_decay": 1e-4, "one_minus_beta2": 0.01, "dropout": 0.0, "batch_size": 16}
+    for _ in range(4):
+        state, _ = problem.train(state, config)
+    assert problem.test(state) < 4.1
+
+
+def test_the_language_model_sees_nothing_of_what_it_predicts() -> None:
+    torch = pytest.importorskip("torch")
+    from benchmarks.problems.language import _Decoder
+
+    module = _Decoder(16, 0.0).eval()
+    text = torch.zeros(1, 8, dtype=torch.int64)
+    other = text.clone()
+    other[0, 5] = 7
+    with torch.no_grad():
+        first, second = module(text), module(other)
+    torch.testing.assert_close(first[:, :5], second[:, :5])
+    assert (first[:, 5:] - second[:, 5:]).abs().max() > 1e-4
+
+
+def test_a_problem_whose_library_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "benchmarks.problems.cartpole", raising=False)
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    with pytest.raises(ProblemUnavailable, match="pip install stable-baselines3"):
+        PROBLEMS["cartpole-ppo"].build(Options(smoke=True))
 
 
 def test_a_tour_visits_every_city_once_and_never_gets_longer_in_the_cold() -> None:

@@ -306,9 +306,7 @@ def test_images_are_shifted_and_turned_by_the_strength_asked_for() -> None:
         centres = (moved.sum(dim=(1, 2)) * places).sum(dim=1) / moved.sum(dim=(1, 2, 3))
         spread.append(float(centres.abs().max()))
     assert spread[0] < 1e-5
-    assert (
-        spread[0] < spread[1] < 0.8 < spread[2] < 2.6
-    )  # at most .3 of 7 pixels, and what turning about another centre adds
+    assert spread[0] < spread[1] < 0.8 < spread[2] < 2.6  # .3 of 7 pixels, and what turning adds
 
 
 def test_the_language_model_learns_from_texts_that_share_no_file() -> None:

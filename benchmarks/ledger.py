@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from benchmarks.problem import Direction, Problem, verify_problem
+from benchmarks.problem import Direction, Problem, rate_of, verify_problem
 from gpbt_core.space import Space
 
 __all__ = ["BudgetSpent", "Entry", "Ledger"]
@@ -78,7 +78,7 @@ class Ledger:
             raise ValueError(f"Ledger: wanted a budget of at least 1 model of 1 step, got {models} x {steps}")
         self._train = problem.train  # and not the problem, which knows the test scores
         self.space: Space = problem.space
-        self.rate: str | None = getattr(problem, "rate", None)
+        self.rate = rate_of(problem)
         self.direction: Direction = problem.direction
         self.models = models
         self.steps = steps

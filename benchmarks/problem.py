@@ -13,7 +13,7 @@ import attrs
 from gpbt_core.errors import ConfigError
 from gpbt_core.space import Float, Space
 
-__all__ = ["Builder", "Direction", "Options", "Problem", "ProblemUnavailable", "verify_problem"]
+__all__ = ["Builder", "Direction", "Options", "Problem", "ProblemUnavailable", "rate_of", "verify_problem"]
 
 Direction = Literal["minimize", "maximize"]
 
@@ -29,6 +29,9 @@ class Problem(Protocol):
     start from one parent. Everything is determined by (seed of `start`, configs of the steps so far): the noise of
     training (data order, dropout, subsampling) is drawn from the seed and the number of the step. All models of a seed
     start from the same initial state.
+
+    A problem may have one more attribute, `rate`: the name of the `Float` that a practitioner would let fall along a
+    decay.
     """
 
     @property
@@ -46,10 +49,6 @@ class Problem(Protocol):
     @property
     def steps(self) -> int:
         """The length of one model's whole training in steps, at least 1."""
-
-    @property
-    def rate(self) -> str | None:
-        """The `Float` that a practitioner would let fall along a decay; None, or left out: there is none."""
 
     def start(self, seed: int) -> Any:
         """The untrained model of a seed (0 .. 2**32 - 1): initial weights and source of noise."""
@@ -86,12 +85,18 @@ def verify_problem(problem: Problem) -> None:
         number = getattr(problem, name, None)
         if not isinstance(number, int) or number < 1:
             raise ConfigError(f"{who}: wanted {name} to be an int of at least 1, got {number!r}")
-    rate = getattr(problem, "rate", None)
+    rate = rate_of(problem)
     if rate is not None and not isinstance(problem.space.parameters.get(rate), Float):
         raise ConfigError(f"{who}: wanted rate to be None or the name of a Float of its space, got {rate!r}")
     for name in ("start", "train", "test"):
         if not callable(getattr(problem, name, None)):
             raise ConfigError(f"{who}: wanted {name} to be a function, got {getattr(problem, name, None)!r}")
+
+
+def rate_of(problem: Problem) -> str | None:
+    """The parameter that a practitioner would let fall along a decay; None: the problem names none."""
+    rate: str | None = getattr(problem, "rate", None)
+    return rate
 
 
 @attrs.frozen(kw_only=True)

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
-        lines = itertools.chain.from_iterable(read_results(path) for path in given.results)
+        lines: Iterable[dict[str, Any]] = itertools.chain.from_iterable(read_results(path) for path in given.results)
         if given.problem:
             lines = (line for line in lines if line["problem"] in given.problem.split(","))
         if given.method:

@@ -64,7 +64,7 @@ class Convolutional:
         criterion = nn.CrossEntropyLoss(label_smoothing=config["label_smoothing"])
         module.train()
         with drawn(state.seed, TRAINING, state.step):
-            for rows in torch.randperm(len(self.data.x_train)).split(BATCH):
+            for rows in torch.split(torch.randperm(len(self.data.x_train)), BATCH):
                 images = augmented(self.data.x_train[rows], config["augmentation"])
                 optimizer.zero_grad()
                 torch.autograd.backward(criterion(module(images), self.data.y_train[rows]))

@@ -171,7 +171,7 @@ class _Layer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows, length, width = x.shape
         parts = self.attention(self.before(x)).view(rows, length, 3, _HEADS, width // _HEADS).permute(2, 0, 3, 1, 4)
-        seen = nn.functional.scaled_dot_product_attention(*parts, is_causal=True)
+        seen = nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2], is_causal=True)
         seen = self.mixed(seen.transpose(1, 2).reshape(rows, length, width))
         x = x + nn.functional.dropout(seen, self.dropout, self.training)
         thought = self.narrow(nn.functional.gelu(self.wide(self.between(x))))
@@ -189,5 +189,5 @@ def _measure(module: nn.Module, text: torch.Tensor) -> float:
     torch.set_num_threads(1)
     module.eval()
     stretches = text[: len(text) // (CONTEXT + 1) * (CONTEXT + 1)].view(-1, CONTEXT + 1)
-    losses = [float(_nll(module, part)) * len(part) for part in stretches.split(_CHUNK)]
+    losses = [float(_nll(module, part)) * len(part) for part in torch.split(stretches, _CHUNK)]
     return sum(losses) / len(stretches)

@@ -6,6 +6,7 @@ Found by optimization from many starts: lower bounds of the optimum, tight as fa
 """
 
 import argparse
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -121,11 +122,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.problems.optimum", description=__doc__.split("\n", 1)[0]
     )
-    builders = {"nqm": noisy_quadratic, "short-horizon": short_horizon, "linear-regression": linear_regression}
+    builders: dict[str, Callable[[Options], Exact]] = {
+        "nqm": noisy_quadratic,
+        "short-horizon": short_horizon,
+        "linear-regression": linear_regression,
+    }
     parser.add_argument("--problem", choices=list(builders), default="nqm")
     parser.add_argument("--steps", type=int, default=10)
     options = parser.parse_args(arguments)
-    problem: Exact = builders[options.problem](Options())
+    problem = builders[options.problem](Options())
     for name, (score, values) in {
         "best constant": best_constant(problem, options.steps),
         "greedy schedule": greedy_schedule(problem, options.steps),

@@ -86,7 +86,7 @@ class LinearRegression:
 
 def linear_regression(options: Options) -> LinearRegression:
     """200 coordinates of variance i^-1.5, all errors 1 at first: many are still learnt when the training ends."""
-    curvature = np.arange(1, 201) ** -1.5
+    curvature = np.arange(1.0, 201.0) ** -1.5
     return LinearRegression(
         curvature=curvature,
         noise=0.1,

@@ -26,10 +26,10 @@ from typing import Any
 import attrs
 import numpy as np
 
-from gpbt_adapters.checkpoints import CheckpointStore
-from gpbt_adapters.driver import Result, run
-from gpbt_adapters.journal import Journal, open_study
-from gpbt_adapters.trainable import Trainable
+from gpbt_adapters.running.driver import Result, run
+from gpbt_adapters.storing.checkpoints import CheckpointStore
+from gpbt_adapters.storing.journal import Journal, open_study
+from gpbt_adapters.trainables.trainable import Trainable
 from gpbt_core import Float, Optimizer, Space
 from gpbt_core.state import Requeued
 

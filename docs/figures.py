@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from benchmarks.problem import Options
 from benchmarks.problems.optimum import best_constant, best_schedule, greedy_schedule
 from benchmarks.problems.quadratic import Moments, Quadratic, noisy_quadratic
-from gpbt_adapters.plots import plot_genealogy
-from gpbt_core import Best, Optimizer, Verdict
+from gpbt import Best, Optimizer, Verdict
+from gpbt.plots import plot_genealogy
 
 ASSETS = Path(__file__).parent / "assets"
 STEPS = 10

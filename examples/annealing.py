@@ -17,9 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gpbt_adapters.driver import Result, run
-from gpbt_adapters.trainable import Trainable
-from gpbt_core import Float, Int, Optimizer, Space
+from gpbt import Float, Int, Optimizer, Result, Space, Trainable, run
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

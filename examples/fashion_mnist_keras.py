@@ -16,9 +16,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from gpbt_adapters.driver import Result, run
-from gpbt_adapters.keras import BatchSize, KerasTrainable, LayerField, LossField, OptimizerField, Parts
-from gpbt_core import Float, Int, Optimizer, Space
+from gpbt import Float, Int, Optimizer, Result, Space, run
+from gpbt.keras import BatchSize, KerasTrainable, LayerField, LossField, OptimizerField, Parts
 
 SPACE = Space(
     learning_rate=Float(1e-4, 1, log=True),

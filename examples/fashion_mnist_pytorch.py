@@ -18,9 +18,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from gpbt_adapters.driver import Result, run
-from gpbt_adapters.pytorch import BatchSize, ModuleField, OptimizerField, Parts, TorchTrainable
-from gpbt_core import Float, Int, Optimizer, Space
+from gpbt import Float, Int, Optimizer, Result, Space, run
+from gpbt.pytorch import BatchSize, ModuleField, OptimizerField, Parts, TorchTrainable
 
 SPACE = Space(
     lr=Float(1e-4, 1, log=True),

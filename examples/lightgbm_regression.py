@@ -17,9 +17,8 @@ import numpy as np
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import train_test_split
 
-from gpbt_adapters.boosting import LightGBMTrainable
-from gpbt_adapters.driver import Result, run
-from gpbt_core import Float, Int, Optimizer, Space
+from gpbt import Float, Int, Optimizer, Result, Space, run
+from gpbt.boosting import LightGBMTrainable
 
 SPACE = Space(
     learning_rate=Float(1e-3, 0.5, log=True),

@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from gpbt_core import Best, Float, Optimizer, Space, Verdict
+from gpbt import Best, Float, Optimizer, Space, Verdict
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -15,7 +15,10 @@ from gpbt_core.searcher import SearcherSpec
 __all__ = ["gpbt_early_stoppings", "gpbt_event", "gpbt_reproductions", "gpbt_searchers", "hookimpl", "hookspec"]
 
 hookspec = pluggy.HookspecMarker("gpbt")
+"""Marks the hooks below."""
+
 hookimpl = pluggy.HookimplMarker("gpbt")
+"""Marks a function of a plugin that implements one of the hooks."""
 
 
 @hookspec

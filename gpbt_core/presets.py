@@ -225,6 +225,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         )
     }
 )
+"""The set-ups by name, for the argument `preset` of an optimizer."""
 
 
 def preset(name: str) -> Preset:

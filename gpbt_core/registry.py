@@ -24,6 +24,8 @@ from gpbt_core.searcher import Searcher, SearcherSpec
 __all__ = ["Broken", "Kind", "Offer", "Registry", "registry"]
 
 Kind = Literal["searcher", "reproduction", "early stopping"]
+"""The kinds of things that a plugin can offer."""
+
 Spec = SearcherSpec | ReproductionSpec | EarlyStoppingSpec
 T = TypeVar("T")
 

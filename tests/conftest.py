@@ -22,18 +22,18 @@ ROOT = Path(__file__).parents[1]
 # Whole files that need a library; tests that need one among others skip themselves.
 _LIBRARIES = {
     "cmaes": ["searchers/test_cmaes.py", "benchmarks/test_benchmark_methods.py", "benchmarks/test_benchmark_run.py"],
-    "distributed": ["adapters/test_dask.py"],
+    "distributed": ["adapters/running/test_dask.py"],
     "optuna": [
-        "adapters/test_optuna_searcher.py",
+        "adapters/searching/test_optuna_searcher.py",
         "benchmarks/test_benchmark_methods.py",
         "benchmarks/test_micro_searchers.py",
     ],
     "sqlalchemy": [
-        "adapters/test_journal.py",
-        "adapters/test_journal_processes.py",
-        "adapters/test_journal_resume.py",
+        "adapters/storing/test_journal.py",
+        "adapters/storing/test_journal_processes.py",
+        "adapters/storing/test_journal_resume.py",
     ],
-    "torch": ["adapters/test_optuna_searcher.py", "benchmarks/test_benchmark_problems.py"],
+    "torch": ["adapters/searching/test_optuna_searcher.py", "benchmarks/test_benchmark_problems.py"],
 }
 
 

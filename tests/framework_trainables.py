@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gpbt_adapters.trainable import Trainable
+from gpbt_adapters.trainables.trainable import Trainable
 from gpbt_core.space import Float, Space
 
 Made = tuple[Callable[[], Trainable], Space]
@@ -21,7 +21,7 @@ def torch_trainable() -> Trainable:
     import torch
     from torch import nn
 
-    from gpbt_adapters.pytorch import ModuleField, OptimizerField, TorchTrainable
+    from gpbt_adapters.trainables.pytorch import ModuleField, OptimizerField, TorchTrainable
 
     inputs, targets = map(torch.from_numpy, _arrays())
     data = torch.utils.data.TensorDataset(inputs, targets)
@@ -39,7 +39,7 @@ def keras_trainable() -> Trainable:
     """A small regression with dropout."""
     import keras
 
-    from gpbt_adapters.keras import KerasTrainable, LayerField, OptimizerField
+    from gpbt_adapters.trainables.keras import KerasTrainable, LayerField, OptimizerField
 
     def model(_: Any) -> Any:
         layers = [
@@ -65,7 +65,7 @@ def xgboost_trainable() -> Trainable:
     """A small regression on a part of the rows for each tree."""
     import xgboost
 
-    from gpbt_adapters.boosting import XGBoostTrainable
+    from gpbt_adapters.trainables.boosting import XGBoostTrainable
 
     inputs, targets = _arrays()
     data = xgboost.DMatrix(inputs, targets)
@@ -82,7 +82,7 @@ def lightgbm_trainable() -> Trainable:
     """A small regression on a part of the columns for each tree."""
     import lightgbm
 
-    from gpbt_adapters.boosting import LightGBMTrainable
+    from gpbt_adapters.trainables.boosting import LightGBMTrainable
 
     inputs, targets = _arrays()
     return LightGBMTrainable(

@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from gpbt_adapters import cli
+from gpbt_adapters.cli import main as cli
 
 __all__ = ["ROOT", "Block", "blocks_of", "check_command", "run_page", "run_program"]
 

@@ -46,7 +46,7 @@ def test_importing_the_core_costs_at_most_twice_what_numpy_costs(tmp_path: Path)
 
 
 def test_the_help_of_the_command_line_loads_no_numerical_library() -> None:
-    loaded = _loaded_by("from gpbt_adapters.cli import main; assert main(['--help']) == 0")
+    loaded = _loaded_by("from gpbt_adapters.cli.main import main; assert main(['--help']) == 0")
     assert not {"numpy", "scipy", "sklearn", "rich"} & loaded
 
 
@@ -60,7 +60,7 @@ def test_imports_keep_to_the_contracts_of_the_architecture() -> None:
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
 
 
-@pytest.mark.parametrize("package", ["gpbt_core", "gpbt_searchers", "gpbt_adapters"])
+@pytest.mark.parametrize("package", ["gpbt", "gpbt_core", "gpbt_searchers", "gpbt_adapters"])
 def test_each_package_tells_type_checkers_that_it_is_typed(package: str) -> None:
     (folder,) = importlib.import_module(package).__path__
     assert (Path(folder) / "py.typed").is_file()

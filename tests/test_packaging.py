@@ -43,11 +43,11 @@ def _applies(requirement: Requirement, extras: frozenset[str]) -> bool:
     return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras or {""})
 
 
-def test_the_wheel_holds_the_three_packages_and_nothing_else(gpbt_wheel: Path) -> None:
+def test_the_wheel_holds_the_four_packages_and_nothing_else(gpbt_wheel: Path) -> None:
     names = zipfile.ZipFile(gpbt_wheel).namelist()
     tops = {name.split("/")[0] for name in names}
-    assert tops == {"gpbt_core", "gpbt_searchers", "gpbt_adapters", f"gpbt-{PROJECT['version']}.dist-info"}
-    for package in ("gpbt_core", "gpbt_searchers", "gpbt_adapters"):
+    assert tops == {"gpbt", "gpbt_core", "gpbt_searchers", "gpbt_adapters", f"gpbt-{PROJECT['version']}.dist-info"}
+    for package in ("gpbt", "gpbt_core", "gpbt_searchers", "gpbt_adapters"):
         assert f"{package}/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 

@@ -9,9 +9,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from gpbt_adapters.checkpoints import CheckpointStore
-from gpbt_adapters.driver import Result, run
-from gpbt_adapters.trainable import Factory
+from gpbt_adapters.running.driver import Result, run
+from gpbt_adapters.storing.checkpoints import CheckpointStore
+from gpbt_adapters.trainables.trainable import Factory
 from gpbt_core import Float, Optimizer, Record, Space, Status
 from toy_trainables import Descent
 

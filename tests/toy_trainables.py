@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gpbt_adapters.trainable import Trainable
+from gpbt_adapters.trainables.trainable import Trainable
 
 
 class Descent(Trainable):

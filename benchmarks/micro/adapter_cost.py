@@ -21,8 +21,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from gpbt_adapters.pytorch import BatchSize, ModuleField, OptimizerField, Parts, TorchTrainable
-from gpbt_adapters.trainable import verify_applied
+from gpbt_adapters.trainables.pytorch import BatchSize, ModuleField, OptimizerField, Parts, TorchTrainable
+from gpbt_adapters.trainables.trainable import verify_applied
 
 __all__ = ["main", "measure"]
 

@@ -17,9 +17,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from gpbt_adapters.checkpoints import CheckpointStore
-from gpbt_adapters.driver import run
-from gpbt_adapters.trainable import Trainable
+from gpbt_adapters.running.driver import run
+from gpbt_adapters.storing.checkpoints import CheckpointStore
+from gpbt_adapters.trainables.trainable import Trainable
 from gpbt_core import Float, Optimizer, Space
 
 __all__ = ["main", "milliseconds"]

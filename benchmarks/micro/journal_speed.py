@@ -25,7 +25,7 @@ import sqlalchemy
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
-from gpbt_adapters.journal import Study, open_study
+from gpbt_adapters.storing.journal import Study, open_study
 from gpbt_core import Float, Optimizer, Space
 
 __all__ = ["main", "opening", "writing"]
@@ -162,7 +162,7 @@ from pathlib import Path
 import optuna
 from optuna.storages import RDBStorage
 from benchmarks.micro.journal_speed import _file
-from gpbt_adapters.journal import open_study
+from gpbt_adapters.storing.journal import open_study
 kind, folder, trials = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 if kind == "gpbt":

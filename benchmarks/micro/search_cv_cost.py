@@ -17,10 +17,10 @@ from typing import Any
 
 import attrs
 
-from gpbt_adapters.demo import MODEL, SPACE, digits
-from gpbt_adapters.sklearn import GPBTSearchCV
-from gpbt_adapters.sklearn_folds import Scoring
-from gpbt_adapters.sklearn_models import Model
+from gpbt import GPBTSearchCV
+from gpbt_adapters.cli.demo import MODEL, SPACE, digits
+from gpbt_adapters.trainables.sklearn.folds import Scoring
+from gpbt_adapters.trainables.sklearn.models import Model
 
 __all__ = ["main", "measure"]
 

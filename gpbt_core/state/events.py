@@ -55,3 +55,4 @@ class Extended:
 
 
 Event = Asked | Reported | Told | Cancelled | Requeued | Extended
+"""Anything that can happen to a run."""

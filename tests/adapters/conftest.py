@@ -5,7 +5,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from gpbt_adapters.driver import Result
+from gpbt_adapters.running.driver import Result
 from toy_runs import records, small_run, spawned
 
 

@@ -25,13 +25,13 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "tests/core", "gpbt_core"]
 @pytest.mark.parametrize(
     ("module", "name", "missing", "extra"),
     [
-        ("gpbt_adapters.pytorch", "TorchTrainable", "torch", "torch"),
-        ("gpbt_adapters.keras", "KerasTrainable", "keras", "tensorflow"),
-        ("gpbt_adapters.boosting", "XGBoostTrainable", "xgboost", "boosting"),
-        ("gpbt_adapters.boosting", "LightGBMTrainable", "lightgbm", "boosting"),
-        ("gpbt_adapters.ray", "RayExecutor", "ray", "ray"),
-        ("gpbt_adapters.optuna", "OptunaSearcher", "optuna", "optuna"),
-        ("gpbt_adapters.journal", "open_study", "sqlalchemy", "journal"),
+        ("gpbt.pytorch", "TorchTrainable", "torch", "torch"),
+        ("gpbt.keras", "KerasTrainable", "keras", "tensorflow"),
+        ("gpbt.boosting", "XGBoostTrainable", "xgboost", "boosting"),
+        ("gpbt.boosting", "LightGBMTrainable", "lightgbm", "boosting"),
+        ("gpbt.ray", "RayExecutor", "ray", "ray"),
+        ("gpbt.optuna", "OptunaSearcher", "optuna", "optuna"),
+        ("gpbt", "open_study", "sqlalchemy", "journal"),
     ],
 )
 def test_a_missing_library_is_an_error_that_names_the_extra(module: str, name: str, missing: str, extra: str) -> None:
@@ -43,7 +43,13 @@ def test_a_missing_library_is_an_error_that_names_the_extra(module: str, name: s
 
 def test_the_packages_and_what_all_adapters_share_need_no_extra() -> None:
     libraries = ["torch", "keras", "tensorflow", "xgboost", "lightgbm", "pandas"]
-    modules = ["bindings", "boosting", "random_states", "sample_order", "schedules"]
+    modules = [
+        "trainables.bindings",
+        "trainables.boosting",
+        "trainables.random_states",
+        "trainables.sample_order",
+        "views.frames",
+    ]
     program = f"import sys; sys.modules.update(dict.fromkeys({libraries}))\n" + "\n".join(
         f"import gpbt_adapters.{module}" for module in modules
     )

@@ -1,7 +1,10 @@
 """The documentation: its code runs page by page, its commands exist, and what is built asks no other host."""
 
-import ast
+import importlib
+import inspect
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -9,11 +12,12 @@ import click
 import pytest
 import yaml
 
-from gpbt_adapters.cli import cli
+from gpbt_adapters.cli.main import cli
 from page_blocks import ROOT, blocks_of, run_page, run_program
 
 DOCS = ROOT / "docs"
 PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
+DOORS = sorted(path for path in (ROOT / "adapters" / "gpbt").glob("*.py") if path.stem != "__init__")
 WITH_CODE = [name for name in PAGES if any(block.language in ("python", "sh") for block in blocks_of(DOCS / name))]
 
 NEEDS = {
@@ -33,22 +37,6 @@ NEEDS = {
     "tutorial/scikit-learn.md": ["matplotlib", "pandas", "plotly", "sqlalchemy"],
 }
 """The optional libraries of a page; without them it is left out."""
-
-
-def _described() -> set[str]:
-    """The modules in the reference."""
-    texts = [(DOCS / name).read_text(encoding="utf-8") for name in PAGES]
-    return {module for text in texts for module in re.findall(r"^::: ([\w.]+)", text, re.MULTILINE)}
-
-
-def _source(module: str) -> Path:
-    """The file of a module, found without importing what it needs."""
-    place = Path(*module.split("."))
-    for folder in (ROOT, ROOT / "plugins", ROOT / "adapters"):
-        for path in (folder / place.with_suffix(".py"), folder / place / "__init__.py"):
-            if path.is_file():
-                return path
-    raise AssertionError(module)
 
 
 # Keras 3.15 turns TensorFlow's variables into arrays in a way that numpy 2 deprecates.
@@ -79,20 +67,55 @@ def test_every_command_of_gpbt_that_a_page_names_exists(name: str) -> None:
         assert cli.get_command(context, command) is not None
 
 
+def _reference(*arguments: str) -> str:
+    """What the program that fills the reference pages prints."""
+    program = [sys.executable, "-W", "ignore", "docs/reference.py", *arguments]
+    done = subprocess.run(program, capture_output=True, text=True, check=False, cwd=ROOT)
+    return done.stdout + (done.stderr if done.returncode and not done.stdout else "")
+
+
+@pytest.fixture(scope="module")
+def _all_libraries() -> None:
+    for library in ("torch", "keras", "xgboost", "lightgbm", "optuna", "ray", "sqlalchemy", "starlette", "cmaes"):
+        pytest.importorskip(library, exc_type=ImportError)
+
+
+@pytest.mark.usefixtures("_all_libraries")
+def test_the_tables_of_the_reference_agree_with_the_docstrings() -> None:
+    assert _reference("--check") == ""
+
+
+def _homes() -> list[str]:
+    """Every public path that the reference documents."""
+    texts = [(DOCS / name).read_text(encoding="utf-8") for name in PAGES]
+    return [path for text in texts for path in re.findall(r"^::: ([\w.]+)", text, re.MULTILINE)]
+
+
+def test_no_public_name_has_two_homes() -> None:
+    homes = _homes()
+    assert len(homes) == len(set(homes))
+
+
+@pytest.mark.usefixtures("_all_libraries")
+def test_every_public_name_of_gpbt_has_exactly_one_documented_home() -> None:
+    documented = [_named(path) for path in _homes() if path.startswith("gpbt.")]
+    modules = ["gpbt", *(f"gpbt.{page.stem}" for page in DOORS)]
+    public = {id(_named(f"{module}.{name}")) for module in modules for name in importlib.import_module(module).__all__}
+    assert sorted(map(id, documented)) == sorted(public)
+
+
+@pytest.mark.usefixtures("_all_libraries")
 def test_examples_in_the_reference_stand_under_a_heading_of_their_own() -> None:
-    for module in _described():
-        for node in ast.walk(ast.parse(_source(module).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                text = ast.get_docstring(node) or ""
-                assert ">>>" not in text or re.search(r"^Examples:$", text, re.MULTILINE), f"{module}.{node.name}"
+    for path in _homes():
+        thing = _named(path)
+        if inspect.isclass(thing) or inspect.isroutine(thing):
+            text = inspect.getdoc(thing) or ""
+            assert ">>>" not in text or re.search(r"^Examples:$", text, re.MULTILINE), path
 
 
-def test_the_reference_covers_every_public_module_of_the_core() -> None:
-    described = _described()
-    for path in (ROOT / "gpbt_core").iterdir():
-        module = f"gpbt_core.{path.stem}"
-        if not path.stem.startswith("_") and path.suffix in ("", ".py") and path.stem not in ("persistent", "py"):
-            assert any(one == module or one.startswith(module + ".") for one in described), module
+def _named(path: str) -> object:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def test_the_page_on_installation_names_every_extra() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from example_programs import load
-from gpbt_adapters.testing import check_trainable
+from gpbt_adapters.trainables.testing import check_trainable
 
 annealing = load("annealing")
 CONFIGS = [{"temperature": 0.1, "reach": 10}, {"temperature": 0.001, "reach": 28}]

@@ -74,7 +74,7 @@ def trials(run: Run) -> Trials:
     """All trials of a run as columns.
 
     Examples:
-        >>> from gpbt_core import Float, Optimizer, Space
+        >>> from gpbt import Float, Optimizer, Space
         >>> optimizer = Optimizer(Space(rate=Float(0, 1)), population=4, steps=2, preset="random", direction="maximize")
         >>> for trial in optimizer.ask(2):
         ...     optimizer.tell(trial.id, 0.5 + trial.id)

@@ -9,7 +9,7 @@ __all__ = ["shares"]
 
 
 def shares(run: Run, generation: int) -> Mapping[str, float] | None:
-    """Which hyperparameters mattered in a closed generation: see `gpbt_adapters.importance.forest_shares`.
+    """Which hyperparameters mattered in a closed generation: see `gpbt_adapters.views.importances.forest_shares`.
 
     Takes seconds, and says the same each time: worth keeping.
 
@@ -24,7 +24,7 @@ def shares(run: Run, generation: int) -> Mapping[str, float] | None:
     state = state_of(run)
     if not 0 <= generation < len(state.closed):
         return None
-    from gpbt_adapters.importance import forest_shares  # and with it scikit-learn
+    from gpbt_adapters.views.importances import forest_shares  # and with it scikit-learn
 
     closed = state.closed[generation]
     told = {Status.COMPLETED, Status.STOPPED, Status.FAILED}

@@ -83,7 +83,7 @@ class Schedules:
 def axes(space: Space) -> tuple[Axis, ...]:
     """How to draw each parameter of a space.
 
-    >>> from gpbt_core import Categorical, Float
+    >>> from gpbt import Categorical, Float
     >>> [(axis.scale, axis.labels) for axis in axes(Space(rate=Float(0.1, 1, log=True), kind=Categorical(["a", None])))]
     [('log', ()), ('category', ('a', 'None'))]
     """

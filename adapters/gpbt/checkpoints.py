@@ -1,0 +1,21 @@
+"""Where checkpoints are kept: in a directory, behind a URL, or in a store of your own."""
+
+from gpbt_adapters.storing.checkpoints import (
+    CheckpointError,
+    CheckpointStore,
+    RemoteStore,
+    Store,
+    is_trusted,
+    open_store,
+    trusting,
+)
+
+__all__ = [
+    "CheckpointError",
+    "CheckpointStore",
+    "RemoteStore",
+    "Store",
+    "is_trusted",
+    "open_store",
+    "trusting",
+]

@@ -1,0 +1,21 @@
+"""Plots of a run, by plotly or matplotlib."""
+
+from gpbt_adapters.showing.plots import (
+    Backend,
+    plot_genealogy,
+    plot_importance,
+    plot_parallel,
+    plot_schedule,
+    plot_scores,
+    plot_stopping,
+)
+
+__all__ = [
+    "Backend",
+    "plot_genealogy",
+    "plot_importance",
+    "plot_parallel",
+    "plot_schedule",
+    "plot_scores",
+    "plot_stopping",
+]

@@ -1,0 +1,43 @@
+"""PyTorch models as trainables: `TorchTrainable`, its bindings, and functions for a training loop of your own."""
+
+from gpbt_adapters.trainables.pytorch import (
+    Batches,
+    BatchSize,
+    Binding,
+    Fixed,
+    ModuleField,
+    OptimizerArgument,
+    OptimizerField,
+    Parts,
+    ScheduledRate,
+    Setter,
+    Stateful,
+    StepValue,
+    TorchTrainable,
+    apply,
+    capture,
+    lambda_lr,
+    restore,
+    verify,
+)
+
+__all__ = [
+    "BatchSize",
+    "Batches",
+    "Binding",
+    "Fixed",
+    "ModuleField",
+    "OptimizerArgument",
+    "OptimizerField",
+    "Parts",
+    "ScheduledRate",
+    "Setter",
+    "Stateful",
+    "StepValue",
+    "TorchTrainable",
+    "apply",
+    "capture",
+    "lambda_lr",
+    "restore",
+    "verify",
+]

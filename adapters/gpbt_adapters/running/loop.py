@@ -1,0 +1,442 @@
+"""The loop of a run: asks while there is room, waits for a message, tells what it says.
+
+One thread, the caller's, runs it and owns the optimizer; workers answer through one queue. Nothing is decided here
+about the search, and nothing here outlives a run: what is to last is in the optimizer and in the store.
+"""
+
+import contextlib
+import logging
+import math
+import pickle
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import BrokenExecutor, CancelledError, Future
+from queue import Empty, SimpleQueue
+from typing import Any, TypeAlias
+
+import attrs
+
+from gpbt_adapters.running.interrupts import Interrupts
+from gpbt_adapters.running.pools import Pool, WorkersLostError
+from gpbt_adapters.running.progress import ProgressBar
+from gpbt_adapters.running.segments import Order, Outcome, Package, pack, train_packed_segment, train_segment
+from gpbt_adapters.running.watchers import Watchers
+from gpbt_adapters.storing.checkpoints import Store
+from gpbt_adapters.trainables.random_states import setup_seed
+from gpbt_adapters.trainables.trainable import Factory
+from gpbt_core.errors import GpbtError, ProtocolError
+from gpbt_core.optimizer import Optimizer
+from gpbt_core.records import Status, Trial
+
+__all__ = ["Limits", "Loop"]
+
+logger = logging.getLogger(__name__)
+
+POLL = 0.2
+"""Seconds between two looks at an optimizer whose next trial depends on the results of others."""
+
+LOOK_UP = 1.0
+"""Seconds after which a wait ends though nothing has happened: Ctrl-C that comes just as it begins does not end it."""
+
+_NOT_SENT = (TypeError, AttributeError, ImportError, pickle.PickleError)
+"""What an executor raises where no worker has died: what training raises comes back as an answer."""
+
+_LOST_RESULT = frozenset({Status.FAILED, Status.CANCELLED, Status.STOPPED})
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """What a run puts up with.
+
+    Attributes:
+        retries: How often a trial is trained again whose worker died.
+        timeout: Seconds that a segment may take; None: as many as it likes.
+        grace: Seconds beyond that after which a silent worker is given up.
+    """
+
+    retries: int
+    timeout: float | None
+    grace: float
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _Running:
+    """A trial in training."""
+
+    trial: Trial
+    started: float
+
+
+@attrs.frozen
+class _Step:
+    """A step that a worker which shares this memory has just made."""
+
+    running: _Running
+    step: int
+    score: float
+
+
+_Message: TypeAlias = "Future[Outcome] | _Step | None"
+
+
+class Loop:
+    """One run.
+
+    Args:
+        optimizer: Says what to train.
+        factory: Makes the trainables.
+        store: Where their checkpoints are.
+        pool: Where they are trained; closed at the end.
+        watchers: Who is told of the events.
+        display: Who says that Ctrl-C was heard.
+        limits: What is put up with.
+
+    Attributes:
+        ending: Whether no more is to be asked (Ctrl-C).
+        halting: Whether what is in training is not waited for any more (Ctrl-C, twice).
+        figures: Of each trial, what its trainable said of itself.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        factory: Factory,
+        store: Store,
+        pool: Pool,
+        watchers: Watchers,
+        display: ProgressBar,
+        limits: Limits,
+    ) -> None:
+        self.ending = self.halting = False
+        self._left = False  # whether nobody waits for a result any more, whatever ended the run
+        self.figures: dict[int, Mapping[str, float]] = {}
+        self._optimizer, self._factory, self._store = optimizer, factory, store
+        self._shared = hasattr(optimizer, "refresh")  # a study: other processes may train for it too
+        self._pool, self._watchers, self._display, self._limits = pool, watchers, display, limits
+        self._package: Package | None = None  # of the factory, where it has to travel
+        self._training = False  # whether a segment runs in this very thread
+        self._messages: SimpleQueue[_Message] = SimpleQueue()
+        self._in_flight: dict[Future[Outcome], _Running] = {}
+        self._given_up: dict[Future[Outcome], _Running] = {}  # futures whose result no longer counts
+        self._held: Trial | None = None  # a suspect that waits until it can be trained alone
+        self._suspects: set[int] = set()  # in training when a pool broke, together with others
+        self._deaths: dict[int, int] = {}
+        self._seen = 0
+
+    def go(self) -> None:
+        """Runs until the optimizer has finished or Ctrl-C.
+
+        Raises:
+            GpbtError: As in `run`; the trials in training are given back.
+        """
+        with Interrupts(self._pressed):
+            clean = False
+            try:
+                if not self._pool.local:
+                    self._package = pack(self._factory, self._store)
+                self._take_over()
+                while not self._over():
+                    self._fill()
+                    self._wait()
+                clean = not self.halting
+            except KeyboardInterrupt:
+                if not self.halting:
+                    raise
+            finally:
+                self._left = True
+                self._give_back()
+                self._pool.close(now=not clean or bool(self._given_up))
+
+    # --------------------------------------------------------------------------------------------------------- the loop
+
+    def _pressed(self, presses: int) -> None:
+        self.ending = True
+        self._messages.put(None)
+        if presses == 1:
+            with contextlib.suppress(Exception):  # of a pipe whose reader Ctrl-C has ended; it would end the training
+                self._display.say("Ctrl-C: what is in training ends first; press again to end it now")
+            return
+        self.halting = True
+        if self._training:
+            raise KeyboardInterrupt
+
+    def _over(self) -> bool:
+        if self.halting or (not self._in_flight and self.ending):
+            return True
+        return not self._in_flight and self._held is None and self._optimizer.finished
+
+    def _take_over(self) -> None:
+        """Gives back the trials that a run before this one was training when it ended."""
+        self._seen = len(self._optimizer.events)
+        for record in self._optimizer.records:
+            if record.status in {Status.RUNNING, Status.STOPPING}:
+                self._requeue(record.trial)
+        self._collect()
+
+    def _fill(self) -> None:
+        """Starts trials while there is room for them."""
+        while self._has_room():
+            trial = self._held or next(iter(self._optimizer.ask(1)), None)
+            self._held = None
+            self._announce()
+            if trial is None:
+                return
+            if trial.id in self._suspects and self._in_flight:
+                self._held = trial
+                return
+            self._start(trial)
+
+    def _has_room(self) -> bool:
+        if self.ending or any(running.trial.id in self._suspects for running in self._in_flight.values()):
+            return False
+        capacity = self._pool.capacity
+        return capacity is None or len(self._in_flight) + len(self._given_up) < capacity
+
+    def _start(self, trial: Trial) -> None:
+        order = Order(
+            trial=trial,
+            seed=setup_seed(self._optimizer.seed, trial.id),
+            maximize=self._optimizer.direction == "maximize",
+            limits=self._optimizer.records[trial.id].limits,
+            timeout=self._limits.timeout,
+        )
+        running = _Running(trial=trial, started=time.monotonic())
+        try:
+            if self._package is None:
+                future = self._pool.submit(self._train_here, order, running)
+            else:
+                future = self._pool.submit(train_packed_segment, order, self._package, self._store)
+        except BaseException:
+            self._requeue(trial)
+            raise
+        self._in_flight[future] = running
+        future.add_done_callback(self._messages.put)
+
+    def _train_here(self, order: Order, running: _Running) -> Outcome:
+        """Trains in this process; each step is shown as it is made."""
+
+        def show(step: int, score: float) -> None:
+            self._messages.put(_Step(running, step, score))
+            if self._pool.inline:
+                self._drain()
+
+        self._training = self._pool.inline
+        try:
+            return train_segment(
+                order, self._factory, self._store, on_step=show, halted=lambda: self.halting or self._left
+            )
+        finally:
+            self._training = False
+
+    def _wait(self) -> None:
+        """Takes one message, or notices that one is overdue."""
+        patience = self._patience()
+        try:
+            message = self._messages.get(timeout=LOOK_UP if patience is None else min(patience, LOOK_UP))
+        except Empty:
+            self._give_up_the_overdue()
+        else:
+            self._take(message)
+
+    def _drain(self) -> None:
+        while not self._messages.empty():
+            self._take(self._messages.get())
+
+    def _take(self, message: _Message) -> None:
+        if isinstance(message, _Step):
+            if message.running in self._in_flight.values() or self._pool.inline:
+                # Where a callback has ended the trial, this is refused; so will be its result, which is said then.
+                with contextlib.suppress(ProtocolError):
+                    self._report(message.running.trial, ((message.step, message.score),))
+        elif message is not None and message in self._in_flight:
+            self._end(message, self._in_flight.pop(message))
+        elif message is not None and message in self._given_up:
+            self._clear_away(self._given_up.pop(message).trial)
+
+    # --------------------------------------------------------------------------------------------------- what came back
+
+    def _end(self, future: "Future[Outcome]", running: _Running) -> None:
+        try:
+            error = future.exception()
+        except CancelledError as cancelled:  # an executor that loses a worker may cancel what it had
+            error = cancelled
+        if error is None:
+            self._settle(running.trial, future.result())
+        else:
+            self._lose(running, error)
+        self._collect()
+
+    def _settle(self, trial: Trial, outcome: Outcome) -> None:
+        """Tells an outcome."""
+        if outcome.error is not None:
+            if self._requeue(trial):
+                raise outcome.error
+            logger.warning("trial %d has ended elsewhere; what went wrong here: %s", trial.id, outcome.error)
+            return
+        if outcome.status == "halted":
+            self._requeue(trial)
+            return
+        self._suspects.discard(trial.id)
+        try:
+            try:
+                self._report(trial, outcome.scores)
+            except ProtocolError:
+                if outcome.status == "stopped":
+                    raise
+                # Of a study whose lease on the trial has expired the reports are refused; the result may still count.
+            if outcome.status == "failed":
+                logger.warning("trial %d failed: %s", trial.id, outcome.reason)
+                self._optimizer.fail(trial.id, outcome.reason or "unknown")
+            else:
+                self._optimizer.tell(trial.id, outcome.scores[-1][1])
+                self.figures[trial.id] = outcome.figures
+        except ProtocolError as error:  # somebody else has ended this trial meanwhile: a callback, another process
+            logger.warning("the result of trial %d does not count: %s", trial.id, error)
+            self._clear_away(trial)
+        self._announce()
+
+    def _report(self, trial: Trial, scores: Iterable[tuple[int, float]]) -> None:
+        """Reports the steps that are not reported yet; a score that is no number is left to the end of the trial."""
+        for step, score in scores:
+            if step > self._optimizer.records[trial.id].steps and math.isfinite(score):
+                self._optimizer.report(trial.id, step, score)
+                self._announce()
+
+    def _lose(self, running: _Running, error: BaseException) -> None:
+        """A worker died, and with it perhaps the whole pool: gives back what was lost, and replaces the pool.
+
+        Who killed a pool of several cannot be told; they are suspects, and each is trained alone until it has proved
+        itself. One that was alone is charged with the death.
+        """
+        lost = [running]
+        if isinstance(error, BrokenExecutor):
+            lost += self._take_unanswered()
+        if isinstance(error, _NOT_SENT):
+            self._requeue(running.trial)
+            raise WorkersLostError(
+                f"run: a segment cannot be sent to the workers, or not be read by them: {error!r}; what is sent is the "
+                f"factory, the store and the config, which workers read with the modules that they can import"
+            ) from error
+        logger.warning("the workers of trials %s died: %r", [one.trial.id for one in lost], error)
+        for one in lost:
+            if self.ending:  # it may have been the interrupt
+                self._requeue(one.trial)
+            elif len(lost) == 1:
+                self._charge(one.trial, error)
+            else:
+                self._suspects.add(one.trial.id)
+                self._requeue(one.trial)
+        if isinstance(error, BrokenExecutor) and not self.ending:
+            self._pool.replace(error)
+
+    def _charge(self, trial: Trial, error: BaseException) -> None:
+        deaths = self._deaths[trial.id] = self._deaths.get(trial.id, 0) + 1
+        if deaths <= self._limits.retries:
+            self._requeue(trial)
+            return
+        self._suspects.discard(trial.id)
+        self._fail(trial, f"its worker died {deaths} times, the last time of {error!r}")
+        self._clear_away(trial)
+
+    def _fail(self, trial: Trial, reason: str) -> None:
+        logger.warning("trial %d failed: %s", trial.id, reason)
+        try:
+            self._optimizer.fail(trial.id, reason)
+        except ProtocolError as error:  # it has ended meanwhile
+            logger.debug("trial %d does not fail: %s", trial.id, error)
+        self._announce()
+
+    def _take_unanswered(self) -> list[_Running]:
+        """Takes out of flight what will not be answered any more; what is answered already is a message on its way."""
+        gone = [future for future in self._in_flight if not future.done() or _broken(future)]
+        return [self._in_flight.pop(future) for future in gone]
+
+    # -------------------------------------------------------------------------------------------------------- deadlines
+
+    def _patience(self) -> float | None:
+        """How long to wait for the next message; None: for as long as it takes."""
+        poll = POLL if not self._in_flight or (self._shared and self._has_room()) else None
+        deadline = self._deadline()
+        if deadline is None or not self._in_flight:
+            return poll
+        first = min(running.started for running in self._in_flight.values())
+        left = max(0.0, first + deadline - time.monotonic())
+        return left if poll is None else min(left, poll)
+
+    def _deadline(self) -> float | None:
+        """Seconds after its start at which a trial is given up; None where it may have waited in a queue first."""
+        if self._limits.timeout is None or self._pool.inline or self._pool.capacity is None:
+            return None
+        return self._limits.timeout + self._limits.grace
+
+    def _give_up_the_overdue(self) -> None:
+        deadline = self._deadline()
+        if deadline is None:
+            return
+        now = time.monotonic()
+        overdue = [future for future, running in self._in_flight.items() if now - running.started > deadline]
+        stuck = False
+        for future in overdue:
+            running = self._in_flight.pop(future)
+            reason = f"no answer for {now - running.started:.3g} s, wanted one within {self._limits.timeout:g} s"
+            self._fail(running.trial, reason)
+            if not future.cancel():  # a cluster's executor may end the call alone, even while it runs
+                stuck = True
+                if not self._pool.replaceable:
+                    self._given_up[future] = running
+        if stuck and self._pool.replaceable:
+            for running in self._take_unanswered():
+                self._requeue(running.trial)
+            self._pool.replace(TimeoutError("a worker does not answer"))
+        capacity = self._pool.capacity
+        if self._given_up and capacity is not None and len(self._given_up) >= capacity:
+            raise WorkersLostError(
+                f"run: none of the {capacity} workers answers; end them, and go on with the same optimizer and store"
+            )
+        self._collect()
+
+    # ---------------------------------------------------------------------------------------------------- keeping house
+
+    def _requeue(self, trial: Trial) -> bool:
+        """Gives a trial back; False: it is not this run's any more."""
+        try:
+            self._optimizer.requeue(trial.id)
+        except ProtocolError as error:  # it has ended meanwhile, or another process is training it
+            logger.debug("trial %d is not given back: %s", trial.id, error)
+            return False
+        finally:
+            self._announce()
+        return True
+
+    def _give_back(self) -> None:
+        """Gives back all that is still in training, whatever ended the run."""
+        held = [self._held] if self._held is not None else []
+        for trial in [*held, *(running.trial for running in self._in_flight.values())]:
+            try:
+                self._requeue(trial)
+            except GpbtError as error:  # of a database, say; what ended the run is the error to see
+                logger.warning("trial %d is not given back: %s", trial.id, error)
+        self._held = None
+        for future in self._in_flight:
+            future.cancel()  # where an executor can; what ends by itself is trained again, to the same
+        self._in_flight.clear()
+
+    def _clear_away(self, trial: Trial) -> None:
+        """Removes what a worker wrote for a trial that has ended without it."""
+        if self._optimizer.records[trial.id].status in _LOST_RESULT:
+            self._store.delete([trial.id])
+
+    def _collect(self) -> None:
+        self._store.delete(self._optimizer.released())
+
+    def _announce(self) -> None:
+        """Tells the watchers of what has happened since the last time."""
+        events = self._optimizer.events
+        while self._seen < len(events):
+            self._seen += 1
+            self._watchers.tell(events[self._seen - 1], self._optimizer)
+
+
+def _broken(future: "Future[Any]") -> bool:
+    """Whether a future ended with its pool."""
+    return not future.cancelled() and isinstance(future.exception(), BrokenExecutor)

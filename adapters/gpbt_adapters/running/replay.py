@@ -1,0 +1,66 @@
+"""Training a new model under a schedule that a run has found, from scratch and without an optimizer.
+
+It is the same life that a line of trials has, without the breaks: the hyperparameters change on the living model.
+"""
+
+import attrs
+
+from gpbt_adapters.trainables.trainable import Factory, Trainable, verify_applied
+from gpbt_core.errors import ConfigError
+from gpbt_core.records import Schedule
+
+__all__ = ["Replay", "replay"]
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Replay:
+    """A model that was trained under a schedule.
+
+    Attributes:
+        trainable: The model, at the end of the schedule; close it when done.
+        scores: Its score after each step.
+    """
+
+    trainable: Trainable
+    scores: tuple[float, ...]
+
+    @property
+    def score(self) -> float:
+        """The score at the end."""
+        return self.scores[-1]
+
+
+def replay(factory: Factory, schedule: Schedule, seed: int) -> Replay:
+    """Trains a new model from scratch under a schedule.
+
+    With the seed of the schedule's founder (`Result.founder_seed`) and a factory of the same data it trains the same
+    model again, bit by bit on one machine; with another seed or more data, a new one.
+
+    Args:
+        factory: Makes the trainable.
+        schedule: What to train under; all of it.
+        seed: Of the set-up, 0 .. 2**32 - 1.
+
+    Raises:
+        ConfigError: The schedule is empty.
+        HyperparameterNotAppliedError: A live value was not what the schedule wants.
+        Exception: Whatever the training raises.
+    """
+    if not schedule.segments:
+        raise ConfigError("replay: wanted a schedule with at least one segment, got an empty one")
+    trainable = factory()
+    scores: list[float] = []
+    try:
+        for index, segment in enumerate(schedule.segments):
+            if index == 0:
+                trainable.setup(segment.config, seed)
+            else:
+                trainable.apply(segment.config)
+            verify_applied(trainable, segment.config)
+            scores += [float(trainable.step()) for _ in range(segment.steps)]
+        if not scores:
+            scores.append(float(trainable.score()))
+    except BaseException:
+        trainable.close()
+        raise
+    return Replay(trainable=trainable, scores=tuple(scores))

@@ -1,0 +1,252 @@
+"""Serves the page of a run, live, over the studies of a journal: read-only, and to this machine unless told otherwise.
+
+Each address is one of the fixed ones below; of a request only the name of a study is used, and only to find it among
+those of the journal. No file is opened and nothing is fetched for a request.
+"""
+
+import ipaddress
+import json
+import logging
+import socket
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from string import Template
+from typing import Any
+
+import attrs
+
+from gpbt_adapters.showing.page import asset, contents, plotly_script
+from gpbt_adapters.showing.sources import Follower
+from gpbt_adapters.storing.journal import Journal
+from gpbt_adapters.views import shares
+from gpbt_core.errors import GpbtError
+from gpbt_core.state import State
+
+try:
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.gzip import GZipMiddleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+except ImportError as error:
+    raise ImportError(
+        f'the dashboard needs {error.name}, which is not installed: pip install "gpbt[dashboard]"'
+    ) from error
+
+__all__ = ["application", "serve"]
+
+logger = logging.getLogger(__name__)
+
+_POLICY = (
+    "default-src 'none'; connect-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'"
+)
+"""Plotly styles its elements in place, and compiles its drawing on the graphics card with `Function`."""
+
+_HEADERS = {
+    "Content-Security-Policy": f"{_POLICY}; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+HELD = 8
+"""Studies whose states are held in memory, the last ones asked for."""
+
+_LOCAL = ("localhost", "127.0.0.1", "[::1]", "::1")
+
+
+@attrs.frozen
+class _Seen:
+    """What was sent last of a study, as JSON."""
+
+    known: str
+    run: str
+
+
+class _Mattering:
+    """Finds out in the background which hyperparameters mattered in the generations that are closed, each once."""
+
+    def __init__(self) -> None:
+        self.found: Mapping[int, Mapping[str, float]] = {}
+        self._looked = 0  # generations, from the first on, that were looked at
+        self._thread: threading.Thread | None = None
+
+    def look(self, state: State) -> None:
+        """Starts to look at what is new; one call at a time."""
+        if self._looked < len(state.closed) and (self._thread is None or not self._thread.is_alive()):
+            self._thread = threading.Thread(target=self._find, args=(state,), name="gpbt-importance", daemon=True)
+            self._thread.start()
+
+    def _find(self, state: State) -> None:
+        while self._looked < len(state.closed):
+            found = shares(state, self._looked)
+            if found is not None:
+                self.found = {**self.found, self._looked: found}
+            self._looked += 1
+
+
+@attrs.frozen
+class _Held:
+    """A study that is looked at: what reads it, what waits for its turn, and what was sent last (at most one)."""
+
+    follower: Follower
+    mattering: _Mattering = attrs.field(factory=_Mattering)
+    lock: Any = attrs.field(factory=threading.Lock)
+    last: list[_Seen] = attrs.field(factory=list)
+
+
+class _Studies:
+    """Answers what the page asks; may be asked by several threads."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._lock = threading.Lock()
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+
+    def answer(self, study: str | None, known: str) -> str:
+        """The studies, the one that is shown, and, if it has changed since `known`, all that is to be drawn.
+
+        Raises:
+            KeyError: There is no such study.
+            GpbtError: It cannot be read.
+        """
+        names = self._journal.names()
+        if study is not None and study not in names:
+            raise KeyError(study)
+        if study is None and names:
+            study = names[-1]
+        if study is None:
+            return json.dumps({"studies": [], "study": None, "known": "", "run": None})
+        try:
+            seen = self._seen(study)
+        except GpbtError:
+            with self._lock:
+                self._held.pop(study, None)  # it may have been deleted, and be made anew
+            raise
+        head = json.dumps({"studies": names, "study": study, "known": seen.known})
+        return f'{head[:-1]}, "run": {seen.run if seen.known != known else "null"}}}'
+
+    def _seen(self, study: str) -> _Seen:
+        with self._lock:
+            if study not in self._held:
+                self._held[study] = _Held(Follower(self._journal, study))
+            self._held.move_to_end(study)
+            while len(self._held) > HELD:
+                self._held.popitem(last=False)
+            held = self._held[study]
+        with held.lock:  # one page is made at a time, and serves all who wait for it
+            watched = held.follower.read()
+            held.mattering.look(watched.state)
+            found = held.mattering.found
+            known = f"{study}/{watched.sequence}/{len(found)}"
+            if not held.last or held.last[0].known != known:
+                run = json.dumps(contents(watched.state, study, found), separators=(",", ":"), allow_nan=False)
+                held.last[:] = [_Seen(known, run)]
+            return held.last[0]
+
+
+def application(journal: Journal, *, hosts: tuple[str, ...] = _LOCAL) -> Starlette:
+    """The dashboard as an ASGI application.
+
+    Args:
+        journal: What to show; stays open as long as this is used.
+        hosts: The names under which browsers may ask for it ("*": any), so that no page from elsewhere can ask under a
+            name of its own that leads here.
+
+    Raises:
+        ImportError: plotly is not installed.
+    """
+    studies = _Studies(journal)
+    page = Template(asset("page.html")).substitute(
+        policy=_POLICY,
+        title="gpbt",
+        head='<link rel="stylesheet" href="page.css">\n<link rel="icon" href="data:,">',
+        body='<script src="plotly.js"></script>\n<script src="page.js"></script>',
+    )
+    fixed = {
+        "/": (page, "text/html"),
+        "/page.css": (asset("page.css"), "text/css"),
+        "/page.js": (asset("page.js"), "text/javascript"),
+        "/plotly.js": (plotly_script(), "text/javascript"),
+    }
+
+    def run(request: Request) -> Response:
+        try:
+            answer = studies.answer(request.query_params.get("study"), request.query_params.get("known", ""))
+        except KeyError:
+            return _failed(404, "there is no such study in this journal")
+        except GpbtError as error:  # which may name places that are not the browser's business
+            logger.warning("a study cannot be shown: %s", error)
+            return _failed(503, f"the study cannot be read ({type(error).__name__}); the dashboard's terminal says why")
+        return _response(answer, "application/json")
+
+    routes = [Route(path, _fixed(*content), methods=["GET"]) for path, content in fixed.items()]
+    return Starlette(
+        routes=[*routes, Route("/api/run", run, methods=["GET"])],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
+            Middleware(GZipMiddleware, minimum_size=2000, compresslevel=3),
+        ],
+    )
+
+
+def serve(
+    journal: Journal, *, host: str = "127.0.0.1", port: int = 8080, announce: Callable[[str], object] = print
+) -> None:
+    """Serves the dashboard until it is interrupted.
+
+    Args:
+        journal: What to show.
+        host: Where to listen; beyond this machine only if told so, as there is no password.
+        port: 0: any that is free.
+        announce: Told the address once it is listened on.
+
+    Raises:
+        OSError: The port is taken, or the host is not this machine's.
+        ImportError: plotly is not installed.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            wanted = f"dashboard: wanted to listen on {host}, port {port}"
+            raise OSError(error.errno, f"{wanted}: {error.strerror}; choose another host or port") from error
+        listener.listen(128)
+        name = f"[{host}]" if family == socket.AF_INET6 else host
+        hosts = (*_LOCAL, host) if _is_local(host) else ("*",)
+        server = uvicorn.Server(uvicorn.Config(application(journal, hosts=hosts), log_level="warning", lifespan="off"))
+        announce(f"http://{name}:{listener.getsockname()[1]}/")
+        server.run(sockets=[listener])
+
+
+def _fixed(text: str, kind: str) -> Callable[[Request], Response]:
+    data = text.encode()
+
+    def answer(_: Request) -> Response:
+        return _response(data, kind)
+
+    return answer
+
+
+def _response(content: str | bytes, kind: str, status: int = 200, headers: Mapping[str, Any] = _HEADERS) -> Response:
+    return Response(content, status, {**headers, "Cache-Control": "no-store"}, f"{kind}; charset=utf-8")
+
+
+def _failed(status: int, why: str) -> Response:
+    return _response(json.dumps({"error": why}), "application/json", status)
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,96 @@
+"""Completed trials in parallel coordinates as a figure."""
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gpbt_adapters.showing.figures.parts import (
+    Figure,
+    base_layout,
+    colour_scale,
+    minimizes,
+    named,
+    nice_ticks,
+    short,
+    shortened,
+)
+from gpbt_adapters.showing.palette import sensible_range
+from gpbt_adapters.views import Axis, Run, Trials, axes, state_of, trials
+from gpbt_adapters.views.words import number
+from gpbt_core.records import Status
+
+__all__ = ["parallel"]
+
+
+def parallel(run: Run) -> Figure:
+    """Parallel coordinates of all trials with a score; drag along an axis to choose."""
+    return _parallel(trials(run), axes(state_of(run).settings.space), minimize=minimizes(run))
+
+
+def _parallel(table: Trials, found: tuple[Axis, ...], *, minimize: bool) -> Figure:
+    ids = table.having(Status.COMPLETED)
+    ids = ids[np.argsort(-table.loss[ids], kind="stable")]  # the best are drawn last, over the others
+    configs = [table.configs[i] for i in ids.tolist()]
+    dimensions = [
+        {"label": "generation", "values": table.generation[ids].tolist(), "tickformat": "d", "range": None},
+        *map(_dimension, found, named([axis.name for axis in found], 18), itertools.repeat(configs)),
+    ]
+    last = int(table.generation.max()) if len(table) else 0
+    dimensions[0]["range"] = [0, max(1, last)]
+    dimensions[0]["tickvals"] = sorted({round(i) for i in np.linspace(0, max(1, last), min(last + 1, 10) + 1)})
+    bounds = sensible_range(table.score[ids], minimize=minimize)
+    shown = np.clip(table.score[ids], *bounds) if bounds else table.score[ids]
+    # An axis on which the tenth that is worst ends where the others do: outliers would leave no room to choose in.
+    dimensions.append({"label": "score", "values": short(shown), "range": list(bounds or (0, 1)), "tickformat": ".4~g"})
+    line = {"color": short(shown), "colorscale": colour_scale(minimize=minimize)}
+    if bounds is not None:
+        line |= {"cmin": bounds[0], "cmax": bounds[1]}
+    layout = base_layout(120 + 90 * len(dimensions), height=420)
+    layout["margin"] |= {"l": 60, "r": 60, "t": 60, "b": 30}
+    trace = {
+        "type": "parcoords",
+        "dimensions": dimensions,
+        "line": line,
+        "labelangle": -20 if len(dimensions) > 8 else 0,
+        "labelfont": {"size": 12},
+        "tickfont": {"size": 11},
+        "rangefont": {"size": 1, "color": "rgba(0,0,0,0)"},
+    }
+    return {"data": [trace] if ids.size else [], "layout": layout}
+
+
+def _dimension(axis: Axis, label: str, configs: list[Mapping[str, Any]]) -> Figure:
+    values = np.array([axis.at(config) for config in configs], dtype=np.float64)
+    low, high = axis.low, axis.high
+    made: Figure = {"label": label}
+    if axis.scale == "log":
+        values, low, high = np.log10(values), math.log10(low), math.log10(high)
+        between = range(math.floor(low) + 1, math.ceil(high))
+        inside = [float(d) for d in between]
+        ticks = _with_ends(low, inside, high)
+        made |= {"tickvals": ticks, "ticktext": [number(10**tick) for tick in ticks]}
+    elif axis.scale == "category":
+        every = math.ceil(len(axis.labels) / 25)  # there is room for
+        made |= {"tickvals": list(range(0, len(axis.labels), every))}
+        made |= {"ticktext": shortened(axis.labels, 14)[::every]}  # ticks, unlike labels, are shown as they are
+    else:
+        inside = nice_ticks(low, high, whole=axis.whole) if low < high else []
+        ticks = _with_ends(low, inside, high)
+        made |= {"tickvals": ticks, "ticktext": [number(tick) for tick in ticks]}
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    if np.isnan(values).any():  # a place of its own, below the others, for where the parameter is not active
+        below = low - 0.12 * (high - low)
+        values = np.where(np.isnan(values), below, values)
+        low = below
+        made["tickvals"], made["ticktext"] = [below, *made["tickvals"]], ["inactive", *made["ticktext"]]
+    return {**made, "values": short(values), "range": [low, high]}
+
+
+def _with_ends(low: float, inside: list[float], high: float) -> list[float]:
+    """Ticks at both ends, as an axis is drawn from its first to its last, and those between that leave them room."""
+    room = 0.06 * (high - low)
+    return sorted({low, *(tick for tick in inside if min(tick - low, high - tick) > room), high})

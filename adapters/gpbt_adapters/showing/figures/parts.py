@@ -1,0 +1,247 @@
+"""What figures have in common: layouts, axes, texts, colours."""
+
+import html
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gpbt_adapters.showing.palette import GRID, INK, PALE, SCALE
+from gpbt_adapters.views import Run, Trials, state_of
+from gpbt_adapters.views.words import number, span
+
+__all__ = [
+    "COLOURS",
+    "FONT",
+    "MANY",
+    "Figure",
+    "base_layout",
+    "colour_scale",
+    "domain_of",
+    "escaped",
+    "generations_axis",
+    "hover_texts",
+    "kind_of",
+    "legend_above",
+    "line_trace",
+    "log_ticks",
+    "minimizes",
+    "named",
+    "nice_ticks",
+    "padded",
+    "panel_title",
+    "plain_axis",
+    "short",
+    "shortened",
+]
+
+Figure = dict[str, Any]
+
+
+MANY = 3000
+"""Points from which on WebGL is faster than SVG by so much that its blurred lines are worth it."""
+
+
+FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif", "color": INK, "size": 13}
+
+
+COLOURS = [[i / (len(SCALE) - 1), colour] for i, colour in enumerate(SCALE)]
+
+
+def base_layout(least_width: int, **more: Any) -> Figure:
+    """The layout that all figures share, and what this one has besides.
+
+    Args:
+        least_width: Pixels below which a page does not squeeze the figure, but lets it be moved sideways.
+        more: Attributes of Plotly's layout.
+    """
+    return {
+        "meta": {"leastWidth": least_width},
+        "font": FONT,
+        "paper_bgcolor": "#ffffff",
+        "plot_bgcolor": "#ffffff",
+        "margin": {"l": 60, "r": 20, "t": 62, "b": 50},  # above: a line of buttons, a line of legend
+        "hoverlabel": {"bgcolor": "#ffffff", "bordercolor": PALE, "align": "left", "font": {"color": INK, "size": 12}},
+        "uirevision": "kept",  # a new generation leaves zoom and choices as they are
+        **more,
+    }
+
+
+def plain_axis() -> Figure:
+    """An axis with ticks outside and pale lines."""
+    return {
+        "gridcolor": GRID,
+        "zeroline": False,
+        "linecolor": PALE,
+        "tickcolor": PALE,
+        "ticks": "outside",
+        "tickfont": {"size": 11},
+        "exponentformat": "e",  # 2e-5 as everywhere else, not 20µ
+    }
+
+
+def generations_axis(count: int) -> Figure:
+    """An axis with room for so many generations."""
+    pad = 0.5 if count < 30 else 0.02 * count
+    axis = {
+        **plain_axis(),
+        "title": {"text": "generation", "standoff": 8, "font": {"size": 12}},
+        "range": [-pad, count - 1 + pad],
+    }
+    axis |= {"showgrid": False, "dtick": 1} if count <= 25 else {"showgrid": False, "tickformat": "d"}
+    return axis
+
+
+def legend_above() -> Figure:
+    """A legend in a line above the plot, its entries in the order of the traces."""
+    return {
+        "orientation": "h",
+        "x": 0,
+        "y": 1,
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "font": {"size": 12},
+        "traceorder": "normal",
+    }
+
+
+def panel_title(text: str, x: float, y: float) -> Figure:
+    """The title of one of several panels; x and y are shares of the plot."""
+    return {
+        "text": f"<b>{text}</b>",
+        "x": x,
+        "y": y,
+        "xref": "paper",
+        "yref": "paper",
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "showarrow": False,
+        "font": {"size": 12},
+    }
+
+
+def line_trace(kind: str, x: Any, y: Any, *, colour: str, width: float) -> Figure:
+    """Lines that say nothing when the pointer is on them."""
+    return {
+        "type": kind,
+        "mode": "lines",
+        "x": short(x),
+        "y": short(y),
+        "line": {"color": colour, "width": width},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+def hover_texts(table: Trials) -> list[str]:
+    """What is said of each trial when the pointer is on it."""
+    texts = []
+    parents, starts, trained = table.parent.tolist(), table.start_step.tolist(), table.trained.tolist()
+    names = list(dict.fromkeys(name for config in table.configs for name in config))
+    shown = dict(zip(names, named(names, 30), strict=True))
+    for i, status in enumerate(table.status):
+        said = [f"<b>trial {i}</b> · {status.value}", f"score {number(float(table.score[i]))}"]
+        steps = f"steps {span(starts[i], trained[i])}" if trained[i] else "no step yet"
+        said.append(steps + (f" · child of {parents[i]}" if parents[i] >= 0 else ""))
+        said += [f"{shown[name]} = {escaped(number(value), 40)}" for name, value in table.configs[i].items()][:20]
+        reason = table.reasons[i]
+        if reason:
+            said.append(f"<i>{escaped(reason, 120)}</i>")
+        texts.append("<br>".join(said))
+    return texts
+
+
+def escaped(text: str, most: int = 60) -> str:
+    """Text that Plotly shows as it is, cut off behind so many characters."""
+    line = " ".join(text.split())
+    cut = line if len(line) <= most else f"{line[: most - 1]}…"
+    return html.escape(cut, quote=False)  # Plotly knows no entities for quotes
+
+
+def shortened(names: Sequence[str], most: int) -> list[str]:
+    """Names on one line each, of at most so many characters, in which different ones stay different.
+
+    What is too long loses its middle, and keeps more of its end, which tells nested names apart. Where two names would
+    come out alike another part is cut, or, if none will do, less.
+
+    >>> shortened(["encoder.attention.dropout", "decoder.attention.dropout", "lr"], 16)
+    ['encod…on.dropout', 'decod…on.dropout', 'lr']
+    >>> shortened(["layers.07.attention.dropout", "layers.08.attention.dropout"], 16)
+    ['layers.07…ropout', 'layers.08…ropout']
+    """
+    lines = [" ".join(name.split()) for name in names]
+    while True:
+        for head in (most // 3, *range(most)):
+            tail = most - 1 - head
+            made = [line if len(line) <= most else f"{line[:head]}…{line[len(line) - tail :]}" for line in lines]
+            if len(set(made)) == len(set(lines)):
+                return made
+        most += 1
+
+
+def named(names: Sequence[str], most: int) -> list[str]:
+    """As `shortened`, as Plotly shows them."""
+    return [html.escape(name, quote=False) for name in shortened(names, most)]
+
+
+def nice_ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
+    """Some five round values from low to high, evenly spaced; low < high.
+
+    >>> nice_ticks(0.5, 0.9999), nice_ticks(1, 30, whole=True), nice_ticks(1, 3, whole=True)
+    ([0.5, 0.6, 0.7, 0.8, 0.9], [10.0, 20.0, 30.0], [1.0, 2.0, 3.0])
+    """
+    rough = (high - low) / 5
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    step = max(step, 1.0) if whole else step
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
+    """Round values from low to high for a logarithmic axis too short for powers of ten; 0 < low <= high.
+
+    >>> log_ticks(16, 256), log_ticks(8, 64), log_ticks(62, 78), log_ticks(1, 4, whole=True)
+    ([20.0, 50.0, 100.0, 200.0], [10.0, 20.0, 50.0], [65.0, 70.0, 75.0], [1.0, 2.0, 3.0, 4.0])
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [float(f"{factor}e{power}") for power in powers for factor in (1, 2, 5)]
+    inside = [tick for tick in found if low <= tick <= high]
+    return inside if len(inside) > 2 or low == high else nice_ticks(low, high, whole=whole)
+
+
+def colour_scale(*, minimize: bool) -> list[list[Any]]:
+    """The colours of scores from the lowest to the highest."""
+    if minimize:
+        return COLOURS
+    return [[share, colour] for (share, _), (_, colour) in zip(COLOURS, reversed(COLOURS), strict=True)]
+
+
+def short(values: npt.ArrayLike) -> list[float | None]:
+    """Six digits are enough to draw with, and half as long; None for what is not finite."""
+    return [float(f"{v:.6g}") if math.isfinite(v) else None for v in np.asarray(values, dtype=np.float64).tolist()]
+
+
+def padded(low: float, high: float) -> list[float]:
+    """A range with some room on both sides."""
+    pad = 0.06 * (high - low) or abs(low) * 0.05 or 0.5
+    return [low - pad, high + pad]
+
+
+def domain_of(place: int, count: int, gap: float) -> tuple[float, float]:
+    """Where one of `count` panels begins and ends; all three are shares of the plot."""
+    width = (1 - gap * (count - 1)) / count
+    start = place * (width + gap)
+    return start, min(1.0, start + width)
+
+
+def kind_of(points: int) -> str:
+    """The trace that draws so many points."""
+    return "scattergl" if points >= MANY else "scatter"
+
+
+def minimizes(run: Run) -> bool:
+    """Whether low scores are good."""
+    return state_of(run).settings.direction == "minimize"

@@ -1,0 +1,43 @@
+"""Where the steps of each generation went, as a figure."""
+
+from gpbt_adapters.showing.figures.parts import Figure, base_layout, generations_axis, legend_above, plain_axis
+from gpbt_adapters.showing.palette import STATUS
+from gpbt_adapters.views import Run, Savings, savings, state_of
+from gpbt_core.records import Status
+
+__all__ = ["stopping"]
+
+
+def stopping(run: Run) -> Figure:
+    """The steps of each generation: trained to the end, trained by trials that were stopped, and spared."""
+    return _stopping(savings(run), state_of(run).generations)
+
+
+def _stopping(view: Savings, planned: int) -> Figure:
+    generations = list(range(len(view.completed)))
+    bars = (
+        ("trained, not stopped", view.completed, {"color": STATUS[Status.COMPLETED]}),
+        ("trained, then stopped", view.stopped, {"color": "#9fb3c8"}),
+        ("spared by stopping", view.untrained, {"color": "#ffffff", "line": {"color": "#9fb3c8", "width": 1.5}}),
+    )
+    data = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": generations,
+            "y": values.tolist(),
+            "marker": marker,
+            "width": 0.6,
+            "hovertemplate": "generation %{x}: %{y} steps<extra>" + name + "</extra>",
+        }
+        for name, values, marker in bars
+    ]
+    layout = base_layout(
+        520,
+        height=340,
+        barmode="stack",
+        xaxis=generations_axis(planned),
+        yaxis={**plain_axis(), "title": {"text": "steps", "font": {"size": 12}}, "rangemode": "tozero"},
+        legend=legend_above(),
+    )
+    return {"data": data, "layout": layout}

@@ -1,0 +1,148 @@
+"""Schedules over steps as a figure, a panel for each hyperparameter."""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from gpbt_adapters.showing.figures.parts import (
+    Figure,
+    base_layout,
+    domain_of,
+    escaped,
+    legend_above,
+    log_ticks,
+    named,
+    padded,
+    panel_title,
+    plain_axis,
+)
+from gpbt_adapters.showing.palette import BEST, CALM, MUTED
+from gpbt_adapters.views import Axis, Line, Run, Schedules, schedules
+from gpbt_adapters.views.words import number
+
+__all__ = ["schedule"]
+
+
+def schedule(run: Run) -> Figure:
+    """The best schedule and those of the newest parents, for each hyperparameter over steps."""
+    return _schedule(schedules(run))
+
+
+def _schedule(view: Schedules) -> Figure:
+    columns = min(3, max(1, len(view.axes)))
+    rows = math.ceil(len(view.axes) / columns)
+    plot = 200 * rows
+    names = named([axis.name for axis in view.axes], 38)
+    room = max(200, *(8 * len(name) for name in names), 0)  # for a title, in pixels
+    layout = base_layout(
+        70 + room * columns, height=plot + 130, legend={**legend_above(), "y": 1 + 26 / plot}, hovermode="closest"
+    )
+    layout["margin"] |= {"t": 80, "l": 80}
+    data: list[Figure] = []
+    titles = []
+    end = max((line.schedule.steps for line in _lines(view)), default=1)
+    for place, axis in enumerate(view.axes):
+        row, column = divmod(place, columns)
+        left, right = domain_of(column, columns, 0.09)
+        top, bottom = (1 - edge for edge in domain_of(row, rows, 55 / plot))
+        suffix = "" if place == 0 else str(place + 1)
+        layout[f"xaxis{suffix}"] = {
+            **plain_axis(),
+            "domain": [left, right],
+            "anchor": f"y{suffix}",
+            "range": [0, end],
+            "title": {"text": "step", "standoff": 4, "font": {"size": 12}} if row == rows - 1 else {},
+        }
+        layout[f"yaxis{suffix}"] = {**_value_axis(axis), "domain": [bottom, top], "anchor": f"x{suffix}"}
+        titles.append(panel_title(names[place], left, top))
+        if not any(axis.name in part.config for line in _lines(view) for part in line.schedule.segments):
+            titles.append(_nothing((left + right) / 2, (bottom + top) / 2, some=view.best is not None))
+        data += _schedule_traces(view, axis, suffix, legend=place == 0)
+    layout["annotations"] = titles
+    return {"data": data, "layout": layout}
+
+
+def _schedule_traces(view: Schedules, axis: Axis, suffix: str, *, legend: bool) -> Iterator[Figure]:
+    if view.parents:
+        xs: list[float | None] = []
+        ys: list[float | None] = []
+        texts: list[str] = []
+        for line in view.parents:
+            steps, values = _staircase(line, axis)
+            xs += [*steps, None]
+            ys += [*values, None]
+            said = f"trial {line.trial}, score {number(line.score)}<br>{escaped(axis.name)} = "
+            texts += [f"{said}{value}" for value in _said(line, axis)] + [""]
+        more = f", {view.omitted} more not shown" if view.omitted else ""
+        yield {
+            **_panel(suffix, xs, ys),
+            "name": f"the newest parents ({len(view.parents)}{more})",
+            "legendgroup": "parents",
+            "showlegend": legend,
+            "text": texts,
+            "line": {"color": CALM, "width": 1.2},
+            "opacity": 0.45 if len(view.parents) < 15 else 0.25,
+            "hovertemplate": "%{text}, step %{x}<extra></extra>",
+        }
+    if view.best is not None:
+        steps, values = _staircase(view.best, axis)
+        yield {
+            **_panel(suffix, steps, values),
+            "name": f"the best (trial {view.best.trial})",
+            "legendgroup": "best",
+            "showlegend": legend,
+            "text": _said(view.best, axis),
+            "line": {"color": BEST, "width": 3},
+            "hovertemplate": escaped(axis.name) + " = %{text}, step %{x}<extra>the best</extra>",
+        }
+
+
+def _nothing(x: float, y: float, *, some: bool) -> Figure:
+    text = "not active in these" if some else "no trial is completed"
+    at: Figure = {"x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": "center", "yanchor": "middle"}
+    return {**at, "text": text, "showarrow": False, "font": {"size": 12, "color": MUTED}}
+
+
+def _panel(suffix: str, x: list[Any], y: list[Any]) -> Figure:
+    return {"type": "scatter", "mode": "lines", "xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "x": x, "y": y}
+
+
+def _staircase(line: Line, axis: Axis) -> tuple[list[float], list[float | None]]:
+    """Both ends of each segment; nothing where the parameter is not active."""
+    steps: list[float] = []
+    values: list[float | None] = []
+    for segment in line.schedule.segments:
+        value = axis.at(segment.config)
+        steps += [segment.start_step, segment.start_step + segment.steps]
+        values += [None if math.isnan(value) else value] * 2
+    return steps, values
+
+
+def _said(line: Line, axis: Axis) -> list[str]:
+    """The values of `_staircase` as text."""
+    texts = [escaped(number(segment.config.get(axis.name, math.nan))) for segment in line.schedule.segments]
+    return [text for text in texts for _ in range(2)]
+
+
+def _value_axis(axis: Axis) -> Figure:
+    if axis.scale == "category":
+        every = math.ceil(len(axis.labels) / 10)  # there is room for
+        return {
+            **plain_axis(),
+            "range": [axis.low, axis.high],
+            "tickvals": list(range(0, len(axis.labels), every)),
+            "ticktext": named(axis.labels, 12)[::every],
+        }
+    if axis.scale == "log":
+        low, high = math.log10(axis.low), math.log10(axis.high)
+        made = {**plain_axis(), "type": "log", "range": padded(low, high)}
+        if axis.high >= 100 * axis.low:
+            return {**made, "dtick": max(1, round((high - low) / 4))}
+        ticks = log_ticks(axis.low, axis.high, whole=axis.whole)
+        return {**made, "tickvals": ticks, "ticktext": [number(tick) for tick in ticks]}
+    form = {"tickformat": "d"} if axis.whole else {}
+    return {**plain_axis(), "range": padded(axis.low, axis.high), "nticks": 6, **form}
+
+
+def _lines(view: Schedules) -> Iterable[Line]:
+    return (*view.parents, *(() if view.best is None else (view.best,)))

@@ -1,0 +1,204 @@
+"""The page that shows a run: what is on it, as plain data, and the files that draw it in a browser.
+
+Reports embed these data, the dashboard sends them again and again. What is on the page is said here once; how it is
+drawn is in `web/`, where every text is treated as text.
+"""
+
+import json
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from gpbt_adapters.showing import figures
+from gpbt_adapters.views import Overview, Run, failures, overview, savings, schedules, state_of
+from gpbt_adapters.views.words import counted, number, settings, span
+from gpbt_core.records import Status
+
+__all__ = ["asset", "contents", "embedded", "plotly_script"]
+
+SHOWN = 200
+"""Reasons of failures, at most, that a page lists."""
+
+
+def asset(name: str) -> str:
+    """The text of one of the files that come with gpbt for browsers; `name` is never anybody else's."""
+    return resources.files("gpbt_adapters.showing").joinpath("web", name).read_text("utf-8")
+
+
+def plotly_script() -> str:
+    """Plotly for browsers, some 5 MB.
+
+    Raises:
+        ImportError: plotly is not installed.
+    """
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise ImportError('a report needs plotly, which is not installed: pip install "gpbt[report]"') from error
+    return str(get_plotlyjs())
+
+
+def embedded(data: Any) -> str:
+    r"""Data as JSON that may stand in a script element of a page: nothing in it can end the element.
+
+    >>> embedded({"reason": "</script>"})
+    '{"reason":"\\u003c/script>"}'
+    """
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def contents(run: Run, title: str, importance: Mapping[int, Mapping[str, float]] | None = None) -> dict[str, Any]:
+    """All that a page shows of a run, as plain JSON-able data.
+
+    Args:
+        run: The run; may be going on.
+        title: Its name.
+        importance: By generation, the shares of the hyperparameters, as far as they are known; see `views.importances`.
+    """
+    seen = overview(run)
+    space = state_of(run).settings.space
+    goal = "lower is better" if seen.direction == "minimize" else "higher is better"
+    return {
+        "title": title,
+        "subtitle": f"{_where(seen)} · {goal} · {counted(len(space), 'hyperparameter')} · seed {seen.seed}",
+        "tiles": _tiles(run, seen),
+        "sections": [
+            _drawn(
+                "genealogy",
+                "Genealogy",
+                "Each trial by generation, with a line to the parent whose weights it started from; siblings stand "
+                "together, the best on top; lines that go on are darker. The darker a trial, the better. Ctrl and "
+                "scroll to zoom, drag to move, point at a trial.",
+                run,
+            ),
+            _drawn(
+                "score",
+                "Scores",
+                "Each trial in the order of its slots. Where a few scores are far off, the axis leaves them out; "
+                "double-click to see all.",
+                run,
+            ),
+            _drawn(
+                "schedule",
+                "Schedules",
+                "The schedule that led to the best trial, and those of the newest parents, for each hyperparameter.",
+                run,
+            ),
+            _best(run, seen),
+            _importance(importance or {}),
+            _drawn(
+                "parallel",
+                "Parallel coordinates",
+                "Completed trials; the darker, the better. Drag along an axis to choose a range, double-click to undo.",
+                run,
+            ),
+            _drawn("stopping", "Early stopping", _saved(run), run),
+            _failed(run),
+        ],
+        "footer": _version(),
+    }
+
+
+def _tiles(run: Run, seen: Overview) -> list[list[str]]:
+    counts = {status: seen.counts.get(status, 0) for status in Status}
+    asked = sum(counts.values())
+    tally = state_of(run).tally
+    share = f"{seen.steps / seen.budget:.0%} of the budget of {seen.budget:,}" if seen.budget else ""
+    return [
+        [seen.heading, number(seen.score), seen.nothing if seen.best is None else f"trial {seen.best}"],
+        ["generations", f"{min(seen.generation + 1, seen.generations)} of {seen.generations}", _where(seen)],
+        ["trials", f"{asked:,}", f"{counts[Status.COMPLETED]:,} completed, {seen.pending:,} in training"],
+        ["steps trained", f"{seen.steps:,}", share],
+        [
+            "stopped early",
+            f"{counts[Status.STOPPED]:,}",
+            f"{counted(tally.saved, 'step')} saved, {tally.refilled:,} trained in their place",
+        ],
+        ["failed", f"{counts[Status.FAILED]:,}", f"{counts[Status.CANCELLED]:,} cancelled"],
+    ]
+
+
+def _where(seen: Overview) -> str:
+    if seen.extinct:
+        return "extinct"
+    return "finished" if seen.finished else "not finished"  # whether somebody trains it, a state does not know
+
+
+def _drawn(name: str, title: str, about: str, run: Run) -> dict[str, Any]:
+    return {
+        "id": name,
+        "title": title,
+        "about": about,
+        "figure": figures.FIGURES[name](run),
+        "empty": "There is nothing to draw yet.",
+    }
+
+
+def _best(run: Run, seen: Overview) -> dict[str, Any]:
+    view = schedules(run, most=0)
+    columns, rows = ["steps", *(axis.name for axis in view.axes)], []
+    about = f"{seen.nothing.capitalize()}."
+    if view.best is not None:
+        about = f"What the line of trial {view.best.trial} was trained under, score {number(view.best.score)}."
+        for part in view.best.schedule.segments:
+            values = [number(part.config[axis.name]) if axis.name in part.config else "-" for axis in view.axes]
+            rows.append([span(part.start_step, part.steps), *values])
+    return _listed("best", "The best schedule", about, columns, rows, empty="")
+
+
+def _saved(run: Run) -> str:
+    view = savings(run)
+    text = f"{view.trained:,} steps were trained of a budget of {view.budget:,}"
+    if view.saved:
+        text += f"; {view.saved:,} were saved, and {view.refilled:,} steps trained in slots opened with them"
+    return f"{text}."
+
+
+def _failed(run: Run) -> dict[str, Any]:
+    found = failures(run)
+    rows = [
+        [
+            str(len(one.trials)),
+            one.status.value,
+            one.reason,
+            ", ".join(map(str, one.trials[:8])) + (", …" if len(one.trials) > 8 else ""),
+            ", ".join(map(str, one.generations[:8])) + (", …" if len(one.generations) > 8 else ""),
+            settings(one.config),
+        ]
+        for one in found[:SHOWN]
+    ]
+    about = "Trials that failed or were cancelled, by reason; reasons that differ in numbers alone count as one."
+    if len(found) > SHOWN:
+        about += f" The {SHOWN} most frequent of {len(found):,} reasons."
+    columns = ["trials", "status", "reason", "which", "generations", "config of the first"]
+    return _listed("failures", "Failures", about, columns, rows, empty="Nothing failed.")
+
+
+def _listed(
+    name: str, title: str, about: str, columns: list[str], rows: list[list[str]], *, empty: str
+) -> dict[str, Any]:
+    return {
+        "id": name,
+        "title": title,
+        "about": about,
+        "table": {"columns": columns, "rows": rows, "empty": empty},
+    }
+
+
+def _importance(found: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:
+    return {
+        "id": "importance",
+        "title": "Importance",
+        "about": "Which hyperparameters made the trials of a generation differ: shares by permutation under a random "
+        "forest that knows what weights each trial began with. For closed generations of at least 10 told trials; "
+        "equal shares of all mean that their scores tell nothing.",
+        "figure": figures.importance(found),
+        "empty": "There is no closed generation of at least 10 told trials, or its shares have not been computed.",
+    }
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    return f"gpbt {metadata.version('gpbt')}"

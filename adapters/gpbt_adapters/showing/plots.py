@@ -1,0 +1,107 @@
+"""The views of a run as plots for a notebook: with Plotly to move about in, with matplotlib to print.
+
+Each function takes an optimizer, or a state, and gives back the library's own figure. Nothing is shown or written here.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+from gpbt_adapters.showing import figures
+from gpbt_adapters.views import Run, shares, state_of
+from gpbt_core.errors import ConfigError
+
+__all__ = [
+    "Backend",
+    "plot_genealogy",
+    "plot_importance",
+    "plot_parallel",
+    "plot_schedule",
+    "plot_scores",
+    "plot_stopping",
+]
+
+T = TypeVar("T")
+
+Backend = Literal["plotly", "matplotlib"]
+"""The library that draws a plot."""
+
+
+def plot_genealogy(run: Run, *, backend: Backend = "plotly") -> Any:
+    """Plots the genealogy: a column for each generation, lines from parents to children, colour by score.
+
+    Args:
+        run: An optimizer, which may be going on, or a state.
+        backend: Who draws.
+
+    Returns:
+        A `plotly.graph_objects.Figure` or a `matplotlib.figure.Figure`.
+
+    Raises:
+        ConfigError: There is no such backend.
+        ImportError: It is not installed.
+
+    Examples:
+        >>> from gpbt import Float, Optimizer, Space
+        >>> optimizer = Optimizer(Space(rate=Float(0, 1)), population=4, steps=2, preset="random")
+        >>> for trial in optimizer.ask(3):
+        ...     optimizer.tell(trial.id, trial.config["rate"])
+        >>> plot_genealogy(optimizer, backend="matplotlib").axes[0].get_xlabel()
+        'generation'
+    """
+    return _plot(run, backend, figures.genealogy, "genealogy")
+
+
+def plot_scores(run: Run, *, backend: Backend = "plotly") -> Any:
+    """Plots the scores over generations: all, the best, the median, the best so far.
+
+    Args, returns and raises as `plot_genealogy`.
+    """
+    return _plot(run, backend, figures.score, "score")
+
+
+def plot_schedule(run: Run, *, backend: Backend = "plotly") -> Any:
+    """Plots the best schedule and those of the newest parents, for each hyperparameter over steps.
+
+    Args, returns and raises as `plot_genealogy`.
+    """
+    return _plot(run, backend, figures.schedule, "schedule")
+
+
+def plot_parallel(run: Run, *, backend: Backend = "plotly") -> Any:
+    """Plots the completed trials in parallel coordinates, coloured by score.
+
+    Args, returns and raises as `plot_genealogy`.
+    """
+    return _plot(run, backend, figures.parallel, "parallel")
+
+
+def plot_importance(run: Run, *, backend: Backend = "plotly") -> Any:
+    """Plots which hyperparameters mattered in each closed generation; takes some seconds for each.
+
+    Args, returns and raises as `plot_genealogy`.
+    """
+    known = {generation: shares(run, generation) for generation in range(len(state_of(run).closed))}
+    found = {generation: share for generation, share in known.items() if share is not None}
+    return _plot(found, backend, figures.importance, "importance")
+
+
+def plot_stopping(run: Run, *, backend: Backend = "plotly") -> Any:
+    """Plots where the steps of each generation went, and which of them early stopping spared.
+
+    Args, returns and raises as `plot_genealogy`.
+    """
+    return _plot(run, backend, figures.stopping, "stopping")
+
+
+def _plot(run: T, backend: str, described: Callable[[T], figures.Figure], name: str) -> Any:
+    if backend not in ("plotly", "matplotlib"):
+        raise ConfigError(f'plot_{name}: wanted the backend "plotly" or "matplotlib", got {backend!r}')
+    try:
+        if backend == "plotly":
+            from plotly.graph_objects import Figure
+
+            return Figure(described(run))
+        from gpbt_adapters.showing import printed
+    except ImportError as error:
+        raise ImportError(f'plots: {backend} is not installed: pip install "gpbt[report]"') from error
+    return getattr(printed, name)(run)

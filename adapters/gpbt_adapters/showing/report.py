@@ -1,0 +1,58 @@
+"""A run as one HTML file that explains itself: no network, no server, nothing to install for those who read it.
+
+The page forbids its browser to load anything from elsewhere, and shows what comes from configs and reasons as text.
+"""
+
+import html
+import os
+from pathlib import Path
+from string import Template
+
+from gpbt_adapters.showing.page import asset, contents, embedded, plotly_script
+from gpbt_adapters.views import Run, shares, state_of
+
+__all__ = ["report", "write_report"]
+
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)
+"""Scripts stand in the page itself. Plotly compiles its drawing on the graphics card with `Function`."""
+
+
+def report(run: Run, *, title: str = "gpbt run", importance: bool = True) -> str:
+    """A run as an HTML page.
+
+    Args:
+        run: The run; may be going on.
+        title: Its name.
+        importance: Whether to find out which hyperparameters mattered: some seconds for each generation.
+
+    Returns:
+        The whole page, some 5 MB, most of it Plotly.
+
+    Raises:
+        ImportError: plotly is not installed.
+    """
+    head = f"<style>\n{asset('page.css')}</style>\n<script>{plotly_script()}</script>"
+    closed = len(state_of(run).closed) if importance else 0
+    found = {generation: known for generation in range(closed) if (known := shares(run, generation)) is not None}
+    data = embedded(contents(run, title, found))
+    body = f'<script type="application/json" id="run">{data}</script>\n<script>\n{asset("page.js")}</script>'
+    return Template(asset("page.html")).substitute(policy=_POLICY, title=html.escape(title), head=head, body=body)
+
+
+def write_report(run: Run, path: str | os.PathLike[str], *, title: str = "gpbt run", importance: bool = True) -> None:
+    """Writes `report` to a file, which is replaced if it is there.
+
+    Args:
+        run: The run; may be going on.
+        path: Of the file.
+        title: The name of the run.
+        importance: Whether to find out which hyperparameters mattered: some seconds for each generation.
+
+    Raises:
+        ImportError: plotly is not installed.
+        OSError: The file cannot be written.
+    """
+    Path(path).write_text(report(run, title=title, importance=importance), encoding="utf-8")

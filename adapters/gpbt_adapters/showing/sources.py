@@ -1,0 +1,211 @@
+"""Where a run is read from to be looked at: a study of a journal, or a file; no event is ever written here.
+
+A run is read as a State: it can be seen where its searcher is not installed, and by someone who must not take part in
+it. A database that does not exist, or is no journal, is not made one by looking at it.
+"""
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from gpbt_adapters.views import overview
+from gpbt_core.codec import decode_event, decode_settings, decode_state
+from gpbt_core.errors import ConfigError, ProtocolError
+from gpbt_core.presets import resolve_rule
+from gpbt_core.state import Event, State, Told, apply, initial
+
+if TYPE_CHECKING:
+    from gpbt_adapters.storing.journal import Journal
+
+__all__ = ["Follower", "Watched", "is_journal", "only_study", "read_file", "reading"]
+
+PACED = 200
+"""Ends of trials, the last ones, from which the pace of a run is taken."""
+
+
+@attrs.frozen(kw_only=True)
+class Watched:
+    """A study as far as it has come.
+
+    Attributes:
+        name: Its name.
+        state: Where it stands.
+        sequence: How many events have happened.
+        workers: How many workers train trials of it, as far as their leases tell.
+        left: Seconds until its budget is used up at the pace of its last trials; None where nobody trains it, or it is
+            too early to tell.
+    """
+
+    name: str
+    state: State
+    sequence: int
+    workers: int
+    left: float | None
+
+
+class Follower:
+    """Reads a study, and reads on; may be asked by several threads.
+
+    Args:
+        journal: Where it is.
+        name: Of the study.
+
+    Raises:
+        ConfigError: There is no such study, or its header is damaged.
+        PluginError: A rule's name is unknown, offered twice, or cannot be built.
+        JournalError: The database fails.
+    """
+
+    def __init__(self, journal: "Journal", name: str) -> None:
+        self._journal, self._entry = journal, journal.get(name)
+        self._state, self._sequence = _start(self._entry.header, f"study {name!r}"), 0
+        self._ends: deque[tuple[int, int]] = deque(maxlen=PACED)  # events that end trials: number, steps trained then
+        self._lock = threading.Lock()
+
+    def read(self) -> Watched:
+        """The study as it stands now.
+
+        Raises:
+            ConfigError: Its events do not follow from its settings.
+            JournalError: The database fails, or the study was deleted.
+        """
+        study = self._entry.id
+        with self._lock:
+            self._journal.check(study)
+            for event in self._journal.events(study, self._sequence):
+                self._state = _next(self._state, event, f"study {self._entry.name!r}, event {self._sequence + 1}")
+                self._sequence += 1
+                if type(event) is Told:
+                    self._ends.append((self._sequence, self._state.tally.trained))
+            state, sequence, ends = self._state, self._sequence, tuple(self._ends)
+        workers = {lease.worker for lease in self._journal.leases(study) if lease.worker and lease.seconds > 0}
+        left = self._left(state, ends) if workers else None
+        return Watched(name=self._entry.name, state=state, sequence=sequence, workers=len(workers), left=left)
+
+    def _left(self, state: State, ends: tuple[tuple[int, int], ...]) -> float | None:
+        if len(ends) < 2 or state.finished:
+            return None
+        (first, before), (last, now) = ends[0], ends[-1]
+        times = self._journal.written(self._entry.id, first - 1)
+        seconds = times[last - first] - times[0]
+        steps_left = max(0, overview(state).budget - now)
+        return steps_left * seconds / (now - before) if now > before else None
+
+
+def is_journal(source: str | os.PathLike[str]) -> bool:
+    """Whether a source is a database, by its URL or its first bytes, rather than a file with one run."""
+    text = os.fspath(source)
+    if "://" in text:
+        return True
+    with contextlib.suppress(OSError), Path(text).open("rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
+    return False
+
+
+@contextlib.contextmanager
+def reading(url: str | os.PathLike[str]) -> Iterator["Journal"]:
+    """A journal that is there, closed at the end of the block.
+
+    Raises:
+        ConfigError: There is none.
+        JournalError: The database fails.
+        ImportError: SQLAlchemy is not installed.
+    """
+    try:
+        from sqlalchemy import make_url
+
+        from gpbt_adapters.storing.journal import Journal
+    except ImportError as error:
+        raise ImportError('a journal needs SQLAlchemy, which is not installed: pip install "gpbt[journal]"') from error
+    text = os.fspath(url)
+    if "://" not in text:
+        _check_sqlite(Path(text))
+    elif text.startswith("sqlite"):
+        _check_sqlite(Path(make_url(text).database or ""))
+    with Journal(url) as journal:
+        yield journal
+
+
+def only_study(journal: "Journal", name: str | None) -> str:
+    """The name of the study that is meant; None: the only one.
+
+    Raises:
+        ConfigError: There is none, or there are several.
+        JournalError: The database fails.
+    """
+    if name is not None:
+        return name
+    names = journal.names()
+    if len(names) != 1:
+        several = f"there are {len(names)}: {', '.join(names[:10])}" if names else "there is none yet"
+        raise ConfigError(f"{journal!r}: wanted the name of a study, {several}")
+    return names[0]
+
+
+def read_file(path: str | os.PathLike[str]) -> State:
+    """The run in a file: JSON of `Optimizer.to_dict`, or the JSON lines of an exported study.
+
+    Raises:
+        ConfigError: It is neither, or is damaged.
+        PluginError: A rule's name is unknown, offered twice, or cannot be built.
+        OSError: It cannot be read.
+    """
+    wanted = f"{str(path)!r}: wanted the JSON of Optimizer.to_dict(), or the lines that `gpbt export` writes"
+    try:
+        text = Path(path).read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{wanted}, got something that is no text") from error
+    lines = text.splitlines()
+    try:
+        first = json.loads(lines[0]) if lines else None
+    except ValueError:
+        first = None  # JSON over several lines
+    try:
+        if isinstance(first, dict) and "gpbt_study" in first:
+            state = _start(first.get("header"), str(path))
+            for number, line in enumerate(lines[1:], 2):
+                state = _next(state, decode_event(json.loads(line)), f"{str(path)!r}, line {number}")
+            return state
+        data = json.loads(text)["state"]
+    except ConfigError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{wanted}: {error!r:.200}") from error
+    return decode_state(data, resolve_rule)
+
+
+def _check_sqlite(path: Path) -> None:
+    """Makes sure that there is a journal: SQLite would make an empty file of whatever is asked for."""
+    if not path.is_file():
+        raise ConfigError(f"journal: wanted a SQLite file that is there, got {str(path)!r}")
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+            found = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'gpbt_version'").fetchone()
+    except sqlite3.Error as error:
+        raise ConfigError(f"journal: {str(path)!r} cannot be read as a SQLite file: {error}") from error
+    if found != (1,):
+        raise ConfigError(f"journal: {str(path)!r} is a database of something else; wanted one made by gpbt")
+
+
+def _start(header: Any, where: str) -> State:
+    try:
+        settings = header["settings"]
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{where}: wanted a header with settings, got {header!r:.200}") from error
+    return initial(decode_settings(settings, resolve_rule))
+
+
+def _next(state: State, event: Event, where: str) -> State:
+    try:
+        return apply(state, event)
+    except ProtocolError as error:
+        raise ConfigError(f"{where} does not follow from what came before: {error}") from error

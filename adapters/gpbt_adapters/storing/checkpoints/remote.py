@@ -1,0 +1,247 @@
+"""The store behind a URL: object stores and file systems that fsspec knows.
+
+Such a place may have no rename and show a file before it is whole. So each attempt to write a checkpoint has names of
+its own, and counts once its manifest is there, which comes last: a killed process leaves nothing that counts.
+
+Layout below the URL::
+
+    store.json                              the format and the id of the run that owns the place
+    trial-12/<random>/data/...              the files that its trainable wrote
+    trial-12/<random>/manifest.json         what they must be
+    factory-<digest>                        what makes the trainables, for workers in other processes
+"""
+
+import contextlib
+import importlib
+import json
+import re
+import tempfile
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gpbt_adapters.storing.checkpoints.store import FORMAT, CarriedStore, CheckpointError, inside
+from gpbt_core.errors import ConfigError
+
+__all__ = ["RemoteStore"]
+
+SETTLING = 1.0
+"""Seconds, at least, between the beginning of a store and its use: longer than others take from looking to writing."""
+
+
+class RemoteStore(CarriedStore):
+    """Checkpoints of one run below a URL that all workers reach.
+
+    A checkpoint is written into a temporary directory, its checksums are taken, its files are sent and their lengths
+    compared, and then the manifest is sent. It is read into a temporary directory and compared with the checksums
+    there. Nothing is kept locally. What is durable is what the place makes durable.
+
+    Args:
+        url: As fsspec has them: "s3://bucket/run", "gs://...", "abfs://...", "sftp://...", "file:///...", ...; each
+            kind but the local ones needs a package of its own (s3fs, gcsfs, adlfs, ...).
+        resume: Whether there may be checkpoints already. They are then taken for this run's own, which includes that
+            they may be unpickled.
+        options: Of the file system: keys, endpoints, and so on. They travel to the workers; what a worker finds in its
+            own environment need not be here.
+
+    Raises:
+        ConfigError: fsspec, or what it needs for this URL, is not installed; the place cannot be reached; or it holds
+            the checkpoints of another run and `resume` is not set, or other files, or a store of another format.
+
+    Examples:
+        >>> store = RemoteStore("memory://runs/one")
+        >>> with store.writing(3) as path:
+        ...     _ = (path / "weights").write_bytes(b"...")
+        >>> with store.reading(3) as path:
+        ...     (path / "weights").read_bytes()
+        b'...'
+        >>> store.ids()
+        frozenset({3})
+    """
+
+    def __init__(self, url: str, *, resume: bool = False, **options: Any) -> None:
+        if not re.match(r"[\w+.:-]+://", url):
+            raise ConfigError(f"RemoteStore: {url!r} cannot be opened: wanted a URL, such as 's3://bucket/run'")
+        self.url = url
+        self._options = options
+        self._connect()
+        self.run = self._open(resume=resume)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_files"}  # a connection is no value
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._connect()
+
+    def __repr__(self) -> str:
+        return f"RemoteStore({self.url!r})"
+
+    def ids(self) -> frozenset[int]:
+        """The trials that have a checkpoint here.
+
+        Raises:
+            CheckpointError: The place cannot be read.
+        """
+        pattern = re.compile(re.escape(self._root) + r"/trial-(\d+)/[0-9a-f]+/manifest\.json$")
+        try:
+            self._files.invalidate_cache()
+            found = [pattern.search(str(path)) for path in self._files.find(self._root)]
+        except Exception as error:
+            raise CheckpointError(f"{self!r} cannot be read: {error}") from error
+        return frozenset(int(one[1]) for one in found if one)
+
+    def delete(self, trial_ids: Iterable[int]) -> None:
+        """As any store.
+
+        Raises:
+            CheckpointError: The place refused.
+        """
+        for trial_id in sorted(set(trial_ids)):
+            try:
+                for attempt in self._attempts(trial_id):
+                    self._remove(attempt)
+                with contextlib.suppress(FileNotFoundError):
+                    self._files.rm(self._place(trial_id), recursive=True)
+            except Exception as error:
+                raise CheckpointError(f"{self!r}: the checkpoint of trial {trial_id} cannot go: {error}") from error
+
+    def add_file(self, name: str, content: bytes) -> None:
+        """As any store.
+
+        Raises:
+            CheckpointError: The place refused.
+        """
+        try:
+            self._put(content, f"{self._root}/{name}")
+        except Exception as error:
+            raise CheckpointError(f"{self!r}: {name} could not be written: {error}") from error
+
+    def read_file(self, name: str) -> bytes:
+        """As any store.
+
+        Raises:
+            CheckpointError: It is not there, or the place cannot be reached.
+        """
+        try:
+            return bytes(self._files.cat_file(f"{self._root}/{name}"))
+        except Exception as error:
+            raise CheckpointError(f"{self!r}: {name} cannot be read: {error}") from error
+
+    def close(self) -> None:
+        """Does nothing: all outlives this object."""
+
+    def _connect(self) -> None:
+        try:
+            core: Any = importlib.import_module("fsspec.core")
+        except ImportError as error:
+            raise ConfigError('RemoteStore: fsspec is not installed: pip install "gpbt[fsspec]"') from error
+        try:
+            self._files, root = core.url_to_fs(self.url, **self._options)
+        except Exception as error:
+            raise ConfigError(f"RemoteStore: {self.url!r} cannot be opened: {error}") from error
+        self._root = str(root).rstrip("/")
+
+    def _open(self, *, resume: bool) -> str:
+        """Begins a store where there is none, and returns the id of the run that owns it."""
+        card = f"{self._root}/store.json"
+        try:
+            self._files.invalidate_cache()
+            there = self._files.exists(card)
+            foreign = not there and any(not name.startswith(card) for name in self._below(self._root))
+            if foreign:  # another process may have begun the store since, and gone on
+                self._files.invalidate_cache()
+                there = self._files.exists(card)
+                foreign = not there
+            if not there and not foreign:
+                self._lay_down(card)
+            known = None if foreign else json.loads(self._files.cat_file(card))
+        except Exception as error:
+            raise ConfigError(f"RemoteStore: {self.url!r} cannot be opened: {error}") from error
+        if foreign:
+            raise ConfigError(
+                f"RemoteStore: wanted an empty place or a store's, got {self.url!r}, which holds other files; name a "
+                f"place of its own"
+            )
+        if there and not resume:
+            raise ConfigError(
+                f"RemoteStore: {self.url!r} is the store of another run; name another place, or say resume=True to go "
+                f"on with its checkpoints (and to trust them)"
+            )
+        if not isinstance(known, dict) or known.get("format") != FORMAT:
+            raise ConfigError(f"RemoteStore: wanted format {FORMAT} in store.json of {self.url!r}, got {known!r}")
+        return str(known["run"])
+
+    def _lay_down(self, card: str) -> None:
+        """Writes the store's card; where several processes begin a store at once, the last one's holds.
+
+        Few places can refuse a name that is there already. So each process waits until the others have written theirs.
+        """
+        began = time.monotonic()
+        self._put(json.dumps({"format": FORMAT, "run": uuid.uuid4().hex}).encode(), card)
+        time.sleep(max(SETTLING, 3 * (time.monotonic() - began)))
+        self._files.invalidate_cache()
+
+    def _place(self, trial_id: int) -> str:
+        return f"{self._root}/trial-{trial_id}"
+
+    def _below(self, place: str) -> list[str]:
+        self._files.invalidate_cache()
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(str(name).rstrip("/") for name in self._files.ls(place, detail=False))
+        return []
+
+    def _attempts(self, trial_id: int) -> list[str]:
+        """Where somebody began to write the trial's checkpoint."""
+        return self._below(self._place(trial_id))
+
+    def _remove(self, attempt: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(f"{attempt}/manifest.json")  # first: what is left does not count
+        with contextlib.suppress(FileNotFoundError):
+            self._files.rm(attempt, recursive=True)
+
+    def _send(self, trial_id: int, folder: Path, manifest: Mapping[str, Any]) -> None:
+        before, attempt = self._attempts(trial_id), f"{self._place(trial_id)}/{uuid.uuid4().hex}"
+        try:
+            for name in manifest["files"]:
+                self._carry(folder / name, f"{attempt}/data/{name}")
+            self._put(json.dumps(manifest, sort_keys=True).encode(), f"{attempt}/manifest.json")
+        except BaseException:
+            with contextlib.suppress(Exception):  # of a place that is not reached: `delete` removes it with the others
+                self._remove(attempt)
+            raise
+        for old in before:
+            self._remove(old)
+
+    def _fetch(self, trial_id: int, folder: Path) -> Mapping[str, Any] | None:
+        for attempt in self._attempts(trial_id):
+            if not self._files.exists(f"{attempt}/manifest.json"):
+                continue
+            manifest: Mapping[str, Any] = json.loads(self._files.cat_file(f"{attempt}/manifest.json"))
+            for name in manifest["files"]:
+                local = inside(folder, name)
+                local.parent.mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # found by the comparison, and named
+                    self._files.get_file(f"{attempt}/data/{name}", str(local))
+            return manifest
+        return None
+
+    def _carry(self, local: Path, remote: str) -> None:
+        """Sends a file, and looks whether all of it arrived."""
+        self._files.makedirs(remote.rpartition("/")[0], exist_ok=True)
+        self._files.put_file(str(local), remote)
+        arrived, wanted = self._files.info(remote)["size"], local.stat().st_size
+        if arrived != wanted:
+            raise OSError(f"{remote}: wanted {wanted} bytes there, got {arrived}")
+
+    def _put(self, content: bytes, remote: str) -> None:
+        """Writes a small file so that it is there whole, or not there."""
+        with tempfile.TemporaryDirectory(prefix="gpbt-checkpoint-") as scratch:
+            local = Path(scratch) / "content"
+            local.write_bytes(content)
+            draft = f"{remote}.{uuid.uuid4().hex}"
+            self._carry(local, draft)
+            self._files.mv(draft, remote)

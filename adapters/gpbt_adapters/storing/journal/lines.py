@@ -1,0 +1,91 @@
+"""Studies as files of JSON lines: to keep, to send, to read with anything.
+
+The first line is the study's name and header, each further one an event. A file is replayed before it is taken in.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from gpbt_adapters.storing.journal.storage import Journal
+from gpbt_adapters.storing.journal.study import settings_of
+from gpbt_core.codec import decode_event, encode_event
+from gpbt_core.errors import ConfigError, ProtocolError
+from gpbt_core.optimizer import Optimizer
+from gpbt_core.state import Event
+
+__all__ = ["export_study", "import_study"]
+
+FORMAT = 1
+
+
+def export_study(url: str | os.PathLike[str], name: str, path: str | os.PathLike[str]) -> None:
+    """Writes a study as JSON lines; it may be running.
+
+    Args:
+        url: The database.
+        name: Of the study.
+        path: Of the file, which must not be there yet.
+
+    Raises:
+        ConfigError: There is no such study.
+        FileExistsError: There is such a file.
+        JournalError: The database fails.
+    """
+    with Journal(url) as journal:
+        entry = journal.get(name)
+        events = journal.events(entry.id)
+    with Path(path).open("x", encoding="utf-8") as file:
+        file.write(json.dumps({"gpbt_study": FORMAT, "name": name, "header": entry.header}) + "\n")
+        file.writelines(json.dumps(encode_event(event)) + "\n" for event in events)
+
+
+def import_study(url: str | os.PathLike[str], path: str | os.PathLike[str], *, name: str | None = None) -> str:
+    """Takes a study in from JSON lines; trials that were in training are given out again.
+
+    Args:
+        url: The database.
+        path: Of the file.
+        name: Of the study here; None: its own.
+
+    Returns:
+        The name.
+
+    Raises:
+        ConfigError: A line is damaged or does not follow from those before, or the name is taken.
+        PluginError: A searcher's or rule's name is unknown, offered twice, or cannot be built.
+        JournalError: The database fails.
+    """
+    lines = Path(path).read_text("utf-8").splitlines()
+    header = _line(path, 1, lines[0] if lines else "")
+    if header.get("gpbt_study") != FORMAT or not {"name", "header"} <= header.keys():
+        raise ConfigError(
+            f"import_study: {str(path)!r}, line 1: wanted a study of format {FORMAT}, with name and header, got "
+            f"{header!r:.200}"
+        )
+    replayed = Optimizer(**settings_of(header["header"]))
+    events: list[Event] = []
+    for number, line in enumerate(lines[1:], 2):
+        try:
+            event = decode_event(_line(path, number, line))
+            replayed.replay([event])
+        except (ConfigError, ProtocolError) as error:
+            raise ConfigError(f"import_study: {str(path)!r}, line {number}: {error}") from error
+        events.append(event)
+    chosen = str(name or header["name"])
+    with Journal(url) as journal:
+        if journal.find(chosen) is not None:
+            raise ConfigError(f"import_study: there is a study {chosen!r} already; choose another name")
+        journal.add(chosen, header["header"], events)
+    return chosen
+
+
+def _line(path: str | os.PathLike[str], number: int, line: str) -> dict[str, Any]:
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise ConfigError(f"import_study: {str(path)!r}, line {number} is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"import_study: {str(path)!r}, line {number}: wanted an object, got {line:.100}")
+    return data

@@ -1,0 +1,478 @@
+"""An optimizer whose events are in a journal: what it says has happened is written down, and others may take part.
+
+Every change goes through `_transact`: it is computed against what this process knows, appended behind it, and computed
+again after reading on if another process was first. Only reports that let a trial go on are held back until the next
+event of this process: nothing depends on them before their trial ends, and a trial that is lost is trained again.
+"""
+
+import json
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import attrs
+
+from gpbt_adapters.storing.journal.engine import Durability
+from gpbt_adapters.storing.journal.heartbeat import Heartbeat
+from gpbt_adapters.storing.journal.storage import Entry, Journal, JournalError, Lease
+from gpbt_adapters.storing.journal.workers import identity, is_gone
+from gpbt_core.codec import decode_settings, decode_state, encode_state
+from gpbt_core.errors import ConfigError, ProtocolError
+from gpbt_core.optimizer import Optimizer
+from gpbt_core.persistent import Vector
+from gpbt_core.presets import resolve_rule
+from gpbt_core.records import Trial, Verdict
+from gpbt_core.space import Config, Space
+from gpbt_core.state import Asked, Event, Order, Requeued, State, apply
+
+__all__ = ["Study", "header_of", "open_study", "settings_of"]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SNAPSHOT = (2000, 1.25)
+"""A snapshot is kept once there are 2000 events more than 1.25 times those of the last one: opening replays at most a
+fifth, and the snapshots of a whole run cost as much as some five of its last one."""
+
+
+def open_study(
+    url: str | os.PathLike[str],
+    name: str,
+    space: Space | None = None,
+    *,
+    durability: Durability = "full",
+    lease: float = 60.0,
+    **settings: Any,
+) -> "Study":
+    """Opens a study, or starts it where there is none of that name.
+
+    Args:
+        url: The database: "sqlite:///path", or a path, or "postgresql://user@host/database".
+        name: Of the study.
+        space: What is tuned. None: as it was started.
+        durability: "full": what happened survives a power cut; "process": only the death of processes, but some fifty
+            times as fast.
+        lease: Seconds, above 0 and finite, after which others may train the trials of a process that no longer gives a
+            sign of life. (One that is known to be dead, on the same host, need not be waited for.)
+        settings: The other arguments of `gpbt.Optimizer`; without a space: none.
+
+    Raises:
+        ConfigError: The study was started with another space or other settings, which the error names; or there is
+            none, and no space to start it with; or an argument is out of its range; or the database cannot be used.
+        JournalError: The database fails, or the study is damaged.
+        PluginError: A searcher's or rule's name is unknown, offered twice, or cannot be built.
+
+    Examples:
+        >>> import tempfile
+        >>> from gpbt import Float, Space
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> with open_study(f"{folder.name}/runs.db", "first", Space(rate=Float(0, 1)), steps=4) as study:
+        ...     (trial,) = study.ask()
+        ...     study.tell(trial.id, 0.5)
+        >>> with open_study(f"{folder.name}/runs.db", "first") as study:
+        ...     study.best.score
+        0.5
+        >>> folder.cleanup()
+    """
+    if not 0 < lease <= threading.TIMEOUT_MAX:
+        raise ConfigError(
+            f"open_study: wanted a lease above 0 s and of at most {threading.TIMEOUT_MAX:.3g} s, got {lease!r}"
+        )
+    if space is None and settings:
+        raise ConfigError(
+            f"open_study: got settings {sorted(settings)} without a space; give both, which are then compared with the "
+            f"study's, or none"
+        )
+    given = None if space is None else header_of(Optimizer(space, **settings))
+    journal = Journal(url, durability=durability)
+    try:
+        entry = journal.get(name) if given is None else (journal.find(name) or journal.add(name, given))
+        if given is not None:
+            _compare(entry, given)
+        return Study(journal=journal, entry=entry, lease=lease, **settings_of(entry.header))
+    except BaseException:
+        journal.close()
+        raise
+
+
+class Study(Optimizer):
+    """An optimizer in a journal; made by `open_study`, used as any other, by as many processes as there are.
+
+    What a method says has happened is durable when it returns; only reports that let their trial go on may be written
+    later, with the next event. Where another process was first, a call sees what that one did, and may be refused for
+    it: its `ProtocolError` then says what has become of the trial. An empty answer of `ask` means to wait, not to ask
+    again at once.
+
+    A trial that was asked is leased, and the lease is renewed in the background as long as this object lives. When it
+    has expired, `ask` of any process gives the trial out again. The late result of the first worker still counts if it
+    comes before the second's; its reports are refused.
+
+    Use by one thread, as for any optimizer; and not across a fork.
+    """
+
+    def __init__(self, space: Space, *, journal: Journal, entry: Entry, lease: float, **settings: Any) -> None:
+        """Opens an entry of a journal, which is closed with this object; see `open_study`."""
+        super().__init__(space, **settings)
+        self.name = entry.name
+        self._journal, self._entry, self._lease = journal, entry, lease
+        self._worker = identity()
+        self._proposed: dict[tuple[int, int | None], Config] = {}
+        self._lost: set[int] = set()  # trials of ours that were given to others
+        self._elsewhere: set[int] = set()  # trials whose asking was read: another's, or ours whose answer was lost
+        self._looked = time.monotonic()  # when the leases were looked at
+        self._unwritten: list[Event] = []
+        self._written, self._sequence = self._newest_snapshot()
+        self._snapshot = self._sequence
+        self._start(self._written)
+        self.refresh()
+        self._events = Vector()
+        self._heartbeat = Heartbeat(journal, entry.id, self._worker, lease)
+        self._end = weakref.finalize(self, self._heartbeat.end)
+
+    # -------------------------------------------------------------------------------------------------- what is its own
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Writes what is held back, ends the leases and closes the journal. May be called again.
+
+        Trials that were asked and not told are then free for others.
+
+        Raises:
+            JournalError: The database fails.
+        """
+        if self._end.alive:
+            try:
+                self._transact(lambda: None)
+            finally:
+                self._end()
+
+    def refresh(self) -> int:
+        """Reads what other processes did; `ask` does so by itself. Returns how many events that were.
+
+        Raises:
+            JournalError: The database fails, or what it holds is damaged.
+        """
+        news = self._journal.events(self._entry.id, self._sequence)
+        if not news:
+            return 0
+        written = self._written
+        try:
+            for event in news:
+                if type(event) is Asked:
+                    self.space.validate(event.trial.config)
+                written = apply(written, event)
+        except (ConfigError, ProtocolError) as error:
+            raise JournalError(
+                f"{self._journal!r}: study {self.name!r} does not follow from its settings: {error}; it was written by "
+                f"another version of gpbt or a rule, or is damaged"
+            ) from error
+        self._lost |= {event.trial_id for event in news if type(event) is Requeued}
+        self._elsewhere |= {event.trial.id for event in news if type(event) is Asked}
+        state, kept = written, []
+        for event in self._unwritten:
+            try:
+                state = apply(state, event)
+            except ProtocolError:  # its trial was given to another, or has ended: the next call for it says so
+                continue
+            kept.append(event)
+        self._written, self._sequence, self._state, self._unwritten = written, self._sequence + len(news), state, kept
+        self._events = _extended(self._events, news)
+        return len(news)
+
+    @property
+    def events(self) -> Vector[Event]:
+        """What has happened since the study was opened, in the order in which this process came to know of it."""
+        return self._events
+
+    # ---------------------------------------------------------------------------------------- as of any other optimizer
+
+    def ask(self, count: int = 1) -> tuple[Trial, ...]:
+        """As `Optimizer.ask`; all trials are asked and leased in one transaction, those of lost workers among them.
+
+        Raises:
+            ConfigError: `count` is not a whole number of at least 1.
+            SearcherError: As for any optimizer; nothing is asked.
+            JournalError: The database fails, and nothing is asked; or the study was deleted.
+        """
+        self.refresh()
+
+        def asked() -> tuple[Trial, ...]:
+            trials = super(Study, self).ask(count)
+            if len(trials) < count or time.monotonic() > self._looked + self._lease / 4:
+                self._give_back_lost()
+                if len(trials) < count:
+                    trials += super(Study, self).ask(count - len(trials))
+            return trials
+
+        trials = self._transact(asked)
+        self._proposed.clear()
+        if trials:
+            self._lost.difference_update(trial.id for trial in trials)
+            self._elsewhere.difference_update(trial.id for trial in trials)
+            self._heartbeat.start()
+        else:
+            self._journal.check(self._entry.id)
+        return trials
+
+    def report(self, trial_id: int, step: int, score: float) -> Verdict:
+        """As `Optimizer.report`; a verdict to stop is durable on return.
+
+        Raises:
+            ConfigError: The score is not a number.
+            ProtocolError: As for any optimizer; or the lease had expired and the trial was given to another worker.
+            JournalError: The database fails.
+        """
+
+        def reported() -> Verdict:
+            if trial_id in self._lost:
+                raise ProtocolError(
+                    f"report: trial {trial_id} was given back or to another worker, as the lease of this one had "
+                    f"expired; train it no more"
+                )
+            return super(Study, self).report(trial_id, step, score)
+
+        return self._transact(reported, hold=lambda verdict: verdict is Verdict.CONTINUE)
+
+    def tell(self, trial_id: int, score: float | None = None) -> None:
+        """As `Optimizer.tell`.
+
+        Raises:
+            ConfigError: The score is not a number.
+            ProtocolError: As for any optimizer: another worker, which got the trial when the lease of this one had
+                expired, may have told it before.
+            JournalError: The database fails.
+        """
+        self._transact(lambda: super(Study, self).tell(trial_id, score))
+
+    def fail(self, trial_id: int, reason: str) -> None:
+        """As `Optimizer.fail`.
+
+        Raises:
+            ProtocolError: The trial is unknown or has ended.
+            JournalError: The database fails.
+        """
+        self._transact(lambda: super(Study, self).fail(trial_id, reason))
+
+    def requeue(self, trial_id: int) -> None:
+        """As `Optimizer.requeue`, for a trial that no other worker is training.
+
+        Raises:
+            ProtocolError: The trial is unknown, has ended, was given back already; or another worker has a lease on it.
+            JournalError: The database fails.
+        """
+
+        def requeued() -> None:
+            super(Study, self).requeue(trial_id)
+            for lease in self._journal.leases(self._entry.id):
+                if lease.trial == trial_id and lease.worker != self._worker and not _is_lost(lease):
+                    raise ProtocolError(
+                        f"requeue: trial {trial_id} is in training by worker {lease.worker}, whose lease runs for "
+                        f"another {lease.seconds:.3g} s; ask gives it out again if it expires"
+                    )
+
+        self._transact(requeued)
+
+    def cancel(self, trial_id: int, reason: str = "cancelled by the caller") -> None:
+        """As `Optimizer.cancel`.
+
+        Raises:
+            ProtocolError: The trial is unknown or has ended.
+            JournalError: The database fails.
+        """
+        self._transact(lambda: super(Study, self).cancel(trial_id, reason))
+
+    def extend(self, generations: int) -> None:
+        """As `Optimizer.extend`.
+
+        Raises:
+            ConfigError: `generations` is not a whole number of at least 1.
+            ProtocolError: The run is extinct.
+            JournalError: The database fails.
+        """
+        self._transact(lambda: super(Study, self).extend(generations))
+
+    def replay(self, events: Iterable[Event]) -> None:
+        """As `Optimizer.replay`, all or none; the trials that they leave in training are leased to this process.
+
+        Raises:
+            ConfigError: A config is not in the space.
+            ProtocolError: An event is not legal after those before it.
+            JournalError: The database fails.
+        """
+        taken = tuple(events)
+        self._transact(lambda: super(Study, self).replay(taken))
+        self._elsewhere.difference_update(event.trial.id for event in taken if type(event) is Asked)
+        self._heartbeat.start()
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, study {self.name!r} of {self._journal!r}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from gpbt_adapters.views.notebook import run_html
+
+        return run_html(self, note=f"; study {self.name!r}")
+
+    # ----------------------------------------------------------------------------------------------------------- inside
+
+    def _transact(self, action: Callable[[], T], *, hold: Callable[[T], bool] = lambda _: False) -> T:
+        """Lets `action` commit events against the newest state, and writes them.
+
+        Args:
+            action: Called again where another process was first; whatever it raises undoes what it did.
+            hold: Whether its events may wait for the next ones.
+        """
+        if not self._end.alive:
+            raise ProtocolError(f"study {self.name!r} is closed; open it again")
+        while True:
+            before = (self._state, self._events, list(self._unwritten), self._written, self._sequence)
+            try:
+                result = action()
+                written = hold(result) or self._write()
+            except BaseException as error:
+                # What was written all the same (its answer was lost, or Ctrl-C came behind it) is read as news.
+                self._state, self._events, self._unwritten, self._written, self._sequence = before
+                if isinstance(error, ProtocolError) and self.refresh():
+                    continue  # it may be legal after what another process did
+                raise
+            if written:
+                return result
+            self._state, self._events, self._unwritten, self._written, self._sequence = before
+            if not self.refresh():
+                self._journal.check(self._entry.id)
+
+    def _commit(self, state: State, happened: list[Event]) -> None:
+        """Lets events happen here; `_transact` writes them."""
+        super()._commit(state, happened)
+        self._unwritten.extend(happened)
+
+    def _write(self) -> bool:
+        """Writes what is unwritten; False: another process was first."""
+        if not self._unwritten:
+            return True
+        if not self._journal.append(
+            self._entry.id, self._sequence, self._unwritten, worker=self._worker, lease=self._lease
+        ):
+            return False
+        self._sequence += len(self._unwritten)
+        self._unwritten = []
+        self._written = self._state
+        more, times = SNAPSHOT
+        if self._sequence >= more + times * self._snapshot:
+            self._keep_snapshot()
+        return True
+
+    def _propose(self, state: State, parent: int | None, order: Order) -> Config:
+        """A slot's config does not depend on who came first: a second try in the same `ask` need not search again."""
+        key = (order.id, order.parent)
+        if key not in self._proposed:
+            self._proposed[key] = super()._propose(state, parent, order)
+        return self._proposed[key]
+
+    def _give_back_lost(self) -> None:
+        """Gives back the trials whose workers are lost."""
+        self._looked = time.monotonic()
+        for lease in self._journal.leases(self._entry.id):
+            ours = lease.worker == self._worker  # lost only where the answer to our asking was
+            if lease.trial in self._elsewhere if ours else _is_lost(lease):
+                logger.warning("study %s: trial %d is given out again: its worker is lost", self.name, lease.trial)
+                self._happen(Requeued(trial_id=lease.trial))
+
+    def _newest_snapshot(self) -> tuple[State, int]:
+        """The state to replay from, and how many events are in it."""
+        found = self._journal.snapshot(self._entry.id)
+        if found is not None:
+            try:
+                return decode_state(found[1], resolve_rule), found[0]
+            except ConfigError as error:
+                logger.info("study %s: all events are replayed: %s", self.name, error)
+        return self._state, 0
+
+    def _keep_snapshot(self) -> None:
+        try:
+            self._journal.keep_snapshot(self._entry.id, self._sequence, encode_state(self._written))
+        except JournalError as error:  # nothing depends on it but the speed of opening
+            logger.warning("study %s: no snapshot: %s", self.name, error)
+        self._snapshot = self._sequence
+
+
+def header_of(optimizer: Optimizer) -> dict[str, Any]:
+    """What a study is started with, as plain data.
+
+    Raises:
+        ConfigError: A searcher or a rule was given as an object without a name, and cannot be written down.
+    """
+    data = optimizer.to_dict()
+    plain = {"version": 1, "settings": data["state"]["settings"], "search": data["search"]}
+    try:
+        return dict(json.loads(json.dumps(plain)))  # as it will be read: tuples are lists
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"open_study: wanted options that can be written as JSON: {error}") from error
+
+
+def settings_of(header: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the optimizer that a header is of, the space among them.
+
+    Raises:
+        ConfigError: It is no such data.
+        PluginError: A rule's name is unknown, offered twice, or cannot be built.
+    """
+    try:
+        settings, search = header["settings"], dict(header["search"])
+        for part in ("searcher", "founders"):
+            if search[part] is not None:
+                search[part] = (search[part]["name"], search[part]["options"])
+    except (KeyError, TypeError) as error:
+        raise ConfigError(
+            f"journal: wanted the header of a study, got {header!r:.200}, which misses {error}"
+        ) from error
+    rules = attrs.asdict(decode_settings(settings, resolve_rule), recurse=False, filter=lambda field, _: field.init)
+    return {**rules, **search}
+
+
+def _compare(entry: Entry, given: Mapping[str, Any]) -> None:
+    found = list(_differences("", entry.header, given))
+    if found:
+        raise ConfigError(
+            f"open_study: study {entry.name!r} was started with other settings: {'; '.join(found)}; give those, or "
+            f"neither space nor settings to go on, or choose another name"
+        )
+
+
+def _differences(path: str, stored: Any, given: Any) -> Iterator[str]:
+    stored, given = _by_name(stored), _by_name(given)
+    if isinstance(stored, Mapping) and isinstance(given, Mapping):
+        for key in dict.fromkeys((*stored, *given)):
+            yield from _differences(f"{path}.{key}" if path else key, stored.get(key), given.get(key))
+    elif stored != given or isinstance(stored, bool) is not isinstance(given, bool):  # 1 is 1.0, and not True
+        yield f"{path} was {stored!r}, is now {given!r}"
+
+
+def _by_name(data: Any) -> Any:
+    """A list of things with names, such as a space's parameters, as a mapping; anything else as it is."""
+    if isinstance(data, list) and data and all(isinstance(one, Mapping) and "name" in one for one in data):
+        return {one["name"]: one for one in data}
+    return data
+
+
+def _is_lost(lease: Lease) -> bool:
+    return lease.seconds <= 0 or is_gone(lease.worker)
+
+
+def _extended(events: Vector[Event], more: Iterable[Event]) -> Vector[Event]:
+    for event in more:
+        events = events.append(event)
+    return events

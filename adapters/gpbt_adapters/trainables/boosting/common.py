@@ -1,0 +1,211 @@
+"""What all boosted trainables share: steps of a few rounds, seeds, files, and values read back from the engine.
+
+Every step starts from the trees alone, as after a load: what an engine keeps beside them (cached sums, random states)
+differs between a run and its resumption. Random numbers follow from the seed and the number of the step.
+"""
+
+import abc
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import attrs
+import numpy as np
+
+from gpbt_adapters.trainables.trainable import Trainable, verify_applied
+from gpbt_core.errors import ConfigError, ProtocolError
+
+__all__ = ["BoostingTrainable", "parsed"]
+
+_FORMAT = 1
+_PLAIN = "plain.json"
+
+M = TypeVar("M")
+
+
+@attrs.define(kw_only=True, eq=False)
+class BoostingTrainable(Trainable, Generic[M]):
+    """Adds trees to a model, a few rounds per step.
+
+    Attributes:
+        score: Scores a model, higher or lower being better as the user says elsewhere.
+        rounds: Boosting rounds per step, at least 1.
+        names: The engine's name of a hyperparameter, where the config has another one.
+    """
+
+    score_of: Callable[[M], float] = attrs.field(alias="score")
+    rounds: int = attrs.field(default=10, validator=attrs.validators.ge(1))
+    names: Mapping[str, str] = attrs.field(factory=dict)
+    _config: Mapping[str, Any] = attrs.field(init=False, factory=dict)
+    _seed: int = attrs.field(init=False, default=0)
+    _steps: int = attrs.field(init=False, default=0)
+    _model: M | None = attrs.field(init=False, default=None)
+    _live: Mapping[str, Any] | None = attrs.field(init=False, default=None)
+
+    fixed: ClassVar[Mapping[str, str]] = {}
+    """Engine parameters that no config may have, and why."""
+
+    def setup(self, config: Mapping[str, Any], seed: int) -> None:
+        """Prepares a model without trees.
+
+        Raises:
+            ConfigError: A hyperparameter is one that cannot change while trees are added.
+        """
+        self._begin()
+        self._seed, self._steps, self._model = seed, 0, None
+        self.apply(config)
+
+    def apply(self, config: Mapping[str, Any]) -> None:
+        """Sets the hyperparameters of the trees to come; those that are there stay.
+
+        Raises:
+            ConfigError: A hyperparameter is one that cannot change while trees are added.
+        """
+        for name in config:
+            engine_name = self.names.get(name, name)
+            if engine_name in self.fixed:
+                raise ConfigError(
+                    f"{type(self).__name__}: hyperparameter {name!r} cannot be tuned along a line: "
+                    f"{self.fixed[engine_name]}. Take it out of the space and set it once, for all models."
+                )
+        self._config = dict(config)
+        self._live = self._probe(self._wanted())
+
+    def applied(self) -> Mapping[str, Any]:
+        """Reads the values back as the engine parsed them; what it does not know is not reported.
+
+        Raises:
+            ProtocolError: There is no training yet.
+        """
+        if self._live is None:
+            raise ProtocolError(f"{type(self).__name__}: nothing to read back yet; call setup or load first")
+        return {
+            name: parsed(self._live[self.names.get(name, name)], like=value)
+            for name, value in self._config.items()
+            if self.names.get(name, name) in self._live
+        }
+
+    def step(self) -> float:
+        """Adds `rounds` rounds of trees and returns the score after them.
+
+        Raises:
+            ProtocolError: There is no training yet.
+            HyperparameterNotAppliedError: The trees were made under another value than the config's, which only
+                training shows (another parameter, or a callback, changes it).
+        """
+        if self._live is None:
+            raise ProtocolError(f"{type(self).__name__}: nothing to train yet; call setup or load first")
+        seed = int(np.random.SeedSequence((self._seed, self._steps)).generate_state(1)[0]) % 2**31
+        self._model = self._grow(self._model, self._wanted(), seed)
+        self._steps += 1
+        self._live = self._values(self._model)
+        verify_applied(self, self._config)
+        return self.score()
+
+    def score(self) -> float:
+        """Scores the model as it stands.
+
+        Raises:
+            ProtocolError: It has no trees yet.
+        """
+        return float(self.score_of(self.model))
+
+    def save(self, path: Path) -> None:
+        """Writes the trees in the engine's own format, and plain values beside them."""
+        plain = {"format": _FORMAT, "config": dict(self._config), "seed": self._seed, "steps": self._steps}
+        (path / _PLAIN).write_text(json.dumps(plain))
+        if self._model is not None:
+            self._store(self._model, path)
+
+    def load(self, path: Path) -> None:
+        """Restores what `save` wrote.
+
+        Raises:
+            ConfigError: The files are of another version.
+            OSError: A file cannot be read.
+        """
+        plain = json.loads((path / _PLAIN).read_text())
+        if plain["format"] != _FORMAT:
+            raise ConfigError(
+                f"{type(self).__name__}.load: wanted a checkpoint of format {_FORMAT}, got {plain['format']!r} in "
+                f"{path}"
+            )
+        self._begin()
+        self._seed, self._steps = plain["seed"], plain["steps"]
+        self.apply(plain["config"])
+        self._model = self._fetch(path, self._wanted()) if self._steps else None
+
+    def close(self) -> None:
+        """Lets go of the model and the data."""
+        self._model = self._live = None
+        self._end()
+
+    @property
+    def model(self) -> M:
+        """The model with the trees so far.
+
+        Raises:
+            ProtocolError: There are none yet.
+        """
+        if self._model is None:
+            raise ProtocolError(f"{type(self).__name__}: there are no trees yet; train a step first")
+        return self._model
+
+    def _wanted(self) -> dict[str, Any]:
+        return {self.names.get(name, name): value for name, value in self._config.items()}
+
+    @abc.abstractmethod
+    def _begin(self) -> None:
+        """Makes the data."""
+
+    @abc.abstractmethod
+    def _end(self) -> None:
+        """Lets go of the data."""
+
+    @abc.abstractmethod
+    def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Has the engine parse the parameters that training would get, and reads all of its own back."""
+
+    @abc.abstractmethod
+    def _grow(self, model: M | None, wanted: Mapping[str, Any], seed: int) -> M:
+        """Makes a model with `rounds` more rounds of trees; the given one stays as it is."""
+
+    @abc.abstractmethod
+    def _values(self, model: M) -> Mapping[str, Any]:
+        """Reads the parameters back that a model's last trees were made under."""
+
+    @abc.abstractmethod
+    def _store(self, model: M, path: Path) -> None:
+        """Writes the model into a directory."""
+
+    @abc.abstractmethod
+    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> M:
+        """Reads the model back."""
+
+
+def parsed(text: Any, *, like: Any) -> Any:
+    """Turns an engine's text into a value of the config's type; text that is none is returned as it is.
+
+    LightGBM prints six digits: a text that has the config's value to six digits is that value. XGBoost prints some
+    numbers as a list of one.
+
+    Examples:
+        >>> parsed("0.100000001", like=0.1), parsed("3", like=5), parsed("1", like=True), parsed("gbdt", like="rf")
+        (0.100000001, 3, True, 'gbdt')
+        >>> parsed("0.0127774", like=0.01277737505), parsed("0.0127774", like=0.0127779)
+        (0.01277737505, 0.0127774)
+        >>> parsed("[9E-1]", like=0.9)
+        0.9
+    """
+    if not isinstance(text, str) or isinstance(like, str):
+        return text
+    if isinstance(like, float) and f"{like:g}" == text:
+        return like
+    try:
+        number = float(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if isinstance(like, bool):
+        return bool(number)
+    return int(number) if isinstance(like, int) and number.is_integer() else number

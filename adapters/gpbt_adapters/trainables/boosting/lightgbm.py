@@ -1,0 +1,327 @@
+"""LightGBM by continued training, through `lightgbm.train` and through its scikit-learn classes."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+
+try:
+    import lightgbm
+except ImportError as error:
+    raise ImportError('gpbt.boosting needs LightGBM, which is not installed: pip install "gpbt[boosting]"') from error
+
+from gpbt_adapters.trainables.boosting.common import BoostingTrainable
+from gpbt_core.errors import ConfigError
+
+__all__ = ["LGBMModelTrainable", "LightGBMTrainable"]
+
+_FILE = "model.txt"
+
+_ALIASES_OF = {
+    "boosting": "boost boosting_type",
+    "objective": "app loss application objective_type",
+    "num_class": "num_classes",
+    "num_iterations": "n_iter nrounds max_iter num_tree num_round "
+    "num_trees num_rounds n_estimators num_iteration num_boost_round",
+    "early_stopping_round": "early_stopping n_iter_no_change early_stopping_rounds",
+    "verbosity": "verbose",
+    "seed": "random_seed random_state",
+    "bagging_seed": "bagging_fraction_seed",
+    "data_random_seed": "data_seed",
+    "max_bin": "max_bins",
+    "bin_construct_sample_cnt": "subsample_for_bin",
+    "linear_tree": "linear_trees",
+    "enable_bundle": "bundle is_enable_bundle",
+    "is_enable_sparse": "sparse is_sparse enable_sparse",
+    "two_round": "two_round_loading use_two_round_loading",
+    "pre_partition": "is_pre_partition",
+    "categorical_feature": "cat_column cat_feature categorical_column categorical_features",
+    "learning_rate": "eta shrinkage_rate",
+    "num_leaves": "max_leaf num_leaf max_leaves max_leaf_nodes",
+    "min_data_in_leaf": "min_data min_samples_leaf min_child_samples min_data_per_leaf",
+    "min_sum_hessian_in_leaf": "min_hessian min_sum_hessian min_child_weight min_sum_hessian_per_leaf",
+    "bagging_fraction": "bagging sub_row subsample",
+    "pos_bagging_fraction": "pos_bagging pos_sub_row pos_subsample",
+    "neg_bagging_fraction": "neg_bagging neg_sub_row neg_subsample",
+    "bagging_freq": "subsample_freq",
+    "feature_fraction": "sub_feature colsample_bytree",
+    "feature_fraction_bynode": "colsample_bynode sub_feature_bynode",
+    "drop_rate": "rate_drop",
+    "extra_trees": "extra_tree",
+    "lambda_l1": "reg_alpha l1_regularization",
+    "lambda_l2": "lambda reg_lambda l2_regularization",
+    "min_gain_to_split": "min_split_gain",
+    "max_delta_step": "max_leaf_output max_tree_output",
+    "monotone_penalty": "mc_penalty ms_penalty monotone_splits_penalty",
+    "top_k": "topk",
+    "is_unbalance": "unbalance unbalanced_sets",
+    "num_threads": "n_jobs nthread nthreads num_thread",
+}
+ALIASES: Mapping[str, str] = {alias: name for name, aliases in _ALIASES_OF.items() for alias in aliases.split()}
+"""LightGBM's names for what it dumps under another one (its documentation, Parameters): all of those for training."""
+
+_BINS = "the data is binned once, for all models"
+_SHAPE = "it settles what the trees' sums mean"
+_OTHERS = "it matters to GOSS or DART alone, which are not supported"
+_FIXED_NAMES = {
+    **dict.fromkeys(
+        (
+            "max_bin", "max_bin_by_feature", "min_data_in_bin", "bin_construct_sample_cnt", "data_random_seed",
+            "enable_bundle", "is_enable_sparse", "use_missing", "zero_as_missing", "feature_pre_filter", "linear_tree",
+            "categorical_feature", "pre_partition", "two_round", "precise_float_parser", "forcedbins_filename",
+        ),
+        _BINS,
+    ),
+    **dict.fromkeys(("objective", "num_class", "boosting", "boost_from_average", "reg_sqrt"), _SHAPE),
+    **dict.fromkeys(
+        (
+            "data_sample_strategy", "top_rate", "other_rate", "drop_rate", "max_drop", "skip_drop", "uniform_drop",
+            "xgboost_dart_mode",
+        ),
+        _OTHERS,
+    ),
+    **dict.fromkeys(
+        ("seed", "bagging_seed", "feature_fraction_seed", "extra_seed", "objective_seed", "drop_seed"),
+        "each step has a seed of its own, from the run's",
+    ),
+    "num_iterations": "the number of rounds is the number of steps, which the run decides",
+    "early_stopping_round": "the run decides how many trees are added",
+    "verbosity": "it changes nothing",
+}  # fmt: skip
+_FIXED = {
+    **_FIXED_NAMES,
+    **{alias: _FIXED_NAMES[name] for alias, name in ALIASES.items() if name in _FIXED_NAMES},
+}
+
+_DEFAULTS = {
+    # LightGBM else times two ways of building histograms, and which is faster decides the last bits of the trees.
+    "deterministic": True,
+    "force_col_wise": True,
+    # Features that no split under this config could use are else thrown out for good, also for later configs.
+    "feature_pre_filter": False,
+    # Else it follows from the step's seed, and a resumed run would bin large data from another sample.
+    "data_random_seed": 1,
+    "verbosity": -1,
+}
+
+
+_NO_EARLY_STOPPING = "early stopping is not supported: the run decides how many trees are added"
+
+
+def _canonical(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {ALIASES.get(name, name): value for name, value in params.items()}
+
+
+def _check(params: Mapping[str, Any], who: str) -> None:
+    """Refuses what cannot be trained by adding trees."""
+    goss = (
+        "GOSS uses all rows for its first 1 / learning_rate rounds, and counts them anew in each step; "
+        "use bagging_fraction with bagging_freq=1"
+    )
+    forest = "a random forest averages its trees, and has no use for earlier ones; use 'gbdt'"
+    reasons = {
+        ("boosting", "dart"): "DART rescales trees that are there, so a child would change what its parent learnt; "
+        "use 'gbdt'",
+        ("boosting", "rf"): forest,
+        ("boosting", "random_forest"): forest,
+        ("boosting", "goss"): goss,
+        ("data_sample_strategy", "goss"): goss,
+    }
+    canonical = _canonical(params)
+    for (name, value), reason in reasons.items():
+        if canonical.get(name) == value:
+            raise ConfigError(f"{who}: {name}={value!r} is not supported: {reason}")
+    if canonical.get("early_stopping_round"):
+        raise ConfigError(f"{who}: {_NO_EARLY_STOPPING}")
+
+
+def _check_sampling(wanted: Mapping[str, Any], params: Mapping[str, Any], who: str) -> None:
+    """Refuses fractions of rows that are tuned while no rows are drawn, which is LightGBM's default."""
+    fractions = {"bagging_fraction", "pos_bagging_fraction", "neg_bagging_fraction"}
+    names = [name for name in wanted if ALIASES.get(name, name) in fractions]
+    if names and "bagging_freq" not in _canonical(wanted) and not _canonical(params).get("bagging_freq"):
+        raise ConfigError(
+            f"{who}: hyperparameters {names} change nothing while bagging_freq (subsample_freq), the number of rounds "
+            f"after which rows are drawn anew, is 0; set it to 1, or tune it too"
+        )
+
+
+def _check_offsets(given: Any, who: str) -> None:
+    if given is not None:
+        raise ConfigError(
+            f"{who}: wanted data without init_score: LightGBM puts the sums of the trees so far in its place, so later "
+            f"steps would train without it. Take it off the target, or use XGBoost with base_margin; and make a new "
+            f"Dataset each time, since training leaves an init_score in it"
+        )
+
+
+def _values_of(booster: lightgbm.Booster) -> dict[str, str]:
+    """Reads the parameters that LightGBM writes with every model, under its own names and all aliases."""
+    lines = booster.model_to_string(num_iteration=1).partition("\nparameters:\n")[2].splitlines()
+    pairs = [line[1:-1].partition(": ") for line in lines if line.startswith("[") and line.endswith("]")]
+    values = {name: value for name, _, value in pairs}
+    return {**{alias: values[name] for alias, name in ALIASES.items() if name in values}, **values}
+
+
+def _set(estimator: lightgbm.LGBMModel, values: Mapping[str, Any]) -> lightgbm.LGBMModel:
+    """Sets parameters under every alias that an estimator has: of several values LightGBM takes one by its own rule."""
+    wanted = _canonical(values)
+    names = {name: ALIASES.get(name, name) for name in estimator.get_params()}
+    known = {name: wanted[canonical] for name, canonical in names.items() if canonical in wanted}
+    new = {name: value for name, value in wanted.items() if name not in names.values()}
+    return estimator.set_params(**known, **new)
+
+
+def _probe_with(params: Mapping[str, Any]) -> dict[str, str]:
+    # Not with the training data: a Dataset that has trained holds on to a predictor that may be gone, and crashes.
+    data = lightgbm.Dataset(np.array([[0.0], [1.0]]), label=np.array([0.0, 1.0]), params={"verbosity": -1})
+    return _values_of(lightgbm.Booster({**_DEFAULTS, **params}, data))
+
+
+@attrs.define(kw_only=True, eq=False)
+class LightGBMTrainable(BoostingTrainable[lightgbm.Booster]):
+    """Trains a LightGBM booster natively; its model is the Booster.
+
+    Attributes:
+        data: Makes the training data, with free_raw_data=False and without init_score. Called once per segment; cache
+            what is slow to read, but not the Dataset, which training changes.
+        params: Parameters that are not tuned.
+
+    Examples:
+        >>> import numpy as np
+        >>> x = np.arange(200.0).reshape(200, 1)
+        >>> trainable = LightGBMTrainable(
+        ...     data=lambda: lightgbm.Dataset(x, label=x[:, 0], free_raw_data=False),
+        ...     params={"num_threads": 1},
+        ...     score=lambda booster: float(np.abs(booster.predict(x) - x[:, 0]).mean()),
+        ... )
+        >>> trainable.setup({"learning_rate": 0.5, "num_leaves": 4}, seed=0)
+        >>> trainable.applied()
+        {'learning_rate': 0.5, 'num_leaves': 4}
+        >>> first = trainable.step()
+        >>> trainable.step() < first
+        True
+        >>> trainable.model.num_trees()
+        20
+    """
+
+    data: Callable[[], lightgbm.Dataset]
+    params: Mapping[str, Any] = attrs.field(factory=dict)
+    _dataset: lightgbm.Dataset | None = attrs.field(init=False, default=None)
+
+    fixed: ClassVar[Mapping[str, str]] = _FIXED
+
+    def __attrs_post_init__(self) -> None:
+        """Refuses parameters under which trees cannot be added.
+
+        Raises:
+            ConfigError: DART, GOSS, random forests, or early stopping.
+        """
+        _check(self.params, type(self).__name__)
+
+    def _begin(self) -> None:
+        dataset = self.data()
+        if dataset.free_raw_data:
+            raise ConfigError(
+                f"{type(self).__name__}: wanted a Dataset with free_raw_data=False: training goes on from what the "
+                f"trees so far predict for the raw data"
+            )
+        _check_offsets(dataset.init_score, type(self).__name__)
+        self._dataset = dataset
+
+    def _end(self) -> None:
+        self._dataset = None
+
+    def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+        _check_sampling(wanted, self._params(wanted), type(self).__name__)
+        return _probe_with(_canonical(wanted))
+
+    def _grow(self, model: lightgbm.Booster | None, wanted: Mapping[str, Any], seed: int) -> lightgbm.Booster:
+        assert self._dataset is not None
+        params = {**self._params(wanted), "seed": seed, "num_iterations": self.rounds}
+        grown = lightgbm.train(params, self._dataset, init_model=model)
+        if model is None:
+            _check_offsets(self._dataset.get_init_score(), type(self).__name__)  # as from a file beside a data file
+        return grown
+
+    def _values(self, model: lightgbm.Booster) -> Mapping[str, Any]:
+        return _values_of(model)
+
+    def _store(self, model: lightgbm.Booster, path: Path) -> None:
+        model.save_model(path / _FILE)
+
+    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> lightgbm.Booster:  # noqa: ARG002 - the file has them
+        return lightgbm.Booster(model_file=path / _FILE)
+
+    def _params(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        return {**_DEFAULTS, **_canonical(self.params), **_canonical(wanted)}
+
+
+@attrs.define(kw_only=True, eq=False)
+class LGBMModelTrainable(BoostingTrainable[lightgbm.LGBMModel]):
+    """Trains one of LightGBM's scikit-learn classes; its model is the fitted estimator.
+
+    Attributes:
+        estimator: Makes the estimator with the parameters that are not tuned.
+        data: Makes inputs and targets. Called once per segment; cache what is slow to read.
+        fit_options: Further arguments of `fit`, such as sample_weight; no init_score, and no early stopping.
+    """
+
+    estimator: Callable[[], lightgbm.LGBMModel]
+    data: Callable[[], tuple[Any, Any]]
+    fit_options: Mapping[str, Any] = attrs.field(factory=dict)
+    _data: tuple[Any, Any] | None = attrs.field(init=False, default=None)
+
+    fixed: ClassVar[Mapping[str, str]] = _FIXED
+
+    def _begin(self) -> None:
+        who = type(self).__name__
+        _check(self.estimator().get_params(), who)
+        for name in ("init_score", "eval_init_score"):
+            _check_offsets(self.fit_options.get(name), who)
+        early = type(lightgbm.early_stopping(1, verbose=False))
+        if any(isinstance(callback, early) for callback in self.fit_options.get("callbacks") or ()):
+            raise ConfigError(f"{who}: {_NO_EARLY_STOPPING}")
+        self._data = self.data()
+
+    def _end(self) -> None:
+        self._data = None
+
+    def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+        live = self._made(wanted).get_params()
+        _check_sampling(wanted, live, type(self).__name__)
+        tuned = _canonical(wanted)
+        # With every alias that the estimator has: it is the engine that chooses among them.
+        return _probe_with({name: value for name, value in live.items() if ALIASES.get(name, name) in tuned})
+
+    def _grow(self, model: lightgbm.LGBMModel | None, wanted: Mapping[str, Any], seed: int) -> lightgbm.LGBMModel:
+        grown = _set(self._made(wanted), {"n_estimators": self.rounds, "random_state": seed})
+        return self._fitted(grown, None if model is None else model.booster_)
+
+    def _values(self, model: lightgbm.LGBMModel) -> Mapping[str, Any]:
+        return _values_of(model.booster_)
+
+    def _store(self, model: lightgbm.LGBMModel, path: Path) -> None:
+        model.booster_.save_model(path / _FILE)
+
+    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> lightgbm.LGBMModel:
+        # These classes cannot be loaded. So one is fitted, a tree further than the saved one was, and that is cut off.
+        before = lightgbm.Booster(model_file=path / _FILE)
+        trees = before.num_trees()
+
+        def cut(env: Any) -> None:
+            if env.model.num_trees() > trees:  # none was added if no split is possible
+                env.model.rollback_one_iter()
+
+        return self._fitted(_set(self._made(wanted), {"n_estimators": 1}), before, callbacks=[cut])
+
+    def _fitted(self, model: lightgbm.LGBMModel, before: lightgbm.Booster | None, **options: Any) -> lightgbm.LGBMModel:
+        assert self._data is not None
+        return model.fit(*self._data, init_model=before, **{**self.fit_options, **options})
+
+    def _made(self, wanted: Mapping[str, Any]) -> lightgbm.LGBMModel:
+        estimator = self.estimator()
+        defaults = {name: value for name, value in _DEFAULTS.items() if name not in _canonical(estimator.get_params())}
+        return _set(estimator, {**defaults, **wanted})

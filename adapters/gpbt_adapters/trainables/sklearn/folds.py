@@ -1,0 +1,222 @@
+"""One continued model per fold of a cross-validation, under one config: a trainable whose score is the folds' mean.
+
+The factory holds the data once; each process cuts its folds from it once.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _check_method_params
+
+from gpbt_adapters.trainables.random_states import setup_seed
+from gpbt_adapters.trainables.sklearn.models import Model, Template, TrainingData
+from gpbt_adapters.trainables.sklearn.trainables import read_state, write_state
+from gpbt_adapters.trainables.trainable import Trainable
+from gpbt_core.errors import GpbtError
+from gpbt_core.space import Space
+
+__all__ = ["CrossValidation", "FitFailedError", "FoldsTrainable", "Scoring"]
+
+
+class FitFailedError(GpbtError, RuntimeError):
+    """A fit raised, and the caller wants that to end the search; the exception is its cause and its only argument."""
+
+    def __init__(self, original: Exception) -> None:
+        super().__init__(original)
+        self.original = original
+
+
+@attrs.frozen(kw_only=True)
+class Scoring:
+    """What is scored, and how.
+
+    Attributes:
+        scorer: Called with an estimator and data; returns a number, or a dictionary of them by name.
+        objective: Which of several scores the search follows; None: the first.
+        params: What else a scorer takes; arrays with one entry per sample are split with the data.
+        train: Whether to score the training data too.
+    """
+
+    scorer: Any
+    objective: str | None = None
+    params: Mapping[str, Any] = attrs.Factory(dict)
+    train: bool = False
+
+    def scores(self, estimator: Any, features: Any, target: Any, params: Mapping[str, Any]) -> dict[str, float]:
+        """All scores by name; a single one is called "score"."""
+        data = (features,) if target is None else (features, target)
+        scores = self.scorer(estimator, *data, **params)
+        if not isinstance(scores, dict):
+            return {"score": float(scores)}
+        return {name: float(score) for name, score in scores.items()}
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Fold:
+    """The data of one fold; the parts that a scorer is called with come with its parameters."""
+
+    training: TrainingData
+    scored: Mapping[str, tuple[Any, Any, Mapping[str, Any]]]
+
+
+class CrossValidation:
+    """Makes trainables that train one model per fold.
+
+    Args:
+        template: The estimator.
+        features: All data, samples by features.
+        target: One entry or row per sample, or None.
+        splits: Of each fold the indices of the training and of the test samples.
+        scoring: What is scored.
+        iterations: How many passes, members or solver iterations make a step.
+        fit_params: What else `fit` takes; arrays with one entry per sample are split with the data.
+        raising: Whether an exception of a fit is to end the search, rather than the trial.
+    """
+
+    def __init__(
+        self,
+        template: Template,
+        features: Any,
+        target: Any,
+        splits: Sequence[tuple[Any, Any]],
+        *,
+        scoring: Scoring,
+        iterations: int = 1,
+        fit_params: Mapping[str, Any] | None = None,
+        raising: bool = False,
+    ) -> None:
+        self.template, self.scoring, self.iterations, self.raising = template, scoring, iterations, raising
+        self._data = (features, target, dict(fit_params or {}))
+        self._splits = list(splits)
+        self._folds: list[Fold] | None = None
+
+    def __call__(self) -> "FoldsTrainable":
+        """A fresh trainable."""
+        return FoldsTrainable(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_folds": None}
+
+    def check(self, space: Space) -> None:
+        """Refuses a space that no model can follow.
+
+        Raises:
+            ConfigError: It has a parameter that the estimator does not have, or one that cannot change mid-run.
+        """
+        self.template.check(space)
+
+    @property
+    def folds(self) -> list[Fold]:
+        """The folds, cut on first use."""
+        if self._folds is None:
+            self._folds = [self._cut(*split) for split in self._splits]
+        return self._folds
+
+    def _cut(self, train: Any, test: Any) -> Fold:
+        features, target, fit_params = self._data
+        parts = {"test": test, "train": train} if self.scoring.train else {"test": test}
+        return Fold(
+            training=TrainingData(
+                features=_safe_indexing(features, train),
+                target=None if target is None else _safe_indexing(target, train),
+                labels=self.template.labels(target),
+                fit_params=_check_method_params(features, params=fit_params, indices=train),
+            ),
+            scored={
+                name: (
+                    _safe_indexing(features, indices),
+                    None if target is None else _safe_indexing(target, indices),
+                    _check_method_params(features, params=dict(self.scoring.params), indices=indices),
+                )
+                for name, indices in parts.items()
+            },
+        )
+
+
+class FoldsTrainable(Trainable):
+    """One model per fold; made by `CrossValidation`."""
+
+    def __init__(self, factory: CrossValidation) -> None:
+        self._factory = factory
+        self._models = [Model(factory.template, fold.training) for fold in factory.folds]
+        self._fit_seconds = np.zeros(len(self._models))
+        self._score_seconds = np.zeros(len(self._models))
+        self._figures: dict[str, float] = {}
+
+    def setup(self, config: Mapping[str, Any], seed: int) -> None:
+        """Sets up each fold's model, each with random states of its own."""
+        for index, model in enumerate(self._models):
+            self._guarded(model.setup, config, setup_seed(seed, index))
+
+    def apply(self, config: Mapping[str, Any]) -> None:
+        """Sets the parameters on each fold's model."""
+        for model in self._models:
+            self._guarded(model.apply, config)
+
+    def applied(self) -> Mapping[str, Any]:
+        """Reads the parameters back; where the folds disagree, all their values."""
+        first, *others = [model.applied() for model in self._models]
+        return {
+            name: value if all(other[name] == value for other in others) else (value, *(o[name] for o in others))
+            for name, value in first.items()
+        }
+
+    def step(self) -> float:
+        """Trains each fold's model one step, and scores all of them."""
+        for index, model in enumerate(self._models):
+            start = time.perf_counter()
+            self._guarded(model.train, self._factory.iterations)
+            self._fit_seconds[index] += time.perf_counter() - start
+        return self.score()
+
+    def score(self) -> float:
+        """The mean over the folds of the score that the search follows."""
+        return float(self._guarded(self._score))
+
+    def figures(self) -> Mapping[str, float]:
+        """Each fold's scores, by `split<fold>_<part>_<name>`, and its times of fitting and of scoring, in seconds."""
+        times = {
+            f"split{index}_{what}_time": float(seconds[index])
+            for what, seconds in (("fit", self._fit_seconds), ("score", self._score_seconds))
+            for index in range(len(self._models))
+        }
+        return {**self._figures, **times}
+
+    def save(self, path: Path) -> None:
+        """Writes all models."""
+        write_state([model.state() for model in self._models], path, "pickle")
+
+    def load(self, path: Path) -> None:
+        """Reads them back."""
+        for model, state in zip(self._models, read_state(path, "pickle"), strict=True):
+            model.restore(state)
+
+    def _score(self) -> float:
+        scoring, followed = self._factory.scoring, []
+        self._figures = {}
+        for index, (model, fold) in enumerate(zip(self._models, self._factory.folds, strict=True)):
+            start = time.perf_counter()
+            for part, data in fold.scored.items():
+                scores = scoring.scores(model.estimator, *data)
+                self._figures.update({f"split{index}_{part}_{name}": score for name, score in scores.items()})
+                if part == "test":  # of a single score `refit` may be any text, as in scikit-learn
+                    name = None if scores.keys() == {"score"} else scoring.objective
+                    followed.append(scores[name or next(iter(scores))])
+            self._score_seconds[index] += time.perf_counter() - start
+        return float(np.mean(followed))
+
+    def _guarded(self, call: Any, *arguments: Any) -> Any:
+        """Calls; an exception of scikit-learn becomes one that ends the search, where the caller wants that."""
+        try:
+            return call(*arguments)
+        except GpbtError:
+            raise
+        except Exception as error:
+            if not self._factory.raising:
+                raise
+            raise FitFailedError(error) from error

@@ -1,0 +1,272 @@
+"""One scikit-learn estimator, or a pipeline that ends in one, in training on one set of data.
+
+What a model is asked, it does to the estimator where that acts; scores and files are its user's. What an estimator is
+inside is asked of `sklearn_continuation` alone.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import joblib
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from gpbt_adapters.trainables.sklearn.continuation import (
+    Continuation,
+    all_labels,
+    continuation,
+    current_values,
+    live_values,
+    preparation,
+    random_states,
+    set_live,
+    train,
+)
+from gpbt_core.errors import ConfigError
+from gpbt_core.space import Space
+
+__all__ = ["Model", "Template", "TrainingData", "last_step"]
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class TrainingData:
+    """What a model is trained on.
+
+    Attributes:
+        features: Samples by features.
+        target: One entry or row per sample, or None.
+        labels: What the first pass of a classifier must be told of the labels to come; None for anything else.
+        fit_params: What else `fit` or `partial_fit` takes.
+    """
+
+    features: Any
+    target: Any
+    labels: Any = None
+    fit_params: Mapping[str, Any] = attrs.Factory(dict)
+
+
+class Template:
+    """The estimator that all models of a run are clones of, and what a config may set on them.
+
+    Args:
+        estimator: Anything that `continuation` finds a way for, or a pipeline that ends in it; never changed.
+
+    Attributes:
+        estimator: As given.
+        continuation: How the last step goes on.
+        prefix: What the names of the last step's parameters begin with; empty where there is no pipeline.
+
+    Raises:
+        ConfigError: The estimator cannot be trained on.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+        self.continuation: Continuation = continuation(last_step(estimator))
+        self.prefix = f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
+        self._names = frozenset(estimator.get_params(deep=True))
+
+    def labels(self, target: Any) -> Any:
+        """What a model must be told of all labels before its first pass."""
+        if target is None or self.continuation.way != "passes":
+            return None
+        return all_labels(last_step(self.estimator), target)
+
+    def fit_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What the last step gets of the parameters of a fit, by its own names; given by these, or as a pipeline's.
+
+        Raises:
+            ConfigError: Another step of the pipeline would get some.
+        """
+        steps = [name for name, _ in self.estimator.steps[:-1]] if self.prefix else []
+        others = [param for param in params if param.split("__")[0] in steps]
+        if others:
+            raise ConfigError(
+                f"{type(self.estimator).__name__}: wanted fit parameters of the last step, {self.prefix}<name>, got "
+                f"{', '.join(others)}: only the last step is trained on and gets any; transform the data beforehand"
+            )
+        return {param.removeprefix(self.prefix): value for param, value in params.items()}
+
+    def check(self, space: Space) -> None:
+        """Refuses a space that no model can follow, before anything is trained.
+
+        Raises:
+            ConfigError: It has a parameter that the estimator does not have or never reads, or one that cannot change
+                mid-run.
+        """
+        for name in space.names:
+            self.check_name(name)
+            self.check_change(name, "a value that changes from one trial to the next")
+
+    def check_name(self, name: str) -> None:
+        """Refuses a hyperparameter that the estimator lacks, that continuing needs for itself, or that it never reads.
+
+        Raises:
+            ConfigError: It is one of these.
+        """
+        if name not in self._names:
+            raise ConfigError(
+                f"{type(self.estimator).__name__}: it has no parameter {name!r}; it has "
+                f"{', '.join(sorted(self._names))}"
+            )
+        own = name.removeprefix(self.prefix)
+        if own in self.continuation.reserved or own.split("__")[-1] == "random_state":
+            raise ConfigError(
+                f"{type(self.estimator).__name__}: {name!r} cannot be a hyperparameter: the adapter sets it, to train "
+                f"the model step by step"
+            )
+        if own in self.continuation.unread:
+            raise ConfigError(
+                f"{type(self.estimator).__name__}: {name!r} cannot be a hyperparameter: training step by step never "
+                f"reads it, since the steps decide how long and on what a model trains; leave it out of the space"
+            )
+
+    def check_change(self, name: str, wanted: object) -> None:
+        """Refuses a hyperparameter that a trained model keeps for good.
+
+        Raises:
+            ConfigError: It is one.
+        """
+        if name.removeprefix(self.prefix) in self.continuation.fixed or not name.startswith(self.prefix):
+            raise ConfigError(
+                f"{type(self.estimator).__name__}: {name!r} is fixed once training has begun, wanted {wanted}; choose "
+                f"it beforehand and set it on the estimator"
+            )
+
+
+class Model:
+    """A clone of a template in training.
+
+    Args:
+        template: What to clone.
+        data: What to train on.
+
+    Attributes:
+        estimator: The estimator, or the pipeline, in its present state; None before `setup` or `restore`.
+    """
+
+    def __init__(self, template: Template, data: TrainingData) -> None:
+        self.estimator: Any = None
+        self._template = template
+        self._data = data
+        self._config: Mapping[str, Any] = {}
+        self._features: Any = None  # what the last step trains on: the data after the other steps of a pipeline
+        self._kept: Any = None  # the same, where only a checkpoint can bring it back
+
+    def setup(self, config: Mapping[str, Any], seed: int) -> None:
+        """Clones the template under `config`; nothing is trained but the steps of a pipeline before the last.
+
+        Raises:
+            ConfigError: A value cannot be set.
+        """
+        for name in config:
+            self._template.check_name(name)
+        self.estimator = clone(self._template.estimator)
+        changes = preparation(last_step(self.estimator), seed)
+        changes = {self._template.prefix + name: value for name, value in changes.items()}
+        if self._template.prefix:
+            changes = {**random_states(self.estimator, seed), **changes}
+        self.estimator.set_params(**config, **changes)
+        set_live(last_step(self.estimator), self._own(config))
+        self._config = config
+        self._check_way()
+        self._fit_first_steps()
+
+    def apply(self, config: Mapping[str, Any]) -> None:
+        """Sets the parameters where they act.
+
+        Raises:
+            ConfigError: A value cannot be set on a model that goes on.
+        """
+        now = current_values(self.estimator, config)
+        for name, value in config.items():
+            self._template.check_name(name)
+            if now[name] != value:
+                self._template.check_change(name, f"{value!r} after {now[name]!r}")
+        set_live(last_step(self.estimator), self._own(config))
+        self._config = config
+        if any(isinstance(value, str) and now[name] != value for name, value in config.items()):
+            self._check_way()  # it hangs on words, a solver's name say
+
+    def applied(self) -> dict[str, Any]:
+        """Reads the parameters back from where they act."""
+        last = live_values(last_step(self.estimator), self._own(self._config))
+        live = {self._template.prefix + name: value for name, value in last.items()}
+        first = [name for name in self._config if not name.startswith(self._template.prefix)]
+        if first:
+            live.update(current_values(self.estimator, first))
+        return live
+
+    def train(self, iterations: int) -> None:
+        """Trains on: so many passes, members or iterations more."""
+        train(
+            last_step(self.estimator),
+            self._template.continuation,
+            self._features,
+            self._data.target,
+            iterations=iterations,
+            labels=self._data.labels,
+            fit_params=self._data.fit_params,
+        )
+
+    def finished(self) -> Any:
+        """The estimator, with its own settings again where training it step by step took others.
+
+        But for the count of its members, which is what it has.
+        """
+        continuation, settings = self._template.continuation, self._template.estimator.get_params(deep=True)
+        kept = {continuation.count} if continuation.way == "members" else set()
+        names = {name for name in settings if name.split("__")[-1] == "random_state"}
+        names |= {self._template.prefix + name for name in continuation.reserved - kept}
+        self.estimator.set_params(**{name: clone(settings[name], safe=False) for name in names})
+        return self.estimator
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs; not a copy."""
+        return {"estimator": self.estimator, "features": self._kept}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes over a state, which this model owns from then on."""
+        self.estimator, self._kept = state["estimator"], state["features"]
+        self._features = self._data.features if self._kept is None else self._kept
+        if self._kept is None and _has_first_steps(self.estimator):
+            self._features = self.estimator[:-1].transform(self._features)
+
+    def _own(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The part of a config that is the last step's, by its own names."""
+        prefix = self._template.prefix
+        return {name.removeprefix(prefix): value for name, value in config.items() if name.startswith(prefix)}
+
+    def _check_way(self) -> None:
+        """Refuses a parameter under which the estimator would go on in another way, or not at all."""
+        wanted, got = self._template.continuation, continuation(last_step(self.estimator))
+        if (got.way, got.count) != (wanted.way, wanted.count):
+            raise ConfigError(
+                f"{type(self.estimator).__name__}: wanted a config under which it is trained on by {wanted.way}, as "
+                f"the template is, got {dict(self._config)}, which is trained on by {got.way}"
+            )
+
+    def _fit_first_steps(self) -> None:
+        """Fits the steps of a pipeline before the last, and keeps what they make of the training data for the last.
+
+        A transformer may make something else of its own training data than of the same data once it is fitted (target
+        encoding does so on purpose, and at random); only then the state holds what it made.
+        """
+        self._features, self._kept = self._data.features, None
+        if not _has_first_steps(self.estimator):
+            return
+        first = self.estimator[:-1]
+        self._features = first.fit_transform(self._data.features, self._data.target)
+        self.estimator.steps[:-1] = first.steps  # where the pipeline has a cache, fitting clones
+        if joblib.hash(self._features) != joblib.hash(self.estimator[:-1].transform(self._data.features)):
+            self._kept = self._features
+
+
+def last_step(estimator: Any) -> Any:
+    """The estimator itself, or the last step of a pipeline."""
+    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+
+
+def _has_first_steps(estimator: Any) -> bool:
+    return isinstance(estimator, Pipeline) and len(estimator.steps) > 1

@@ -1,0 +1,283 @@
+"""The conformance kit of trainables: proves the promises that a driver builds on, one after the other.
+
+It uses nothing but the protocol and raises plain assertion errors, so that it runs under pytest and without it::
+
+    def test_my_trainable_keeps_its_promises():
+        check_trainable(MyTrainable, space)
+"""
+
+import copy
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+
+from gpbt_adapters.storing.checkpoints import CheckpointStore
+from gpbt_adapters.trainables.trainable import Factory, HyperparameterNotAppliedError, Trainable, verify_applied
+from gpbt_core.errors import ConfigError
+from gpbt_core.space import Space
+
+__all__ = ["BrokenPromiseError", "check_trainable"]
+
+PARENT = 0
+"""The trial under whose id the kit stores the checkpoint of the parent."""
+
+
+class BrokenPromiseError(AssertionError):
+    """A trainable does not keep a promise; the message names the promise, what was wanted and what came."""
+
+
+@attrs.frozen(kw_only=True)
+class _Case:
+    """What the checks share: the caller's arguments, and the store with the parent's checkpoint."""
+
+    factory: Factory
+    configs: tuple[Mapping[str, Any], ...]
+    steps: int
+    seed: int
+    state: Callable[[Any], Any]
+    store: CheckpointStore
+
+    def fail(self, promise: str, message: str) -> BrokenPromiseError:
+        return BrokenPromiseError(f"{getattr(self.factory, '__name__', self.factory)}: {promise}: {message}")
+
+
+@attrs.frozen(kw_only=True)
+class _Stretch:
+    """What a few steps of training came to."""
+
+    scores: tuple[float, ...]
+    state: Any
+
+
+def check_trainable(
+    factory: Factory,
+    configs: Space | Sequence[Mapping[str, Any]],
+    *,
+    steps: int = 2,
+    seed: int = 1,
+    state: Callable[[Any], Any] | None = None,
+    inert: bool = True,
+    diverging: Mapping[str, Any] | None = None,
+) -> None:
+    """Proves that what a factory makes keeps the promises of `Trainable`.
+
+    - Fresh: each call of the factory makes a new object.
+    - Repeat: the same config and seed give the same training; scoring and saving do not disturb it.
+    - Continue: saved, loaded into a fresh object and trained on, the scores (and `state`) are the same bits as without
+      the break; loading, applying and training leave the files as they were.
+    - Inherit: a loaded model scores what its parent scored, and a child's training does not touch the parent's.
+    - Applied: after set-up, mid-run and after loading, the live values are the config's, which is left as it was.
+    - Diverge: a diverging model returns NaN or infinity or raises; only checked where `diverging` is given.
+
+    Args:
+        factory: Makes a fresh trainable.
+        configs: At least two different configs, or a space to draw three from.
+        steps: How many steps to train before and after each break, at least 1.
+        seed: Of the set-ups, and of the configs drawn. Not 0, the seed under which a trainable is likely to rebuild a
+            model that forgets its own.
+        state: Takes a trainable and returns what its training changes (weights, say) as arrays and plain containers,
+            to be compared bit by bit besides the scores. None: the scores alone.
+        inert: Whether the hyperparameters act through training alone, so that applying others leaves the score as it
+            is (within a relative 1e-6). Say False where they act on predictions by their nature.
+        diverging: A config under which training diverges within `steps` steps.
+
+    Raises:
+        BrokenPromiseError: A promise is not kept.
+        ConfigError: There are not two different configs, or `steps` is below 1.
+    """
+    drawn = _configs(configs, seed)
+    if steps < 1:
+        raise ConfigError(f"check_trainable: wanted steps of at least 1, got {steps!r}")
+    with CheckpointStore(durable=False) as store:
+        case = _Case(
+            factory=factory, configs=drawn, steps=steps, seed=seed, state=state or (lambda _: None), store=store
+        )
+        _check_fresh(case)
+        first, second = _check_repeat(case)
+        _check_continue(case, first, second)
+        _check_inherit(case, first, second, inert=inert)
+        _check_applied(case)
+        if diverging is not None:
+            _check_diverge(case, diverging)
+
+
+def _configs(configs: Space | Sequence[Mapping[str, Any]], seed: int) -> tuple[Mapping[str, Any], ...]:
+    if isinstance(configs, Space):
+        rng = np.random.default_rng(seed)
+        configs = [configs.sample(rng) for _ in range(3)]
+    drawn = tuple(configs)
+    if len(drawn) < 2 or drawn[0] == drawn[1]:
+        raise ConfigError(f"check_trainable: wanted at least two configs, the first two different, got {drawn!r}")
+    return drawn
+
+
+def _check_fresh(case: _Case) -> None:
+    one, other = case.factory(), case.factory()
+    for made in (one, other):
+        if not isinstance(made, Trainable):
+            raise case.fail("Fresh", f"wanted the factory to make Trainables, got {made!r}")
+    if one is other:
+        raise case.fail("Fresh", f"wanted a new object from each call of the factory, got {one!r} twice")
+    one.close()
+    other.close()
+
+
+def _check_repeat(case: _Case) -> tuple[_Stretch, _Stretch]:
+    """Trains one model twice, once undisturbed and once scored and saved midway; returns its two stretches."""
+    config = case.configs[0]
+    undisturbed = _set_up(case, config)
+    first, second = _train(case, undisturbed), _train(case, undisturbed)
+    undisturbed.close()
+
+    twin = _set_up(case, config)
+    _compare(case, "Repeat", "set up again with the same config and seed", first, _train(case, twin))
+    last = first.scores[-1]
+    for _ in range(2):
+        score = _number(case, twin.score(), "score()")
+        if not _same_bits(score, last):
+            raise case.fail("Repeat", f"wanted score() to be {last!r}, what the last step returned, got {score!r}")
+    with case.store.writing(PARENT) as path:
+        twin.save(path)
+        if not any(path.iterdir()):
+            raise case.fail("Continue", f"wanted save() to write into {path}, which is empty")
+    _compare(case, "Repeat", "scored and saved midway", second, _train(case, twin))
+    twin.close()
+    return first, second
+
+
+def _check_continue(case: _Case, first: _Stretch, second: _Stretch) -> None:
+    files = _files(case)
+    for attempt in ("loaded into a fresh object", "loaded a second time, after another was trained on from there"):
+        loaded = _load(case)
+        score = _number(case, loaded.score(), "score()")
+        if not _same_bits(score, first.scores[-1]):
+            raise case.fail("Inherit", f"wanted the parent's score {first.scores[-1]!r} after load(), got {score!r}")
+        _apply(case, loaded, case.configs[0], "after load()")
+        _compare(case, "Continue", attempt, second, _train(case, loaded))
+        loaded.close()
+        if _files(case) != files:
+            raise case.fail("Continue", "wanted load() and what follows to leave the files as they were; they changed")
+
+
+def _check_inherit(case: _Case, first: _Stretch, second: _Stretch, *, inert: bool) -> None:
+    files = _files(case)
+    for config in case.configs[1:]:
+        child = _load(case)
+        _apply(case, child, config, "after load()")
+        score = _number(case, child.score(), "score()")
+        if inert and not math.isclose(score, first.scores[-1], rel_tol=1e-6, abs_tol=1e-12):
+            raise case.fail(
+                "Inherit",
+                f"wanted the parent's score {first.scores[-1]!r} under the child's config {dict(config)}, before any "
+                f"training, got {score!r}; does a hyperparameter act on what the parent learnt already? (inert=False "
+                f"where it acts on predictions by its nature)",
+            )
+        _train(case, child)
+        child.close()
+    if _files(case) != files:
+        raise case.fail("Inherit", "wanted a child's training to leave the parent's files as they were; they changed")
+    parent = _load(case)
+    _apply(case, parent, case.configs[0], "after load()")
+    _compare(case, "Inherit", "the parent, trained on after its children", second, _train(case, parent))
+    parent.close()
+
+
+def _check_applied(case: _Case) -> None:
+    live = _set_up(case, case.configs[0])
+    for config in (*case.configs[1:], case.configs[0]):
+        _train(case, live)
+        _apply(case, live, config, "mid-run")
+        _train(case, live)
+        _verify(case, live, config, "after training on")
+    live.close()
+
+
+def _check_diverge(case: _Case, config: Mapping[str, Any]) -> None:
+    trainable = case.factory()
+    scores = []
+    try:
+        trainable.setup(config, case.seed)
+        scores = [_number(case, trainable.step(), "step()") for _ in range(case.steps)]
+    except BrokenPromiseError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever the training raises is an answer
+        return
+    finally:
+        trainable.close()
+    if all(math.isfinite(score) for score in scores):
+        raise case.fail("Diverge", f"wanted NaN, infinity or an exception under {dict(config)}, got scores {scores}")
+
+
+def _set_up(case: _Case, config: Mapping[str, Any]) -> Trainable:
+    trainable = case.factory()
+    handed = copy.deepcopy(config)
+    trainable.setup(handed, case.seed)
+    _left_alone(case, handed, config, "setup()")
+    _verify(case, trainable, config, "after setup()")
+    return trainable
+
+
+def _load(case: _Case) -> Trainable:
+    trainable = case.factory()
+    with case.store.reading(PARENT) as path:
+        trainable.load(path)
+    return trainable
+
+
+def _apply(case: _Case, trainable: Trainable, config: Mapping[str, Any], when: str) -> None:
+    handed = copy.deepcopy(config)
+    trainable.apply(handed)
+    _left_alone(case, handed, config, "apply()")
+    _verify(case, trainable, config, f"after apply() {when}")
+
+
+def _left_alone(case: _Case, handed: Mapping[str, Any], config: Mapping[str, Any], what: str) -> None:
+    if handed != config:
+        raise case.fail("Applied", f"wanted {what} to leave the config as it was, {config!r}, got {handed!r}")
+
+
+def _verify(case: _Case, trainable: Trainable, config: Mapping[str, Any], when: str) -> None:
+    try:
+        verify_applied(trainable, config)
+    except HyperparameterNotAppliedError as error:
+        raise case.fail("Applied", f"{when}: {error}") from error
+
+
+def _train(case: _Case, trainable: Trainable) -> _Stretch:
+    scores = tuple(_number(case, trainable.step(), "step()") for _ in range(case.steps))
+    return _Stretch(scores=scores, state=copy.deepcopy(case.state(trainable)))
+
+
+def _number(case: _Case, value: object, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
+        raise case.fail("Repeat", f"wanted {what} to return a number, got {value!r} of type {type(value).__name__}")
+    return float(value)
+
+
+def _compare(case: _Case, promise: str, what: str, wanted: _Stretch, got: _Stretch) -> None:
+    for number, (one, other) in enumerate(zip(wanted.scores, got.scores, strict=True), start=1):
+        if not _same_bits(one, other):
+            raise case.fail(
+                promise,
+                f"{what}: wanted the same scores {wanted.scores}, got {got.scores}: step {number} differs by "
+                f"{abs(one - other):.3g}; which state (weights, optimizer, random states, data order) is not kept?",
+            )
+    try:
+        np.testing.assert_equal(got.state, wanted.state)
+    except AssertionError as error:
+        raise case.fail(promise, f"{what}: the scores are the same, but the state is not: {error}") from error
+
+
+def _same_bits(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def _files(case: _Case) -> dict[Path, str]:
+    """The digest of each file of the parent's checkpoint, read without the store's own checks."""
+    root = case.store.directory / f"trial-{PARENT}"
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in root.rglob("*") if path.is_file()}

@@ -1,0 +1,185 @@
+"""Which hyperparameters mattered, generation by generation: shares for a report.
+
+Read from the records of a run; nothing here changes or proposes anything. How the shares of one generation are found is
+a function that can be exchanged; the model of the searcher `gp` has one, `gpbt_searchers.gp.importance`.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpbt_core.errors import ConfigError
+from gpbt_core.optimizer import Optimizer
+from gpbt_core.records import Record, Status
+from gpbt_core.space import Space
+
+__all__ = ["Method", "forest_shares", "importance", "ped_anova_shares"]
+
+_TOLD = frozenset({Status.COMPLETED, Status.STOPPED, Status.FAILED})
+_FOLDS = 5
+_TREES = 50
+_SHUFFLES = 5
+
+Floats = NDArray[np.float64]
+
+
+class Method(Protocol):
+    """Finds the shares of one generation."""
+
+    def __call__(self, space: Space, records: Sequence[Record], /, *, generations: int) -> Mapping[str, float]:
+        """A share in [0, 1] for each name of the space; they sum to 1.
+
+        Args:
+            space: The space of the configs.
+            records: Told trials of one generation, by rising id.
+            generations: How many generations the run has.
+        """
+
+
+def importance(
+    optimizer: Optimizer, method: Literal["forest", "ped-anova"] | Method = "forest", *, at_least: int = 10
+) -> dict[int, dict[str, float]]:
+    """The share of each hyperparameter in what made the trials of each generation differ.
+
+    Args:
+        optimizer: A run, finished or not.
+        method: "forest": `forest_shares`, which knows what weights a trial began with; "ped-anova":
+            `ped_anova_shares`, by Optuna; or a function, such as `gpbt_searchers.gp.importance`, which reads the fitted
+            length-scales.
+        at_least: Generations with fewer told trials are left out; at least 5.
+
+    Returns:
+        By generation, and there by name in the order of the space, shares that sum to 1. Where the losses tell nothing
+        they are equal.
+
+    Raises:
+        ConfigError: The method is none of these, or `at_least` is below 5.
+        ImportError: "ped-anova" needs Optuna, which is not installed.
+
+    Examples:
+        >>> from gpbt import Float
+        >>> space = Space(a=Float(0, 1), b=Float(0, 1))
+        >>> optimizer = Optimizer(space, population=40, steps=1, preset="random")
+        >>> while not optimizer.finished:
+        ...     for trial in optimizer.ask():
+        ...         optimizer.tell(trial.id, trial.config["a"] ** 2)
+        >>> importance(optimizer)[0]["a"] > 0.9
+        True
+    """
+    if isinstance(at_least, bool) or not isinstance(at_least, int) or at_least < _FOLDS:
+        raise ConfigError(f"importance: wanted at_least to be a whole number from {_FOLDS} on, got {at_least!r}")
+    by_generation: dict[int, list[Record]] = {}
+    for record in optimizer.records:
+        if record.status in _TOLD:
+            by_generation.setdefault(record.trial.generation, []).append(record)
+    found = _method(optimizer, method)
+    return {
+        generation: dict(found(optimizer.space, records, generations=optimizer.generations))
+        for generation, records in sorted(by_generation.items())
+        if len(records) >= at_least
+    }
+
+
+def _method(optimizer: Optimizer, method: Any) -> Method:
+    if method == "forest":
+        losses = {record.trial.id: record.loss for record in optimizer.records if record.loss is not None}
+        return functools.partial(forest_shares, inherited=losses)
+    if method == "ped-anova":
+        return ped_anova_shares
+    if not callable(method):
+        raise ConfigError(f'importance: wanted the method "forest", "ped-anova" or a function, got {method!r}')
+    chosen: Method = method
+    return chosen
+
+
+def forest_shares(
+    space: Space,
+    records: Sequence[Record],
+    /,
+    *,
+    generations: int = 1,  # noqa: ARG001  # the protocol's signature
+    inherited: Mapping[int, float] | None = None,
+) -> dict[str, float]:
+    """Shares by permutation importance under a random forest (Breiman 2001, section 10), on held-out trials.
+
+    The forest learns ranks of losses from configs in the unit cube, and from the rank of the loss that a trial's parent
+    had, so that better weights are not put down to the hyperparameters of those who got them. In each of 5 folds, a
+    column is shuffled among the held-out trials; what that adds to the squared error is its importance, and nothing if
+    it is less than 0. Failed trials count as the worst. The trees and shuffles are the same each time.
+
+    Args:
+        space: The space of the configs.
+        records: At least 5 told trials of one generation.
+        generations: Not needed here.
+        inherited: The losses of their parents by id, where known.
+
+    References:
+        L. Breiman, Random forests, Machine Learning 45, 2001.
+    """
+    from scipy.stats import rankdata
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.inspection import permutation_importance
+    from sklearn.model_selection import KFold
+
+    losses = _losses(records)
+    ranks = (rankdata(losses) - 0.5) / losses.size  # ties share the mean of their ranks
+    known = inherited or {}
+    before = [known.get(-1 if record.trial.parent is None else record.trial.parent, np.nan) for record in records]
+    u = space.encode([record.trial.config for record in records])
+    # Ranks here too: a tree sees no more than the order, and its floats are too short for some losses.
+    x = np.column_stack([np.where(np.isnan(u), -1.0, u), np.nan_to_num(rankdata(before, nan_policy="omit"))])
+    total = np.zeros(len(space))
+    for fold, (seen, held) in enumerate(KFold(_FOLDS, shuffle=True, random_state=0).split(x)):
+        forest = RandomForestRegressor(_TREES, min_samples_leaf=2, random_state=fold).fit(x[seen], ranks[seen])
+        found = permutation_importance(
+            forest, x[held], ranks[held], n_repeats=_SHUFFLES, scoring="neg_mean_squared_error", random_state=fold
+        )
+        total += found.importances_mean[: len(space)] * held.size
+    return _shares(space, np.maximum(total, 0.0))
+
+
+def ped_anova_shares(
+    space: Space,
+    records: Sequence[Record],
+    /,
+    *,
+    generations: int = 1,  # noqa: ARG001  # the protocol's signature
+) -> dict[str, float]:
+    """Shares by PED-ANOVA, as Optuna has it: how far the good trials' values differ from those of all.
+
+    It knows nothing of inherited weights. A parameter that no completed trial had has a share of 0; stopped trials
+    count as completed, failed ones do not count.
+
+    Args:
+        space: The space of the configs.
+        records: Told trials of one generation.
+        generations: Not needed here.
+
+    Raises:
+        ImportError: Optuna is not installed.
+
+    References:
+        Watanabe, Bansal, Hutter, PED-ANOVA: efficiently quantifying hyperparameter importance in arbitrary subspaces,
+        IJCAI 2023.
+    """
+    from gpbt_adapters.searching.optuna.importances import ped_anova
+
+    found = ped_anova(space, records)
+    return _shares(space, np.array([found.get(name, 0.0) for name in space.names]))
+
+
+def _losses(records: Sequence[Record]) -> Floats:
+    """Losses, with the worst finite one in place of failures; all 0 where none is finite."""
+    losses = np.array([np.nan if record.loss is None else record.loss for record in records], dtype=np.float64)
+    if np.isnan(losses).all():
+        return np.zeros_like(losses)
+    return np.where(np.isnan(losses), np.nanmax(losses), losses)
+
+
+def _shares(space: Space, values: Floats) -> dict[str, float]:
+    total = float(values.sum())
+    shares = values / total if total > 0 else np.full(len(space), 1 / max(1, len(space)))
+    return dict(zip(space.names, shares.tolist(), strict=True))

@@ -1,0 +1,327 @@
+"""Where a run trains, what it keeps, and who looks on."""
+
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gpbt_adapters.running import watchers
+from gpbt_adapters.running.driver import Result
+from gpbt_adapters.running.replay import replay
+from gpbt_adapters.storing.checkpoints import CheckpointStore
+from gpbt_core import hookimpl
+from gpbt_core.errors import ConfigError
+from gpbt_core.optimizer import Optimizer
+from gpbt_core.records import Schedule, Status
+from gpbt_core.registry import Registry
+from gpbt_core.state import Asked, Reported
+from toy_runs import records, run_small, small, small_run
+from toy_trainables import Descent, Dying
+
+
+def test_a_run_comes_to_a_trained_model_and_its_schedule(serial: Result) -> None:
+    assert serial.optimizer.finished
+    assert not serial.interrupted
+    assert serial.best.score > -0.5
+    assert 4 <= serial.schedule.steps <= 10
+    assert serial.restore().score() == serial.best.score
+
+
+def test_the_schedule_trains_the_same_model_again(serial: Result) -> None:
+    again = replay(Descent, serial.schedule, serial.founder_seed)
+    assert again.score == serial.best.score
+    assert len(again.scores) == serial.schedule.steps
+    assert replay(Descent, serial.schedule, serial.founder_seed + 1).score != serial.best.score
+
+
+def test_replay_wants_a_schedule_with_segments() -> None:
+    with pytest.raises(ConfigError, match="at least one segment"):
+        replay(Descent, Schedule(()), 0)
+
+
+@pytest.mark.parametrize("workers", [3, 30])  # 30 are more than the population
+def test_the_result_does_not_depend_on_the_threads(serial: Result, workers: int) -> None:
+    with ThreadPoolExecutor(workers) as executor:
+        assert records(small_run(executor=executor)) == records(serial)
+
+
+def test_the_result_does_not_depend_on_the_processes(serial: Result, processes: Executor) -> None:
+    assert records(small_run(executor=processes)) == records(serial)
+
+
+def test_the_driver_starts_processes_of_its_own(serial: Result) -> None:
+    assert records(small_run(workers=2)) == records(serial)
+
+
+def test_a_function_that_makes_an_executor_is_called_and_what_it_made_shut_down(serial: Result) -> None:
+    made: list[ThreadPoolExecutor] = []
+
+    def make() -> Executor:
+        made.append(ThreadPoolExecutor(2))
+        return made[-1]
+
+    assert records(small_run(executor=make)) == records(serial)
+    assert len(made) == 1
+    with pytest.raises(RuntimeError, match="shutdown"):
+        made[0].submit(print)
+
+
+def test_an_executor_of_the_caller_is_left_running() -> None:
+    with ThreadPoolExecutor(2) as workers:
+        small_run(executor=workers)
+        assert workers.submit(lambda: 3).result() == 3
+
+
+def test_no_more_is_in_training_than_there_are_workers() -> None:
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    class Counted(Descent):
+        def step(self) -> float:
+            nonlocal at_once, most
+            with lock:
+                at_once += 1
+                most = max(most, at_once)
+            time.sleep(0.002)
+            with lock:
+                at_once -= 1
+            return super().step()
+
+    with ThreadPoolExecutor(8) as executor:
+        small_run(Counted, executor=executor, workers=2)
+    assert most == 2
+
+
+def test_a_factory_made_on_the_spot_reaches_other_processes(serial: Result, processes: Executor) -> None:
+    class Mine(Descent):
+        pass
+
+    assert records(small_run(lambda: Mine(), executor=processes)) == records(serial)  # noqa: PLW0108 - a lambda is the point
+
+
+class Threaded(Descent):
+    """Says how many threads its process may have."""
+
+    def figures(self) -> dict[str, float]:
+        return {"threads": float(os.environ.get("OMP_NUM_THREADS", "0"))}
+
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@pytest.mark.parametrize(("told", "threads"), [(None, max(1, CORES // 2)), ("3", 3)])
+def test_processes_share_the_cores_unless_they_are_told(
+    told: str | None, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    if told:
+        monkeypatch.setenv("OMP_NUM_THREADS", told)
+    result = run_small(small(population=2, steps=2, founders=None), Threaded, workers=2)
+    assert {figures["threads"] for figures in result.figures.values()} == {threads}
+    assert os.environ.get("OMP_NUM_THREADS") == told
+
+
+def test_loky_can_be_the_executor(serial: Result, capfd: pytest.CaptureFixture[str]) -> None:
+    loky = pytest.importorskip("joblib.externals.loky")
+    assert records(small_run(executor=lambda: loky.ProcessPoolExecutor(2))) == records(serial)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_workers_of_loky_that_die_are_replaced(serial: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loky = pytest.importorskip("joblib.externals.loky")
+    monkeypatch.setenv("GPBT_TEST_DEATHS", str(tmp_path))
+    (tmp_path / "one").touch()
+    assert records(small_run(Dying, executor=lambda: loky.ProcessPoolExecutor(2))) == records(serial)
+
+
+def test_dask_can_be_the_executor(serial: Result) -> None:
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert records(small_run(executor=client.get_executor())) == records(serial)
+
+
+@pytest.mark.parametrize(("population", "seed"), [(3, 0), (8, 1), (25, 2)])
+def test_no_more_checkpoints_live_than_may_be_needed(population: int, seed: int) -> None:
+    store = CheckpointStore(durable=False)
+    optimizer = small(population=population, seed=seed)
+    most = 0
+
+    def count(event: object, optimizer: Optimizer) -> None:
+        nonlocal most
+        if isinstance(event, Asked):
+            state = optimizer.state
+            parents = len(state.open.plan.parents)
+            if event.trial.generation > 0 and state.settings.trial_stopping is not None:
+                keep = state.open.keep
+                following = keep.count if keep else population
+                assert len(store.ids()) <= parents + following + settings_of(optimizer) + 1
+            most = max(most, len(store.ids()))
+
+    def settings_of(optimizer: Optimizer) -> int:
+        return optimizer.state.settings.max_concurrent
+
+    run_small(optimizer, Descent, store=store, callbacks=[count])
+    assert 1 < most < len(optimizer.records)
+    assert optimizer.best.trial.id in store
+    assert len(store.ids()) <= len(optimizer.state.open.plan.parents) + 1
+
+
+def test_every_parents_checkpoint_is_there_when_its_child_is_asked() -> None:
+    store = CheckpointStore(durable=False)
+
+    def look(event: object, _: Optimizer) -> None:
+        if isinstance(event, Asked) and event.trial.parent is not None and event.trial.parent not in store:
+            missing.append(event.trial)
+
+    missing: list[object] = []
+    small_run(store=store, callbacks=[look])
+    assert missing == []
+
+
+def test_a_run_can_be_extended_with_the_same_store(serial: Result) -> None:
+    result = small_run()
+    result.optimizer.extend(2)
+    longer = run_small(result.optimizer, Descent, store=result.store)
+    assert longer.optimizer.finished
+    assert len(records(longer)) > len(records(serial))
+    assert longer.restore().score() == longer.best.score
+
+
+class Watcher:
+    """Collects events."""
+
+    def __init__(self) -> None:
+        self.events: list[object] = []
+
+    def gpbt_event(self, event: object, optimizer: Optimizer) -> None:
+        assert optimizer.events[-1] is not None
+        self.events.append(event)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_watchers_are_told_of_every_event_in_order(elsewhere: bool, processes: Executor) -> None:
+    watcher = Watcher()
+    calls: list[object] = []
+    result = small_run(
+        executor=processes if elsewhere else None, callbacks=[watcher, lambda event, _: calls.append(event)]
+    )
+    assert watcher.events == list(result.optimizer.events)
+    assert calls == watcher.events
+
+
+def test_steps_are_told_as_they_are_made_where_memory_is_shared() -> None:
+    told: list[int] = []
+
+    class Checking(Descent):
+        def step(self) -> float:
+            seen.append(len(told))
+            return super().step()
+
+    seen: list[int] = []
+    small_run(Checking, callbacks=[lambda event, _: told.append(1) if isinstance(event, Reported) else None])
+    assert seen == list(range(len(seen)))
+
+
+def test_a_watcher_that_raises_is_logged_and_breaks_nothing(serial: Result, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_: object, __: Optimizer) -> None:
+        raise RuntimeError("dashboard gone")
+
+    watcher = Watcher()
+    with caplog.at_level(logging.ERROR):
+        result = small_run(callbacks=[broken, watcher])
+    assert records(result) == records(serial)
+    assert watcher.events == list(result.optimizer.events)
+    assert "broken failed at" in caplog.records[0].message
+    assert "dashboard gone" in caplog.text
+
+
+def test_a_watcher_may_cancel_a_trial_in_training() -> None:
+    def cancel(event: object, optimizer: Optimizer) -> None:
+        if isinstance(event, Reported) and event.trial_id == 2:
+            optimizer.cancel(2, "enough of it")
+
+    result = small_run(callbacks=[cancel])
+    assert result.optimizer.finished
+    assert records(result)[2].status is Status.CANCELLED
+    assert 2 not in result.store
+
+
+def test_figures_are_kept_by_trial() -> None:
+    class Telling(Descent):
+        def figures(self) -> Mapping[str, float]:
+            return {"velocity": self.velocity}
+
+    result = small_run(Telling)
+    kept = {record.trial.id for record in records(result) if record.status in {Status.COMPLETED, Status.STOPPED}}
+    assert set(result.figures) == kept
+    assert all(set(figures) == {"velocity"} for figures in result.figures.values())
+
+
+def test_a_progress_bar_is_drawn_on_stderr_where_wanted(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    result = small_run(progress="rich")
+    drawn = capfd.readouterr()
+    assert drawn.out == ""
+    last = drawn.err.strip().splitlines()[-1]
+    generations = result.optimizer.state.generations
+    assert f"generation {generations}/{generations} · best {result.best.score:.6g} · 0 in training" in last
+    assert "/60 steps" in last
+
+
+def test_in_a_narrow_terminal_the_bar_and_the_time_left_stay_readable(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tiny(Descent):
+        def step(self) -> float:
+            return -1.23456e-122 * abs(super().step())
+
+    monkeypatch.setenv("COLUMNS", "80")
+    small_run(Tiny, progress="rich")
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert re.search(r"generation \d+/\d+ · best -[\d.]+e-\d+ +━{10,}\S* +\d+/60 steps left \d:\d\d:\d\d", last)
+    assert "…" not in last
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_nothing_is_drawn_where_nobody_looks(progress: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    small_run(progress=progress)
+    drawn = capfd.readouterr()
+    assert (drawn.out, drawn.err) == ("", "")
+
+
+def test_watchers_of_plugins_are_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Plugin:
+        """Of a stranger's distribution."""
+
+        def __init__(self) -> None:
+            self.events: list[object] = []
+
+        @hookimpl
+        def gpbt_event(self, event: object) -> None:
+            self.events.append(event)
+
+    class Broken:
+        """Another one."""
+
+        @hookimpl
+        def gpbt_event(self) -> None:
+            raise RuntimeError("no network")
+
+    plugins, plugin = Registry([]), Plugin()
+    plugins.register(Broken())
+    plugins.register(plugin)
+    monkeypatch.setattr(watchers, "registry", lambda: plugins)
+    with pytest.warns(UserWarning, match="no network"):
+        result = small_run()
+    assert plugin.events == list(result.optimizer.events)

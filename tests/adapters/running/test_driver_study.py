@@ -1,0 +1,122 @@
+"""The driver on a study in a journal: killed and taken up again, and shared by several processes."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpbt_adapters.running.driver import run
+from gpbt_adapters.storing.checkpoints import CheckpointStore
+from gpbt_core import Float, Optimizer, Space, Status
+from toy_trainables import Descent
+
+pytest.importorskip("sqlalchemy")
+
+from gpbt_adapters.storing.journal import open_study
+
+SETTINGS: dict[str, Any] = {"population": 6, "steps": 10, "direction": "maximize", "searcher": "random", "seed": 4}
+SPACE = Space(lr=Float(0.01, 0.4), momentum=Float(0, 0.9))
+
+PROGRAM = """
+import itertools, sys
+from gpbt_adapters.storing.checkpoints import CheckpointStore
+from gpbt_adapters.running.driver import run
+from gpbt_adapters.storing.journal import open_study
+from toy_trainables import Slow
+
+folder, stalls, seen = sys.argv[1], int(sys.argv[2]), itertools.count(1)
+
+def says(event, optimizer):
+    print(type(event).__name__, flush=True)
+    if next(seen) >= stalls:
+        sys.stdin.read()  # until the test closes it
+
+with open_study(f"{folder}/study.db", "one", durability="process", lease=2.0) as study:
+    print("opened", flush=True)
+    run(study, Slow, store=CheckpointStore(f"{folder}/store", resume=True), progress=False, callbacks=[says])
+"""
+
+
+def _start(folder: Path, *, stalls: int = sys.maxsize) -> "subprocess.Popen[str]":
+    """Starts a driver, which stalls after so many events until its input is closed."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(folder), str(stalls)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+def _begin(folder: Path) -> None:
+    open_study(folder / "study.db", "one", SPACE, durability="process", **SETTINGS).close()
+
+
+def _check(folder: Path) -> None:
+    """Whether the study came to what a run without a journal comes to, and its best model is there."""
+    undisturbed = Optimizer(SPACE, **SETTINGS)
+    run(undisturbed, Descent, progress=False)
+    with open_study(folder / "study.db", "one") as study:
+        assert study.finished
+        assert [(record.trial, record.status, record.loss) for record in study.records] == [
+            (record.trial, record.status, record.loss) for record in undisturbed.records
+        ]
+        result = run(study, Descent, store=CheckpointStore(folder / "store", resume=True), progress=False)
+        assert result.restore().score() == undisturbed.best.score
+        assert len(result.store.ids()) <= len(study.state.open.plan.parents) + 1
+
+
+def test_a_run_killed_again_and_again_comes_to_what_an_undisturbed_one_comes_to(tmp_path: Path) -> None:
+    _begin(tmp_path)
+    events = random.Random(0)  # noqa: S311 - no secret
+    kills = 0
+    while True:
+        count = events.randint(1, 40)
+        process = _start(tmp_path, stalls=count + 2)  # so that it does not come to its end before a slow test
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "opened\n"
+        if all(process.stdout.readline() for _ in range(count)):
+            time.sleep(events.uniform(0, 0.02))  # not always just behind an event
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL
+        kills += 1
+    assert kills >= 2
+    _check(tmp_path)
+
+
+def test_several_processes_may_drive_one_study(tmp_path: Path) -> None:
+    _begin(tmp_path)
+    with _start(tmp_path, stalls=1) as stopped:
+        assert stopped.stdin is not None
+        assert stopped.stdout is not None
+        assert [stopped.stdout.readline() for _ in range(2)] == ["opened\n", "Asked\n"]
+        stopped.send_signal(signal.SIGSTOP)  # long enough for its lease to expire
+        with _start(tmp_path) as first, _start(tmp_path) as second:
+            for process in (first, second):
+                process.communicate(timeout=120)
+                assert process.returncode == 0
+        stopped.send_signal(signal.SIGCONT)
+        stopped.communicate(timeout=120)
+        assert stopped.returncode == 0
+    _check(tmp_path)
+
+
+def test_a_study_that_others_have_ended_is_not_waited_for(tmp_path: Path) -> None:
+    with open_study(tmp_path / "study.db", "one", SPACE, durability="process", **SETTINGS) as study:
+        run(study, Descent, progress=False)
+        with open_study(tmp_path / "study.db", "one") as again:
+            assert all(record.status is not Status.RUNNING for record in again.records)
+            result = run(again, Descent, store=tmp_path / "store", progress=False)
+            assert result.optimizer.finished

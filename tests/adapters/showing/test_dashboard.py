@@ -1,0 +1,189 @@
+"""The dashboard in a real browser, and what it refuses to those who are none."""
+
+import http.client
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from looked_at import EVIL, SPACE, advance
+
+pytest.importorskip("plotly")
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("starlette")
+uvicorn = pytest.importorskip("uvicorn")
+
+from gpbt_adapters.showing.dashboard import application  # noqa: E402 - after it is known that all it needs is there
+from gpbt_adapters.storing.journal import Journal, Study, open_study  # noqa: E402 - as above
+
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Iterator[Study]:
+    """A study that is going on, of 20 trials."""
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    rules: dict[str, Any] = {"searcher": "random", "founders": None, "trial_stopping": None, "seed": 3}
+    rules["reproduction"] = "genealogical"
+    with open_study(url, EVIL, SPACE, durability="process", population=12, steps=10, **rules) as opened:
+        advance(opened, 20)
+        yield opened
+
+
+@pytest.fixture
+def address(study: Study, tmp_path: Path) -> Iterator[str]:
+    """Where the dashboard over it listens."""
+    assert study.name == EVIL
+    with Journal(f"sqlite:///{tmp_path / 'runs.db'}") as journal:
+        server = uvicorn.Server(uvicorn.Config(application(journal), port=0, log_level="error", lifespan="off"))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        deadline = time.monotonic() + PATIENCE
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.02)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}/"
+        server.should_exit = True
+        thread.join()
+
+
+def _ask(address: str, path: str, *, method: str = "GET", host: str | None = None) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE)
+    try:
+        connection.request(method, path, headers={"Host": host} if host else {})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_what_is_drawn_is_sent_once_for_each_change(study: Study, address: str) -> None:
+    def known_after(path: str) -> dict[str, Any]:
+        status, text = _ask(address, path)
+        assert status == 200
+        return dict(json.loads(text))
+
+    first = known_after("/api/run")
+    assert first["study"] == EVIL
+    deadline = time.monotonic() + PATIENCE  # the shares of generation 0 come when they are found
+    while not _importance(first) and time.monotonic() < deadline:
+        time.sleep(0.2)
+        first = known_after("/api/run")
+    assert _importance(first)
+    again = known_after(f"/api/run?known={quote(first['known'])}")
+    assert again["run"] is None
+    advance(study, 21)
+    study.refresh()
+    after = known_after(f"/api/run?known={quote(first['known'])}")
+    assert after["run"]["tiles"] != first["run"]["tiles"]
+
+
+def _importance(answer: dict[str, Any]) -> bool:
+    return any(one["id"] == "importance" and one["figure"]["data"] for one in answer["run"]["sections"])
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"),
+    [
+        ("/etc/passwd", "GET", 404),
+        ("/../../../../etc/passwd", "GET", 404),
+        ("/%2e%2e/%2e%2e/etc/passwd", "GET", 404),
+        ("/page.html", "GET", 404),
+        ("/api/run?study=../../../etc/passwd", "GET", 404),
+        ("/api/run?study=http://example.com", "GET", 404),
+        ("/api/run", "POST", 405),
+        ("/", "PUT", 405),
+        ("/", "DELETE", 405),
+    ],
+)
+def test_no_path_reaches_anything_else_and_nothing_can_be_changed(
+    address: str, path: str, method: str, status: int
+) -> None:
+    found, text = _ask(address, path, method=method)
+    assert found == status
+    assert "root:" not in text
+    assert "runs.db" not in text
+
+
+def test_a_page_from_elsewhere_cannot_ask_under_a_name_of_its_own(address: str) -> None:
+    assert _ask(address, "/api/run", host="example.com")[0] == 400
+    assert _ask(address, "/api/run", host="localhost")[0] == 200
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    """A headless Chromium with an empty profile."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("needs the programs chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in (
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+        "--window-size=1400,1000", f"--user-data-dir={tmp_path / 'profile'}",
+    ):  # fmt: skip
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield opened
+    opened.quit()
+
+
+def _turn_wheel(browser: Any, element: Any, *, ctrl: bool) -> None:
+    x, y = browser.execute_script(
+        "const box = arguments[0].getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]",
+        element,
+    )
+    turned = {"type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": 120, "modifiers": 2 if ctrl else 0}
+    browser.execute_cdp_cmd("Input.dispatchMouseEvent", turned)
+
+
+def test_in_a_browser_the_tree_is_drawn_tells_of_trials_and_grows_without_a_reload(
+    study: Study, address: str, browser: Any
+) -> None:
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    points = "#genealogy .scatterlayer .point"
+    wait = WebDriverWait(browser, PATIENCE, poll_frequency=0.1)
+    browser.get(address)
+    wait.until(lambda b: len(b.find_elements("css selector", points)) >= 20)
+    assert browser.find_element("id", "title").text == EVIL
+    assert not browser.find_elements("css selector", "img[src=x]")
+
+    browser.execute_script("window.scrollTo(0, 0); window.marked = true")
+    point = browser.find_elements("css selector", "#genealogy .scatterlayer .trace .point")[3]
+    ActionChains(browser).move_to_element(point).perform()
+    hover = "#genealogy .hoverlayer .hovertext"
+    wait.until(lambda b: any("trial" in one.text for one in b.find_elements("css selector", hover)))
+    told = browser.find_element("css selector", hover).text
+    assert "score" in told
+    assert "lr = " in told
+
+    shown = "JSON.stringify(document.querySelector('#genealogy .plot')._fullLayout.xaxis.range)"
+    whole = browser.execute_script(f"return {shown}")
+    _turn_wheel(browser, point, ctrl=False)
+    wait.until(lambda b: b.execute_script("return window.scrollY") > 0)  # the wheel is for the page
+    assert browser.execute_script(f"return {shown}") == whole
+    browser.execute_script("window.scrollTo(0, 0)")
+    _turn_wheel(browser, point, ctrl=True)
+    wait.until(lambda b: b.execute_script(f"return {shown}") != whole)
+
+    generations = "document.getElementById('tiles').innerText"
+    before = browser.execute_script(f"return {generations}")
+    assert "2 of 6" in before
+    advance(study, 30)
+    assert study.generation == 2
+    wait.until(lambda b: "3 of 6" in b.execute_script(f"return {generations}"))
+    wait.until(lambda b: len(b.find_elements("css selector", points)) >= 30)
+    assert browser.execute_script("return window.marked"), "the page was loaded again"
+    severe = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert severe == []

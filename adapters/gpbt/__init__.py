@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from gpbt_adapters.running.finalists import reevaluate as reevaluate
     from gpbt_adapters.running.pools import WorkersLostError as WorkersLostError
     from gpbt_adapters.running.replay import Replay as Replay
+    from gpbt_adapters.running.replay import Replays as Replays
     from gpbt_adapters.running.replay import replay as replay
+    from gpbt_adapters.running.replay import replays as replays
     from gpbt_adapters.running.search_cv import GPBTSearchCV as GPBTSearchCV
     from gpbt_adapters.showing.report import report as report
     from gpbt_adapters.showing.report import write_report as write_report
@@ -197,6 +199,7 @@ _HOMES = {
     "Record": "gpbt_core",
     "Reevaluated": "gpbt_adapters.running.finalists",
     "Replay": "gpbt_adapters.running.replay",
+    "Replays": "gpbt_adapters.running.replay",
     "ReproductionSpec": "gpbt_core",
     "Result": "gpbt_adapters.running.driver",
     "Schedule": "gpbt_core",
@@ -225,6 +228,7 @@ _HOMES = {
     "open_study": "gpbt_adapters.storing.journal",
     "reevaluate": "gpbt_adapters.running.finalists",
     "replay": "gpbt_adapters.running.replay",
+    "replays": "gpbt_adapters.running.replay",
     "report": "gpbt_adapters.showing.report",
     "run": "gpbt_adapters.running.driver",
     "to_frame": "gpbt_adapters.views.frames",
@@ -261,6 +265,7 @@ __all__ = [
     "Record",
     "Reevaluated",
     "Replay",
+    "Replays",
     "ReproductionSpec",
     "Result",
     "Schedule",
@@ -289,6 +294,7 @@ __all__ = [
     "open_study",
     "reevaluate",
     "replay",
+    "replays",
     "report",
     "run",
     "to_frame",

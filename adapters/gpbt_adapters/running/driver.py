@@ -7,7 +7,7 @@ the result. Whatever ends a run (the budget, Ctrl-C, an error) leaves an optimiz
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import attrs
@@ -15,9 +15,10 @@ import attrs
 from gpbt_adapters.running.loop import Limits, Loop
 from gpbt_adapters.running.pools import Executors, Pool
 from gpbt_adapters.running.progress import ProgressBar
+from gpbt_adapters.running.replay import Replays, replays
 from gpbt_adapters.running.watchers import Watcher, Watchers
 from gpbt_adapters.storing.checkpoints import Store, open_store
-from gpbt_adapters.trainables.random_states import setup_seed
+from gpbt_adapters.trainables.random_states import fresh_seeds, setup_seed
 from gpbt_adapters.trainables.trainable import Factory, Trainable, verify_applied
 from gpbt_core.errors import ConfigError
 from gpbt_core.optimizer import Best, Optimizer
@@ -76,6 +77,31 @@ class Result:
         """
         founder = self.optimizer.lineage(self.optimizer.best.trial.id)[0].trial
         return setup_seed(self.optimizer.seed, founder.id)
+
+    def replay(self, seeds: int | Sequence[int] = 5) -> Replays:
+        """Trains new models from scratch under the best schedule: is the schedule good, or were its weights lucky?
+
+        Args:
+            seeds: How many fresh seeds, which no model of the run has had (the same ones each time); or the seeds
+                themselves, each 0 .. 2**32 - 1.
+
+        Returns:
+            The scores of the new models, with their mean and spread; `print` shows them in a line, and `write_report`
+            takes them.
+
+        Raises:
+            ConfigError: `seeds` is neither a whole number of at least 1 nor a sequence of at least one seed.
+            ExtinctError: The run has ended, and no trial was ever completed.
+            ProtocolError: The run was interrupted before a trial was completed.
+            HyperparameterNotAppliedError: A live value was not what the schedule wants.
+            Exception: Whatever the training raises.
+        """
+        if isinstance(seeds, int):
+            if isinstance(seeds, bool) or seeds < 1:
+                raise ConfigError(f"Result.replay: seeds must be a whole number of at least 1 or seeds, got {seeds!r}")
+            used = {setup_seed(self.optimizer.seed, record.trial.id) for record in self.optimizer.records}
+            seeds = fresh_seeds(self.optimizer.seed, seeds, used)
+        return replays(self.factory, self.schedule, seeds)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from benchmarks.problem import Direction, Options
+from benchmarks.problems.data import quarter
 from benchmarks.problems.lenet import Images, accuracy, images_of
 from benchmarks.problems.network import INITIAL, TRAINING, Network, after, drawn, resume
 from gpbt_core.space import Float, Space
 
-__all__ = ["Convolutional", "augmented", "convolutional"]
+__all__ = ["Convolutional", "augmented", "convolutional", "convolutional_quarter"]
 
 BATCH = 50
 _SHIFT, _TURN = 0.3, math.radians(30)  # at full strength: of half the image's side, and either way
@@ -97,6 +98,12 @@ def convolutional(options: Options) -> Convolutional:
         name: nn.functional.avg_pool2d(getattr(data, name), 2).contiguous() for name in ("x_train", "x_valid", "x_test")
     }
     return Convolutional(data=attrs.evolve(data, **pooled), models=options.models, steps=options.steps)
+
+
+def convolutional_quarter(options: Options) -> Convolutional:
+    """The same on a quarter of the training rows."""
+    problem = convolutional(options)
+    return attrs.evolve(problem, data=quarter(problem.data))
 
 
 def _module() -> nn.Module:

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.problem import Options
-from benchmarks.problems.data import Split, split
+from benchmarks.problems.data import Split, quarter, split
 from benchmarks.problems.mlp import MLP, Recipe
 from gpbt_core.space import Float, Space
 
-__all__ = ["fashion_images", "fashion_mlp_log", "fashion_mlp_wide", "read_idx"]
+__all__ = ["fashion_images", "fashion_mlp_log", "fashion_mlp_quarter", "fashion_mlp_wide", "read_idx"]
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -95,6 +95,12 @@ def fashion_mlp_log(options: Options) -> MLP:
             weight_decay=Float(1e-6, 1, log=True),
         ),
     )
+
+
+def fashion_mlp_quarter(options: Options) -> MLP:
+    """The same on a quarter of the training rows."""
+    problem = fashion_mlp_log(options)
+    return attrs.evolve(problem, data=quarter(problem.data))
 
 
 def fashion_mlp_wide(options: Options) -> MLP:

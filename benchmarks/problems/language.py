@@ -18,7 +18,7 @@ from benchmarks.problem import Direction, Options
 from benchmarks.problems.network import INITIAL, TRAINING, Network, after, drawn, resume
 from gpbt_core.space import Float, Int, Space
 
-__all__ = ["LanguageModel", "Texts", "language_model", "library_text"]
+__all__ = ["LanguageModel", "Texts", "language_model", "language_model_narrow", "library_text"]
 
 CONTEXT = 64
 """Characters that a prediction may look back on."""
@@ -109,6 +109,12 @@ def language_model(options: Options) -> LanguageModel:
             data=library_text(20_000, 2_000, 2_000), width=16, updates=5, models=4, steps=options.steps
         )
     return LanguageModel(data=library_text(1_000_000, 16_000, 64_000), width=64, models=8, steps=options.length or 20)
+
+
+def language_model_narrow(options: Options) -> LanguageModel:
+    """The same with a quarter of the width."""
+    problem = language_model(options)
+    return attrs.evolve(problem, width=problem.width // 4)
 
 
 def library_text(train: int, valid: int, test: int) -> Texts:

@@ -110,7 +110,7 @@ def table_of(lines: Iterable[Mapping[str, Any]], reference: str | None = None) -
         text=(
             "Test scores. Found: of the run's own chosen model, mean over the runs. Replayed: new models under the "
             "same schedule, mean over the fresh seeds and then over the runs; sd: over the fresh seeds, mean over the "
-            f"runs. Wins: the share of runs of equal seed in which the mean of {first}'s replays is better than that of this "
+            f"runs. Wins: the share of runs of equal seed in which the mean of {first}'s replays is better than this "
             "method's (ties half), and p of the Wilcoxon signed-rank test."
         ),
         table=Table(

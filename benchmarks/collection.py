@@ -88,12 +88,12 @@ class Collection:
 def flaw(line: Mapping[str, Any]) -> str | None:
     """What keeps a line of results out of a comparison; None: nothing."""
     if missing := [name for name in _NEEDED if name not in line]:
-        return f"wanted {missing[0]}, got none"
+        return f"{missing[0]} is missing"
     if line["direction"] not in get_args(Direction):  # its best model was chosen as if scores were to rise
-        return f"wanted direction to be one of {', '.join(get_args(Direction))}, got {line['direction']!r}"
+        return f"direction must be one of {', '.join(get_args(Direction))}, got {line['direction']!r}"
     for kind in ("validation", "test"):
         if line[kind] is None:
-            return f"wanted a finite {kind} score, got null"
+            return f"the {kind} score must be finite, got null"
     return None
 
 
@@ -125,9 +125,9 @@ def collect(
         for name, version in line["versions"].items():
             versions.setdefault(name, {})[version] = None
     if not found:
-        raise ValueError("report: wanted at least one run, got none")
+        raise ValueError("report: results must hold at least one run, got none")
     if len(smoke) > 1:
-        raise ValueError("report: wanted runs of one kind, got both full and reduced (--smoke) ones; keep two files")
+        raise ValueError("report: runs must be of one kind, got both full and reduced (--smoke) ones; keep two files")
     main = budget or budgets.most_common(1)[0][0]
     if cells:
         order = list(directions)

@@ -75,7 +75,7 @@ class Ledger:
     def __init__(self, problem: Problem, *, models: int, steps: int, seed: int) -> None:
         verify_problem(problem)
         if models < 1 or steps < 1:
-            raise ValueError(f"Ledger: wanted a budget of at least 1 model of 1 step, got {models} x {steps}")
+            raise ValueError(f"Ledger: the budget must be at least 1 model of 1 step, got {models} x {steps}")
         self._train = problem.train  # and not the problem, which knows the test scores
         self.space: Space = problem.space
         self.rate = rate_of(problem)
@@ -120,7 +120,7 @@ class Ledger:
         if parent is None:
             state, start = self._initial, 0
         elif parent not in self._states:
-            raise ValueError(f"Ledger.begin: wanted a parent with a live model, got {parent!r}")
+            raise ValueError(f"Ledger.begin: the parent must have a live model, got {parent!r}")
         else:
             state, start = self._states[parent], self.entries[parent].start + len(self.entries[parent].scores)
         entry = Entry(id=len(self.entries), parent=parent, start=start, config=config)
@@ -143,9 +143,9 @@ class Ledger:
             ValueError: The entry is unknown, released, or has diverged; or no step is wanted.
         """
         if steps < 1:
-            raise ValueError(f"Ledger.train: wanted at least 1 step, got {steps!r}")
+            raise ValueError(f"Ledger.train: steps must be at least 1, got {steps!r}")
         if entry not in self._states:
-            raise ValueError(f"Ledger.train: wanted an entry with a live model, got {entry!r}")
+            raise ValueError(f"Ledger.train: the entry must have a live model, got {entry!r}")
         score = math.nan
         for _ in range(steps):
             score = self._step(self.entries[entry])
@@ -180,7 +180,7 @@ class Ledger:
 
     def _chosen(self) -> tuple[float, int, int, Any]:
         if self._best is None:
-            raise RuntimeError("Ledger: wanted a run with a finite score, got none in all its steps")
+            raise RuntimeError("Ledger: a run must have a finite score, got none in all its steps")
         return self._best
 
     def _step(self, entry: Entry) -> float:

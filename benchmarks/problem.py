@@ -77,20 +77,20 @@ def verify_problem(problem: Problem) -> None:
     """
     who, directions = f"problem {type(problem).__name__}", get_args(Direction)
     if not isinstance(getattr(problem, "space", None), Space):
-        raise ConfigError(f"{who}: wanted space to be a Space, got {getattr(problem, 'space', None)!r}")
+        raise ConfigError(f"{who}: space must be a Space, got {getattr(problem, 'space', None)!r}")
     direction = getattr(problem, "direction", None)
     if direction not in directions:
-        raise ConfigError(f"{who}: wanted direction to be one of {', '.join(directions)}, got {direction!r}")
+        raise ConfigError(f"{who}: direction must be one of {', '.join(directions)}, got {direction!r}")
     for name in ("models", "steps"):
         number = getattr(problem, name, None)
         if not isinstance(number, int) or number < 1:
-            raise ConfigError(f"{who}: wanted {name} to be an int of at least 1, got {number!r}")
+            raise ConfigError(f"{who}: {name} must be an int of at least 1, got {number!r}")
     rate = rate_of(problem)
     if rate is not None and not isinstance(problem.space.parameters.get(rate), Float):
-        raise ConfigError(f"{who}: wanted rate to be None or the name of a Float of its space, got {rate!r}")
+        raise ConfigError(f"{who}: rate must be None or the name of a Float of its space, got {rate!r}")
     for name in ("start", "train", "test"):
         if not callable(getattr(problem, name, None)):
-            raise ConfigError(f"{who}: wanted {name} to be a function, got {getattr(problem, name, None)!r}")
+            raise ConfigError(f"{who}: {name} must be a function, got {getattr(problem, name, None)!r}")
 
 
 def rate_of(problem: Problem) -> str | None:

@@ -98,7 +98,7 @@ def table_of(lines: Iterable[Mapping[str, Any]], reference: str | None = None) -
         cell = f"{line['problem']} {line['models']}x{line['steps']}"
         cells.setdefault(cell, {}).setdefault(line["method"], {})[line["seed"]] = line
     if not cells:
-        raise ValueError("report: wanted at least one replay, got none")
+        raise ValueError("report: results must hold at least one replay, got none")
     first = reference or next(iter(next(iter(cells.values()))))
     rows = [
         _row(cell, method, runs, methods.get(first, {}) if method != first else {})

@@ -43,11 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     reference = given.reference or collection.entrants()[0]
     if reference not in collection.entrants():
-        parser.error(f"--reference: wanted one of {', '.join(collection.entrants())}, got {reference!r}")
+        parser.error(f"--reference: must be one of {', '.join(collection.entrants())}, got {reference!r}")
     shown = given.show.split(",") if given.show else _shown(collection, reference)
     for name in shown:
         if name not in collection.entrants():
-            parser.error(f"--show: wanted some of {', '.join(collection.entrants())}, got {name!r}")
+            parser.error(f"--show: must be some of {', '.join(collection.entrants())}, got {name!r}")
     introduction = _introduction(collection, cells=given.cells)
     sections = _of_cells if given.cells else _sections
     if given.html:
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _budget(text: str) -> tuple[int, int]:
     if not (match := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)):
-        raise argparse.ArgumentTypeError(f"wanted MODELSxSTEPS, such as 25x10, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be MODELSxSTEPS, such as 25x10, got {text!r}")
     return int(match[1]), int(match[2])
 
 

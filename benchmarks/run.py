@@ -97,9 +97,9 @@ def _check_out(out: Path) -> None:
         LoadError: Its directory is missing, or it or its directory is not to be written.
     """
     if not out.parent.is_dir():
-        raise LoadError(f"--out: wanted a file in a directory that exists, found no directory {str(out.parent)!r}")
+        raise LoadError(f"--out: the directory must exist, found no directory {str(out.parent)!r}")
     if out.is_dir() or not os.access(out if out.exists() else out.parent, os.W_OK):
-        raise LoadError(f"--out: wanted a file that can be written, got {str(out)!r}")
+        raise LoadError(f"--out: must be a file that can be written, got {str(out)!r}")
 
 
 def _check_strangers(todo: Sequence[Key], options: Options) -> None:
@@ -161,7 +161,7 @@ def _key(problem: str, method: str, seed: int, budget: tuple[int | None, int] | 
         models, rest = divmod(steps, built.steps)
         if rest or not models:
             raise LoadError(
-                f"--budget: wanted a multiple of the {built.steps} steps per model of {problem}, got {steps}; "
+                f"--budget: must be a multiple of the {built.steps} steps per model of {problem}, got {steps}; "
                 "MODELSxSTEPS sets both"
             )
         steps = built.steps
@@ -175,20 +175,20 @@ def _budgets(text: str) -> list[tuple[int | None, int]]:
 def _budget(text: str) -> tuple[int | None, int]:
     """Models (None: as many as the steps pay for) and steps."""
     if not (match := re.fullmatch(r"(?:([1-9]\d*)x)?([1-9]\d*)", text)):
-        raise argparse.ArgumentTypeError(f"wanted STEPS or MODELSxSTEPS, such as 250 or 4x20, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be STEPS or MODELSxSTEPS, such as 250 or 4x20, got {text!r}")
     return (int(match[1]) if match[1] else None), int(match[2])
 
 
 def _processes(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d*", text):
-        raise argparse.ArgumentTypeError(f"wanted a number of at least 1, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number of at least 1, got {text!r}")
     return int(text)
 
 
 def _words(option: str, text: str) -> list[str]:
     words = [word for word in text.split(",") if word]
     if not words:
-        raise LoadError(f"{option}: wanted at least one, got {text!r}")
+        raise LoadError(f"{option}: must name at least one, got {text!r}")
     return words
 
 
@@ -197,7 +197,7 @@ def _seeds(text: str) -> list[int]:
     for word in _words("--seed", text):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
         if not match or int(match[2] or match[1]) < int(match[1]):
-            raise LoadError(f"--seed: wanted seeds such as 0, 3,5 or 0-19, got {text!r}")
+            raise LoadError(f"--seed: must be seeds such as 0, 3,5 or 0-19, got {text!r}")
         seeds.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
     return seeds
 

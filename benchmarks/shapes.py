@@ -101,7 +101,7 @@ def _ramp(space: Space, _: str | None, config: Config, steps: int) -> list[Confi
 
 def _needed(rate: str | None) -> str:
     if rate is None:
-        raise ConfigError("shape: wanted a problem that names its rate, got None; take one without a decay")
+        raise ConfigError("shape: the problem must name its rate, got None; take a shape without a decay")
     return rate
 
 

@@ -30,9 +30,7 @@ def library(name: str, *, install: str) -> ModuleType:
             warnings.simplefilter("ignore")  # what a library says of its own dependencies is not this run's business
             return importlib.import_module(name)
     except ImportError as error:
-        raise MethodUnavailable(
-            f"wanted the module {name} for this method, got {error}; pip install {install!r}"
-        ) from error
+        raise MethodUnavailable(f"this method needs the module {name}, got {error}; pip install {install!r}") from error
 
 
 def active(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:

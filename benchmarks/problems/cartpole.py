@@ -22,7 +22,7 @@ try:
     from stable_baselines3.common.vec_env import DummyVecEnv
 except ImportError as error:
     raise ProblemUnavailable(
-        f"cartpole-ppo: wanted stable-baselines3, got {error}; pip install stable-baselines3"
+        f"cartpole-ppo: needs stable-baselines3, got {error}; pip install stable-baselines3"
     ) from error
 
 __all__ = ["CartPole", "cartpole"]

@@ -44,7 +44,7 @@ def split(x: NDArray[Any], y: NDArray[Any], *, train: int, valid: int, test: int
     """
     end = len(x) if test is None else train + valid + test
     if not train + valid <= end <= len(x):
-        raise ValueError(f"split: wanted {train} + {valid} + {test or 'some'} rows, got {len(x)}")
+        raise ValueError(f"split: needs {train} + {valid} + {test or 'some'} rows, got {len(x)}")
     order = np.random.default_rng(_CUT).permutation(len(x))
     a, b, c = order[:train], order[train : train + valid], order[train + valid : end]
     return Split(x_train=x[a], y_train=y[a], x_valid=x[b], y_valid=y[b], x_test=x[c], y_test=y[c])

@@ -34,16 +34,16 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     """
     if not path.is_file():
         raise FileNotFoundError(
-            f"wanted the Fashion-MNIST file {path.name}, found none in {path.parent}; fetch the four *-ubyte.gz files "
+            f"the Fashion-MNIST file {path.name} must be in {path.parent}, found none; fetch the four *-ubyte.gz files "
             "of https://github.com/zalandoresearch/fashion-mnist and name their directory with --data"
         )
     content = gzip.decompress(path.read_bytes())
     if content[:3] != b"\0\0\x08":
-        raise ValueError(f"{path}: wanted an IDX file of unsigned bytes (00 00 08), got {content[:3].hex(' ')}")
+        raise ValueError(f"{path}: must be an IDX file of unsigned bytes (00 00 08), got {content[:3].hex(' ')}")
     shape = tuple(int(size) for size in np.frombuffer(content, ">i4", count=content[3], offset=4))
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * content[3])
     if values.size != math.prod(shape):
-        raise ValueError(f"{path}: wanted {math.prod(shape)} values for the shape {shape}, got {values.size}")
+        raise ValueError(f"{path}: must have {math.prod(shape)} values for the shape {shape}, got {values.size}")
     return values.reshape(shape)
 
 
@@ -65,7 +65,7 @@ def fashion_images(options: Options, *, train: int, valid: int, test: int) -> Sp
     """
     if options.data is None:
         raise FileNotFoundError(
-            "Fashion-MNIST: wanted the directory of its four *-ubyte.gz files, got none; name it with --data DIR"
+            "Fashion-MNIST: needs the directory of its four *-ubyte.gz files, got none; name it with --data DIR"
         )
     images, labels, test_images, test_labels = (
         read_idx(options.data / f"{name}-ubyte.gz")

@@ -137,7 +137,7 @@ def library_text(train: int, valid: int, test: int) -> Texts:
         text = "".join(texts)[:wanted]
         if len(text) < wanted:
             raise FileNotFoundError(
-                f"language-model: wanted {wanted} characters of the standard library's source text to {name} in "
+                f"language-model: needs {wanted} characters of the standard library's source text to {name} in "
                 f"{place}, found {len(text)}; run it by a Python that is installed with its sources"
             )
         found[name] = codes[torch.tensor(list(text.encode("ascii", errors="replace")))]

@@ -365,7 +365,7 @@ def test_rows_are_cut_into_parts_without_overlap() -> None:
     assert [len(part) for part in parts] == [20, 10, 20]
     assert sorted(np.concatenate(parts).tolist()) == x.tolist()
     assert (cut.y_test == -cut.x_test).all()
-    with pytest.raises(ValueError, match="wanted 40 \\+ 20"):
+    with pytest.raises(ValueError, match="needs 40 \\+ 20"):
         split(x, x, train=40, valid=20, test=10)
 
 
@@ -387,7 +387,7 @@ def test_a_file_of_another_format_is_refused(fashion_data: Path, tmp_path: Path)
     import gzip
 
     content = gzip.decompress((fashion_data / "t10k-labels-idx1-ubyte.gz").read_bytes())
-    for wrong, said in ((b"\0\0\x0d" + content[3:], "00 00 0d"), (content[:-5], "wanted 300 values")):
+    for wrong, said in ((b"\0\0\x0d" + content[3:], "00 00 0d"), (content[:-5], "must have 300 values")):
         path = tmp_path / "wrong.gz"
         path.write_bytes(gzip.compress(wrong))
         with pytest.raises(ValueError, match=said):

@@ -88,7 +88,7 @@ def test_wrong_arguments_end_the_command(tmp_path: Path, capsys: pytest.CaptureF
     results = found(tmp_path, "--problem", "nqm", "--method", "random")
     for arguments, said in (
         ([str(tmp_path / "none.jsonl")], "none.jsonl"),
-        ([str(results), "--on", "nqn", "--out", str(tmp_path / "x")], "wanted one of nqm"),
+        ([str(results), "--on", "nqn", "--out", str(tmp_path / "x")], "must be one of nqm"),
     ):
         with pytest.raises(SystemExit):
             main(arguments)

@@ -170,9 +170,9 @@ def test_losses_that_fall_by_many_powers_of_ten_are_drawn_without_a_warning(tmp_
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"test": None}, "wanted a finite test score, got null"),
-        ({"direction": "min"}, "wanted direction to be one of minimize, maximize, got 'min'"),
-        ({"trials": ...}, "wanted trials, got none"),
+        ({"test": None}, "the test score must be finite, got null"),
+        ({"direction": "min"}, "direction must be one of minimize, maximize, got 'min'"),
+        ({"trials": ...}, "trials is missing"),
     ],
     ids=["test", "direction", "trials"],
 )
@@ -197,7 +197,7 @@ def test_a_file_of_something_else_is_refused(results: Path, capsys: pytest.Captu
     with pytest.raises(SystemExit):
         main([str(results)])
     said = capsys.readouterr().err
-    assert f"{results}: wanted lines as python -m benchmarks.run writes them" in said
+    assert f"{results}: lines must be as python -m benchmarks.run writes them" in said
     assert f"got {foreign!r}" in said
 
 
@@ -236,7 +236,7 @@ def test_a_report_can_be_of_some_problems_and_methods(results: Path, capsys: pyt
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(("--reference", "nobody"), "wanted one of good, bad, once"), (("--show", "nobody"), "wanted some of good")],
+    [(("--reference", "nobody"), "must be one of good, bad, once"), (("--show", "nobody"), "must be some of good")],
 )
 def test_unknown_entrants_are_refused(
     results: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, str], said: str

@@ -92,10 +92,10 @@ def test_a_rate_that_is_not_active_does_not_fall() -> None:
 
 def test_a_decay_needs_a_rate() -> None:
     for name in ("cosine", "linear"):
-        with pytest.raises(ConfigError, match="names its rate"):
+        with pytest.raises(ConfigError, match="must name its rate"):
             SHAPES[name].space(MIXED, None)
     ledger = Ledger(Counting(), models=2, steps=3, seed=0)
-    with pytest.raises(MethodUnavailable, match="names its rate"):
+    with pytest.raises(MethodUnavailable, match="must name its rate"):
         METHODS["gp-cosine"].run(ledger)
 
 

@@ -164,8 +164,8 @@ def speed_matrix(name: str, problem: ProblemRuns, entrants: Sequence[str]) -> Se
     return Section(
         title=f"{name}: steps to reach a rival's final score",
         text=(
-            "Row: who reaches; column: whose final validation score, under the same seed. Median over the seeds; - "
-            "where fewer than half of them reach it."
+            "The steps that the method of the row needs to reach the final validation score of the method of the "
+            "column under the same seed: the median over seeds, or - if it gets there under fewer than half of them."
         ),
         table=Table(headers=("", *names), rows=rows),
         sub=True,
@@ -193,11 +193,11 @@ def speed(collection: Collection, reference: str) -> Section:
             )
         )
     return Section(
-        title=f"How soon {reference} is where its rivals end",
+        title=f"Steps that {reference} needs to reach its rivals' final scores",
         text=(
-            f"Steps after which {reference}'s best validation score is at least as good as the rival's final one "
-            "under the same seed: median over the seeds, - where fewer than half of them get there. The first column "
-            "is the rival's budget over those steps, in the (lower) median over problems."
+            f"The steps after which {reference}'s best validation score is at least as good as the rival's final one "
+            "under the same seed: the median over seeds, or - if it gets there under fewer than half of them. The first "
+            "column is the rival's budget divided by those steps, as the (lower) median over problems."
         ),
         table=Table(headers=("rival", "times cheaper", *collection.problems), rows=tuple(rows)),
     )

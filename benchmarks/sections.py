@@ -196,8 +196,8 @@ def speed(collection: Collection, reference: str) -> Section:
         title=f"Steps that {reference} needs to reach its rivals' final scores",
         text=(
             f"The steps after which {reference}'s best validation score is at least as good as the rival's final one "
-            "under the same seed: the median over seeds, or - if it gets there under fewer than half of them. The first "
-            "column is the rival's budget divided by those steps, as the (lower) median over problems."
+            "under the same seed: the median over seeds, or - if it gets there under fewer than half of them. The "
+            "first column is the rival's budget divided by those steps, as the (lower) median over problems."
         ),
         table=Table(headers=("rival", "times cheaper", *collection.problems), rows=tuple(rows)),
     )

@@ -17,7 +17,7 @@ from benchmarks.ledger import Ledger
 from benchmarks.method import Method
 from benchmarks.methods.support import Line, shaped_space
 from benchmarks.shapes import SHAPES, Shape
-from gpbt_core import Optimizer, Verdict
+from gpbt_core import PRESETS, Optimizer, Verdict
 from gpbt_core.reproduction import Genealogical
 from gpbt_core.searcher import Query
 
@@ -46,6 +46,10 @@ def drive(ledger: Ledger, optimizer: Optimizer) -> None:
 def _run(ledger: Ledger, *, options: dict[str, Any], all_at_once: bool = False) -> None:
     if all_at_once:
         options = {**options, "max_concurrent": ledger.models}
+    if "search" in options:
+        own = PRESETS["gpbt"].search(ledger.models)
+        options = {**options, "searcher": attrs.evolve(own, **options["search"])}
+        del options["search"]
     drive(
         ledger,
         Optimizer(
@@ -168,17 +172,17 @@ METHODS = {
         settings={"searched": 0.5, "preset": "paper", "jitter": JITTER},
     ),
     # What is learnt from.
-    "gpbt-pooled": _method("gpbt, learning from all lineages", history="all"),
-    "gpbt-no-history": _method("gpbt, learning from nothing", history="none"),
+    "gpbt-pooled": _method("gpbt, learning from all lineages", search={"history": "all"}),
+    "gpbt-no-history": _method("gpbt, learning from nothing", search={"history": "none"}),
     # Who proposes.
-    "gpbt-random": _method("gpbt with random configs", searcher="random", founders=None),
+    "gpbt-random": _method("gpbt with random configs", search={"searcher": "random", "founders": None}),
     "gpbt-tpe": _method("gpbt with TPE", searcher="tpe"),
     "gpbt-perturb": _method("gpbt with PBT's perturbation", searcher="perturb"),
     "gpbt-pb2": _method("gpbt with PB2's bandit", searcher="pb2"),
     "gpbt-cmaes": _method("gpbt with CMA-ES", searcher="cmaes"),
     "gpbt-optuna-gp": _method("gpbt with Optuna's GPSampler", searcher="optuna:GPSampler"),
     "gpbt-optuna-tpe": _method("gpbt with Optuna's TPESampler", searcher="optuna:TPESampler"),
-    "gpbt-no-sobol": _method("gpbt whose searcher proposes the founders too", founders=None),
+    "gpbt-no-sobol": _method("gpbt whose searcher proposes the founders too", search={"founders": None}),
     # Who begets whom.
     "gpbt-no-repeat": _bred("gpbt without repeat slots", repeat=False),
     "gpbt-survivors": _bred("gpbt, parents compete with their children", survivors=True),

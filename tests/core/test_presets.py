@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from gpbt_core import PRESETS, ConfigError, Genealogical, Independent, Optimizer, Quantile, Truncation
-from gpbt_core.presets import SearcherChoice, preset, resolve_rule, searcher_choice
+from gpbt_core import PRESETS, ConfigError, Genealogical, Independent, Optimizer, Quantile, Search, Truncation
+from gpbt_core.presets import preset
+from gpbt_core.registry import resolve_rule
+from gpbt_core.searcher import SearcherChoice
 from runs import SPACE, Curious, World, run_interleaved, run_sequentially
 
 
@@ -43,7 +45,7 @@ def test_presets_cannot_be_changed() -> None:
 
 
 def test_an_unknown_preset_gets_a_suggestion() -> None:
-    with pytest.raises(ConfigError, match=r"wanted one of gpbt, paper, .*, got 'papper'; did you mean 'paper'\?$"):
+    with pytest.raises(ConfigError, match=r"must be one of gpbt, paper, .*, got 'papper'; did you mean 'paper'\?$"):
         preset("papper")
 
 
@@ -80,7 +82,7 @@ def test_few_models_begin_with_more_founders_and_a_shorter_look() -> None:
 @pytest.mark.parametrize("population", range(1, 18))
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 10, 19, 100])
 def test_the_default_keeps_to_the_budget_of_any_population(population: int, steps: int) -> None:
-    changes = {"searcher": "random", "founders": None, "trial_stopping": None}
+    changes = {"searcher": Search("random"), "trial_stopping": None}
     optimizer = make("gpbt", population=population, steps=steps, **changes)
     run_sequentially(optimizer, World(trouble=0.0))
     last = optimizer.settings.lengths[-1]
@@ -130,18 +132,18 @@ def test_a_preset_does_not_depend_on_its_workers(name: str) -> None:
 
 def test_a_searcher_may_be_chosen_by_name_by_name_and_options_or_as_an_object() -> None:
     own = Curious()
-    assert searcher_choice("tpe") == SearcherChoice(name="tpe")
-    assert searcher_choice(("tpe", {"a": 1})) == SearcherChoice(name="tpe", options={"a": 1})
-    assert searcher_choice(own).build() is own
-    assert searcher_choice(SearcherChoice(name="tpe")) == SearcherChoice(name="tpe")
+    assert SearcherChoice.of("tpe") == SearcherChoice(name="tpe")
+    assert SearcherChoice.of(("tpe", {"a": 1})) == SearcherChoice(name="tpe", options={"a": 1})
+    assert SearcherChoice.of(own).searcher is own
+    assert SearcherChoice.of(SearcherChoice(name="tpe")) == SearcherChoice(name="tpe")
     for wrong in (None, 3, ("tpe",), ("tpe", 3), {"name": "tpe"}):
-        with pytest.raises(ConfigError, match="searcher: wanted a name, "):
-            searcher_choice(wrong)  # type: ignore[arg-type]  # the mistake under test
+        with pytest.raises(ConfigError, match="searcher: must be a name, "):
+            SearcherChoice.of(wrong)  # type: ignore[arg-type]  # the mistake under test
 
 
 def test_a_caller_s_options_are_copied() -> None:
     options: dict[str, Any] = {}
-    choice = searcher_choice(("tpe", options))
+    choice = SearcherChoice.of(("tpe", options))
     options["a"] = 1
     assert choice.options == {}
 

@@ -85,6 +85,11 @@ def test_the_tables_of_the_reference_agree_with_the_docstrings() -> None:
     assert _reference("--check") == ""
 
 
+def test_the_diagrams_are_those_of_the_code() -> None:
+    program = [sys.executable, "docs/diagrams.py", "--check"]
+    assert subprocess.run(program, capture_output=True, text=True, check=False, cwd=ROOT).stdout == ""
+
+
 def _homes() -> list[str]:
     """Every public path that the reference documents."""
     texts = [(DOCS / name).read_text(encoding="utf-8") for name in PAGES]

@@ -286,9 +286,9 @@ class Loop:
                 # Of a study whose lease on the trial has expired the reports are refused; the result may still count.
             if outcome.status == "failed":
                 logger.warning("trial %d failed: %s", trial.id, outcome.reason)
-                self._optimizer.fail(trial.id, outcome.reason or "unknown")
+                self._optimizer.fail(trial, outcome.reason or "unknown")
             else:
-                self._optimizer.tell(trial.id, outcome.scores[-1][1])
+                self._optimizer.tell(trial, outcome.scores[-1][1])
                 self.figures[trial.id] = outcome.figures
         except ProtocolError as error:  # somebody else has ended this trial meanwhile: a callback, another process
             logger.warning("the result of trial %d does not count: %s", trial.id, error)
@@ -299,7 +299,7 @@ class Loop:
         """Reports the steps that are not reported yet; a score that is no number is left to the end of the trial."""
         for step, score in scores:
             if step > self._optimizer.records[trial.id].steps and math.isfinite(score):
-                self._optimizer.report(trial.id, step, score)
+                self._optimizer.report(trial, step, score)
                 self._announce()
 
     def _lose(self, running: _Running, error: BaseException) -> None:
@@ -341,7 +341,7 @@ class Loop:
     def _fail(self, trial: Trial, reason: str) -> None:
         logger.warning("trial %d failed: %s", trial.id, reason)
         try:
-            self._optimizer.fail(trial.id, reason)
+            self._optimizer.fail(trial, reason)
         except ProtocolError as error:  # it has ended meanwhile
             logger.debug("trial %d does not fail: %s", trial.id, error)
         self._announce()
@@ -400,7 +400,7 @@ class Loop:
     def _requeue(self, trial: Trial) -> bool:
         """Gives a trial back; False: it is not this run's any more."""
         try:
-            self._optimizer.requeue(trial.id)
+            self._optimizer.requeue(trial)
         except ProtocolError as error:  # it has ended meanwhile, or another process is training it
             logger.debug("trial %d is not given back: %s", trial.id, error)
             return False

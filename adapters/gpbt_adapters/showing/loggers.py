@@ -19,7 +19,7 @@ import attrs
 from gpbt_core.errors import ConfigError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Record, Status
-from gpbt_core.state import Asked, Cancelled, Event, Extended, Reported, Told
+from gpbt_core.state import Asked, Cancelled, Event, Extended, Planned, Reported, Told
 
 __all__ = ["CsvLog", "JsonLines", "MlflowLog", "TensorBoardLog", "WandbLog"]
 
@@ -50,7 +50,8 @@ class JsonLines(_Logger):
 
     A line has `event`, `time` (seconds since 1970), `trial`, and by event: `parent`, `generation`, `depth`, `config`,
     `steps` and `start_step` (asked); `step` and `score` (reported); `status`, `score`, `steps` and `reason` (ended);
-    `generations` (extended). Scores are in the direction of the run; null where there is none.
+    `generations` (extended); `generation`, `parents` and `slots` (planned). Scores are in the direction of the run; a
+    score that does not exist is null.
 
     Args:
         path: The file; appended to where it exists.
@@ -283,6 +284,12 @@ def _facts(event: Event, optimizer: Optimizer) -> dict[str, Any]:
             return {"trial": event.trial_id, **_ended(optimizer.records[event.trial_id], optimizer)}
         case Extended():
             return {"generations": event.generations}
+        case Planned():
+            return {
+                "generation": event.generation,
+                "parents": list(event.plan.parents),
+                "slots": len(event.plan.slots),
+            }
         case _:
             return {"trial": event.trial_id}
 

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,8 @@ import attrs
 from gpbt_adapters.views import overview
 from gpbt_core.codec import decode_event, decode_settings, decode_state
 from gpbt_core.errors import ConfigError, ProtocolError
-from gpbt_core.presets import resolve_rule
-from gpbt_core.state import Event, State, Told, apply, initial
+from gpbt_core.registry import resolve_rule
+from gpbt_core.state import Event, State, Told, initial, replay
 
 if TYPE_CHECKING:
     from gpbt_adapters.storing.journal import Journal
@@ -80,11 +80,17 @@ class Follower:
         study = self._entry.id
         with self._lock:
             self._journal.check(study)
-            for event in self._journal.events(study, self._sequence):
-                self._state = _next(self._state, event, f"study {self._entry.name!r}, event {self._sequence + 1}")
-                self._sequence += 1
-                if type(event) is Told:
-                    self._ends.append((self._sequence, self._state.tally.trained))
+            news = deque(self._journal.events(study, self._sequence))
+            try:
+                for after, event in replay(self._state, tuple(news)):
+                    self._state = after
+                    if news and event is news[0]:  # and not a plan that the log lacks
+                        news.popleft()
+                        self._sequence += 1
+                    if type(event) is Told:
+                        self._ends.append((self._sequence, after.tally.trained))
+            except ProtocolError as error:
+                raise _misfit(f"study {self._entry.name!r}, event {self._sequence + 1}", error) from error
             state, sequence, ends = self._state, self._sequence, tuple(self._ends)
         workers = {lease.worker for lease in self._journal.leases(study) if lease.worker and lease.seconds > 0}
         left = self._left(state, ends) if workers else None
@@ -170,10 +176,7 @@ def read_file(path: str | os.PathLike[str]) -> State:
         first = None  # JSON over several lines
     try:
         if isinstance(first, dict) and "gpbt_study" in first:
-            state = _start(first.get("header"), str(path))
-            for number, line in enumerate(lines[1:], 2):
-                state = _next(state, decode_event(json.loads(line)), f"{str(path)!r}, line {number}")
-            return state
+            return _replayed(_start(first.get("header"), str(path)), lines[1:], str(path))
         data = json.loads(text)["state"]
     except ConfigError:
         raise
@@ -204,8 +207,22 @@ def _start(header: Any, where: str) -> State:
     return initial(decode_settings(settings, resolve_rule))
 
 
-def _next(state: State, event: Event, where: str) -> State:
+def _replayed(state: State, lines: Sequence[str], path: str) -> State:
+    number = 1
+
+    def events() -> Iterator[Event]:
+        nonlocal number
+        for line in lines:
+            number += 1
+            yield decode_event(json.loads(line))
+
     try:
-        return apply(state, event)
+        for after, _ in replay(state, events()):
+            state = after
     except ProtocolError as error:
-        raise ConfigError(f"{where} does not follow from what came before: {error}") from error
+        raise _misfit(f"{path!r}, line {number}", error) from error
+    return state
+
+
+def _misfit(where: str, error: ProtocolError) -> ConfigError:
+    return ConfigError(f"{where} does not follow from what came before: {error}")

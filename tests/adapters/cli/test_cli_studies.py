@@ -11,7 +11,7 @@ import pytest
 
 from gpbt_adapters.cli import studies as cli_studies
 from gpbt_adapters.cli.main import main
-from gpbt_core import Categorical, Float, Optimizer, Space, When
+from gpbt_core import Categorical, Float, Optimizer, Search, Space, When
 from gpbt_core.codec import encode_schedule
 from looked_at import SPACE, advance, run_of
 
@@ -26,7 +26,7 @@ COMMANDS = [command.name or "" for command in cli_studies.commands]
 def journal(tmp_path: Path) -> str:
     """A journal of one study, digits, of 30 trials."""
     url = f"sqlite:///{tmp_path / 'runs.db'}"
-    rules: dict[str, Any] = {"searcher": "random", "founders": None, "reproduction": "genealogical", "seed": 3}
+    rules: dict[str, Any] = {"searcher": Search("random"), "reproduction": "genealogical", "seed": 3}
     with open_study(url, "digits", SPACE, durability="process", population=12, steps=10, **rules) as study:
         advance(study, 30)
     return url

@@ -18,7 +18,7 @@ from gpbt_adapters.running.driver import Result
 from gpbt_adapters.running.replay import Replays, replay, replays
 from gpbt_adapters.storing.checkpoints import CheckpointStore
 from gpbt_adapters.trainables.random_states import setup_seed
-from gpbt_core import hookimpl
+from gpbt_core import Search, hookimpl
 from gpbt_core.errors import ConfigError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Schedule, Status
@@ -166,7 +166,7 @@ def test_processes_share_the_cores_unless_they_are_told(
         monkeypatch.delenv(name, raising=False)
     if told:
         monkeypatch.setenv("OMP_NUM_THREADS", told)
-    result = run_small(small(population=2, steps=2, founders=None), Threaded, workers=2)
+    result = run_small(small(population=2, steps=2, searcher=Search("random")), Threaded, workers=2)
     assert {figures["threads"] for figures in result.figures.values()} == {threads}
     assert os.environ.get("OMP_NUM_THREADS") == told
 

@@ -16,11 +16,14 @@ from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_adapters.trainables.trainable import HyperparameterNotAppliedError
 from gpbt_core.errors import ConfigError, GpbtError
 from gpbt_core.records import Trial
+from gpbt_core.space import Config
 from toy_trainables import Descent, Full, Raising, Slow
 
 
 def _order(trial_id: int = 0, parent: int | None = None, lr: float = 0.1, steps: int = 3, **settings: Any) -> Order:
-    trial = Trial(id=trial_id, parent=parent, generation=0, depth=0, config={"lr": lr}, steps=steps, start_step=0)
+    trial = Trial(
+        id=trial_id, parent=parent, generation=0, depth=0, config=Config({"lr": lr}), steps=steps, start_step=0
+    )
     return Order(**{"trial": trial, "seed": 5, "maximize": True, **settings})
 
 

@@ -20,11 +20,12 @@ from gpbt_core.early_stopping import TrialStopping
 from gpbt_core.errors import ConfigError, ProtocolError, SearcherError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Status, Verdict
+from gpbt_core.searcher import Search
 from gpbt_core.space import Categorical, Float, Int, Space
 from gpbt_core.state import Asked, Reported, Requeued, Told
 
 SPACE = Space(rate=Float(0.01, 1, log=True), width=Int(1, 9), kind=Categorical(["a", "b", None]))
-SETTINGS: dict[str, Any] = {"population": 5, "steps": 10, "searcher": "random", "founders": None, "seed": 3}
+SETTINGS: dict[str, Any] = {"population": 5, "steps": 10, "searcher": Search("random"), "seed": 3}
 
 
 @pytest.fixture
@@ -55,9 +56,9 @@ def _train(optimizer: Optimizer, trials: int | None = None) -> None:
     while not optimizer.finished and done != trials:
         for trial in optimizer.ask(1):
             for step in range(1, trial.steps + 1):
-                if optimizer.report(trial.id, step, _score(trial.id)) is Verdict.STOP:
+                if optimizer.report(trial, step, _score(trial.id)):
                     break
-            optimizer.tell(trial.id)
+            optimizer.tell(trial)
             done += 1
 
 
@@ -82,7 +83,7 @@ def test_an_event_is_in_the_database_when_the_call_returns(url: str, one: Study)
     trials = one.ask(2)
     assert [event["id"] for event in _journalled(url)] == [trial.id for trial in trials]
     one.tell(trials[0].id, 0.5)
-    assert _journalled(url)[-1] == {"type": "told", "id": trials[0].id, "loss": 0.5, "reason": None}
+    assert _journalled(url)[-1] == {"type": "told", "id": trials[0].id, "loss": 0.5, "reason": None, "attempt": 0}
     one.fail(trials[1].id, "broke")
     assert _journalled(url)[-1]["reason"] == "broke"
 
@@ -103,7 +104,7 @@ def test_reports_wait_for_the_next_event_unless_they_say_stop(url: str) -> None:
         ]
         (trial,) = study.ask()
         assert study.report(trial.id, 1, 0.9) is Verdict.STOP
-        assert _journalled(url)[-1] == {"type": "reported", "id": trial.id, "step": 1, "loss": 0.9}
+        assert _journalled(url)[-1] == {"type": "reported", "id": trial.id, "step": 1, "loss": 0.9, "attempt": 0}
 
 
 def test_what_is_held_back_is_written_on_closing(url: str, one: Study) -> None:
@@ -281,6 +282,27 @@ def test_a_searcher_that_raises_leaves_the_study_as_it_was(one: Study, monkeypat
     assert len(one.ask()) == 1
 
 
+def test_a_call_out_of_a_call_is_refused_and_the_outer_one_goes_on(one: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    (first,) = one.ask()
+    refused: list[str] = []
+    propose = Study._propose
+
+    def calls_back(self: Study, *arguments: Any) -> Any:
+        for call in (lambda: one.tell(first, 0.5), one.ask, one.refresh):
+            with pytest.raises(ProtocolError, match="study 'run': another call is using it") as caught:
+                call()
+            refused.append(str(caught.value))
+        return propose(self, *arguments)
+
+    monkeypatch.setattr(Study, "_propose", calls_back)
+    (second,) = one.ask()
+    assert len(refused) == 3
+    monkeypatch.undo()
+    one.tell(first, 0.5)
+    one.tell(second, 0.25)
+    assert [record.loss for record in one.records] == [0.5, 0.25]
+
+
 # --------------------------------------------------------------------------------------------------------------- leases
 
 
@@ -295,12 +317,27 @@ def test_a_trial_whose_lease_has_expired_is_asked_again(url: str, one: Study, ca
             assert trial in one.ask(4)
         assert "trial 0 is given out again: its worker is lost" in caplog.text
         lost.refresh()
-        with pytest.raises(ProtocolError, match="the lease of this one had expired"):
+        stale = "trial 0 was given back and handed out again as attempt 1, this is attempt 0; train it no more"
+        with pytest.raises(ProtocolError, match=f"report: {stale}"):
             lost.report(trial.id, 2, 0.5)
-        lost.tell(trial.id, 0.25)  # its late result is taken, as it comes first
-    with pytest.raises(ProtocolError, match="told already"):
-        one.tell(trial.id, 0.5)
-    assert one.records[trial.id].loss == 0.25
+        with pytest.raises(ProtocolError, match=f"tell: {stale}"):
+            lost.tell(trial.id, 0.25)
+    one.report(trial.id, 1, 0.5)
+    one.tell(trial.id, 0.5)
+    assert one.records[trial.id].loss == 0.5
+
+
+def test_a_report_held_back_by_a_lost_worker_is_not_taken_for_the_new_one_s(url: str, one: Study) -> None:
+    with open_study(url, "run", lease=0.2, durability="process") as lost:
+        (trial,) = lost.ask()
+        lost._heartbeat._ended.set()
+        lost.report(trial.id, 1, 0.5)  # waits for the next event
+        time.sleep(0.5)
+        assert trial in one.ask(4)
+        lost.refresh()
+        lost._transact(lambda: None)
+    one.refresh()
+    assert one.records[trial.id].reports == ()
 
 
 def test_a_late_result_is_refused_when_another_came_first(url: str, one: Study) -> None:
@@ -388,16 +425,29 @@ def test_a_whole_number_is_the_same_setting_as_the_fraction_that_equals_it(url: 
 
 
 @pytest.mark.parametrize("preset", ["gpbt", "paper", "pbt"])
-def test_every_setting_comes_back_from_the_header(url: str, preset: str) -> None:
+def test_every_setting_comes_back_from_the_header(url: str, preset: Any) -> None:
     settings: dict[str, Any] = {"population": 8, "steps": 20, "direction": "maximize", "seed": 9, "quorum": 0.5}
     with open_study(url, preset, SPACE, preset=preset, **settings) as first, open_study(url, preset) as again:
         assert again.settings == first.settings
         assert again.searcher == first.searcher
-        assert again._search == first._search
+        assert again.search == first.search
+
+
+def test_known_configs_are_stored_with_a_study_and_tried_first(url: str) -> None:
+    known: list[dict[str, Any]] = [{"rate": 0.5, "width": 3, "kind": "b"}, {"kind": None}]
+    with open_study(url, "known", SPACE, **SETTINGS, known_configs=known) as study:
+        first, second = study.ask(2)
+        assert (first.config, second.config["kind"]) == (known[0], None)
+        study.tell(first, 0.5)
+    with open_study(url, "known") as again:
+        assert again.search.known_configs == tuple(known)
+        assert again.records[1].trial.config == second.config
+    with pytest.raises(ConfigError, match="known_configs was"):
+        open_study(url, "known", SPACE, **SETTINGS)
 
 
 def test_a_searcher_without_a_name_cannot_be_written_down(url: str) -> None:
-    with pytest.raises(ConfigError, match="with a name"):
+    with pytest.raises(ConfigError, match="must have a name to be stored"):
         open_study(url, "run", SPACE, steps=3, searcher=Optimizer(SPACE, steps=3).searcher)
 
 
@@ -456,11 +506,11 @@ def test_a_study_goes_through_json_lines(url: str, one: Study, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("line", "content", "message"),
     [
-        (1, "{}", "line 1: wanted a study of format 1"),
-        (1, '{"gpbt_study": 1}', "line 1: wanted a study of format 1, with name and header"),
-        (1, '{"gpbt_study": 1, "name": "x", "header": 3}', "wanted the header of a study"),
-        (3, "{", "line 3 is not JSON"),
-        (3, "[]", "line 3: wanted an object"),
+        (1, "{}", "line 1: must be a study of format 1 or 2"),
+        (1, '{"gpbt_study": 1}', "line 1: must be a study of format 1 or 2, with name and header"),
+        (1, '{"gpbt_study": 1, "name": "x", "header": 3}', "must be the header of a study"),
+        (3, "{", "line 3: must be JSON"),
+        (3, "[]", "line 3: must be an object"),
         (3, '{"type": "told", "id": 99, "loss": 1.0, "reason": null}', "line 3: tell: trial 99 is unknown"),
         (4, '{"type": "eaten"}', "line 4: decode_event"),
     ],
@@ -535,15 +585,15 @@ def test_tables_of_an_older_version_are_brought_to_this_one(
     def migrate(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE gpbt_studies ADD COLUMN note TEXT"))
 
-    monkeypatch.setattr(schema, "VERSION", 2)
-    with pytest.raises(ConfigError, match="no way from 1 to 2"):
+    monkeypatch.setattr(schema, "VERSION", 3)
+    with pytest.raises(ConfigError, match="no way from 2 to 3"):
         open_study(url, "run")
-    monkeypatch.setattr(schema, "MIGRATIONS", {1: migrate})
+    monkeypatch.setattr(schema, "MIGRATIONS", {2: migrate})
     for _ in range(2):
         with open_study(url, "run") as again:
             assert len(again.records) == 3
-    monkeypatch.setattr(schema, "VERSION", 1)
-    with pytest.raises(ConfigError, match="version 1 or before, got version 2"):
+    monkeypatch.setattr(schema, "VERSION", 2)
+    with pytest.raises(ConfigError, match="version 2 or before, got version 3"):
         open_study(url, "run")
 
 
@@ -581,10 +631,10 @@ def test_sqlite_on_a_network_is_refused_or_warned_of(
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("sqlite://", "wanted the path of a SQLite file"),
-        ("sqlite:///:memory:", "wanted the path of a SQLite file"),
-        ("mysql://host/x", "wanted a URL of sqlite or postgresql"),
-        ("://", "wanted the URL of a database"),
+        ("sqlite://", "url must have the path of a SQLite file"),
+        ("sqlite:///:memory:", "url must have the path of a SQLite file"),
+        ("mysql://host/x", "url must be a URL of sqlite or postgresql"),
+        ("://", "url must be the URL of a database"),
         ("/nowhere/at/all/runs.db", "directory that exists"),
     ],
 )
@@ -597,7 +647,7 @@ def test_arguments_out_of_their_range_are_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="durability"):
         open_study(url, "run", SPACE, steps=3, durability="none")  # type: ignore[arg-type]  # what is tested
     for lease in (0, math.nan, math.inf):
-        with pytest.raises(ConfigError, match="lease above 0"):
+        with pytest.raises(ConfigError, match="lease must be above 0"):
             open_study(url, "run", SPACE, steps=3, lease=lease)
 
 

@@ -15,6 +15,7 @@ from gpbt_adapters.trainables.bindings import Setter, verify, write
 from gpbt_adapters.trainables.keras import BatchSize, LayerField, LossField, OptimizerField, Parts, ScheduleCallback
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Schedule, Segment
+from gpbt_core.space import Config
 
 # Keras 3.15 turns TensorFlow's variables into arrays in a way that numpy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -141,7 +142,9 @@ def test_data_is_asked_for_before_batches_are_taken() -> None:
 
 def _schedule() -> Schedule:
     configs = [{"lr": 0.5, "rate": 0.25, "batch": 8}, {"lr": 0.125, "rate": 0.75, "batch": 9}]
-    return Schedule(tuple(Segment(config=config, start_step=2 * k, steps=2) for k, config in enumerate(configs)))
+    return Schedule(
+        tuple(Segment(config=Config(config), start_step=2 * k, steps=2) for k, config in enumerate(configs))
+    )
 
 
 class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
@@ -166,7 +169,7 @@ def test_a_callback_follows_the_schedule_and_holds_its_last_values() -> None:
 def test_a_callback_tells_equal_values_of_several_types_apart() -> None:
     written: list[str] = []
     bindings = {"size": Setter[Parts](set=lambda _, value: written.append(repr(value)), get=lambda _: None)}
-    segments = [Segment(config={"size": size}, start_step=k, steps=1) for k, size in enumerate([1, 1.0, True])]
+    segments = [Segment(config=Config({"size": size}), start_step=k, steps=1) for k, size in enumerate([1, 1.0, True])]
     data = np.ones((4, 2), np.float32), np.ones((4, 1), np.float32)
     _parts().model.fit(*data, epochs=4, verbose=0, callbacks=[ScheduleCallback(Schedule(tuple(segments)), bindings)])
     assert written == ["1", "1.0", "True"]

@@ -22,6 +22,7 @@ from gpbt_adapters.trainables.pytorch import (
 )
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Schedule, Segment
+from gpbt_core.space import Config
 
 BINDINGS: dict[str, Any] = {"lr": OptimizerField("lr"), "dropout": ModuleField("p", nn.Dropout)}
 
@@ -113,7 +114,7 @@ def test_a_state_of_other_parts_is_refused() -> None:
 
 
 def _schedule(*rates: float) -> Schedule:
-    return Schedule(tuple(Segment(config={"lr": rate}, start_step=2 * k, steps=2) for k, rate in enumerate(rates)))
+    return Schedule(tuple(Segment(config=Config(lr=rate), start_step=2 * k, steps=2) for k, rate in enumerate(rates)))
 
 
 def test_a_scheduler_follows_the_schedule_and_holds_its_last_rate() -> None:

@@ -47,7 +47,7 @@ def connect(url: str | os.PathLike[str], durability: Durability) -> Engine:
         ConfigError: The URL is no such one, its driver is not installed, or a SQLite file would be on a network.
     """
     if durability not in ("full", "process"):
-        raise ConfigError(f'journal: wanted durability "full" or "process", got {durability!r}')
+        raise ConfigError(f'journal: durability must be "full" or "process", got {durability!r}')
     made = _parsed(url)
     kind = made.get_backend_name()
     try:
@@ -59,7 +59,7 @@ def connect(url: str | os.PathLike[str], durability: Durability) -> Engine:
         raise ConfigError(
             f"journal: {error.name} is missing, which {made!r} needs: pip install 'gpbt[postgres]'"
         ) from error
-    raise ConfigError(f"journal: wanted a URL of sqlite or postgresql, got {made!r}")
+    raise ConfigError(f"journal: url must be a URL of sqlite or postgresql, got {made!r}")
 
 
 def file_system(path: Path, mounts: Iterable[str]) -> str:
@@ -88,12 +88,16 @@ def _parsed(url: str | os.PathLike[str]) -> URL:
     try:
         return make_url(text)
     except (ArgumentError, ValueError) as error:
-        raise ConfigError(f"journal: wanted the URL of a database, or the path of a SQLite file: {error}") from error
+        raise ConfigError(
+            f"journal: url must be the URL of a database or the path of a SQLite file: {error}"
+        ) from error
 
 
 def _sqlite(url: URL, durability: Durability) -> Engine:
     if url.database in (None, "", ":memory:") or str(url.database).startswith("file:"):
-        raise ConfigError(f"journal: wanted the path of a SQLite file, got {url!r}; without one, use Optimizer itself")
+        raise ConfigError(
+            f"journal: url must have the path of a SQLite file, got {url!r}; without a file, use Optimizer itself"
+        )
     path = Path(str(url.database)).absolute()
     _check_place(path)
     made = create_engine(url.set(database=str(path)), connect_args={"timeout": WAIT})
@@ -129,7 +133,7 @@ def _keep_log_ahead(connection: sqlite3.Connection) -> None:
 
 def _check_place(path: Path) -> None:
     if not path.parent.is_dir():
-        raise ConfigError(f"journal: wanted a file in a directory that exists, got {str(path)!r}")
+        raise ConfigError(f"journal: the file must be in a directory that exists, got {str(path)!r}")
     try:
         mounts = Path("/proc/mounts").read_text("utf-8").splitlines()
     except OSError:

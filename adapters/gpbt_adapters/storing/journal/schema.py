@@ -3,20 +3,38 @@
 A journal is written only in its newest version; `prepare` brings it there, in one transaction, whoever comes first.
 """
 
-from collections.abc import Callable, Mapping
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Column, Connection, Float, ForeignKey, Integer, MetaData, Table, Text, insert, inspect, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    delete,
+    insert,
+    inspect,
+    select,
+)
 from sqlalchemy import update as sql_update
 
-from gpbt_core.errors import ConfigError
+from gpbt_core.codec import decode_event, decode_settings, encode_event
+from gpbt_core.errors import ConfigError, GpbtError
+from gpbt_core.registry import resolve_rule
+from gpbt_core.state import initial, replay
 
 __all__ = ["MIGRATIONS", "VERSION", "events", "leases", "metadata", "prepare", "snapshots", "studies", "version"]
 
-VERSION = 1
-"""Of the tables. Rises with every change of them; `MIGRATIONS` then gets the way there."""
+logger = logging.getLogger(__name__)
 
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {}
-"""For each older version, what makes the next one of it."""
+VERSION = 2
+"""Of the tables and the events in them. Rises with every change of them; `MIGRATIONS` then gets the way there."""
 
 metadata = MetaData()
 
@@ -65,6 +83,56 @@ snapshots = Table(
 )
 
 
+def _write_plans(connection: Connection) -> None:
+    """From version 1 to 2: the plans, which the reproduction rules made anew at each opening, become events.
+
+    They are made by the rules once more. A study of which that is not possible is left as it is.
+    """
+    for study, name, header in connection.execute(select(studies.c.id, studies.c.name, studies.c.header)).all():
+        of_study = events.c.study == study
+        columns = select(events.c.sequence, events.c.written, events.c.payload)
+        stored = connection.execute(columns.where(of_study).order_by(events.c.sequence)).all()
+        try:
+            rows = _with_plans(study, json.loads(header), stored)
+        except (GpbtError, KeyError, TypeError, ValueError) as error:
+            logger.warning("study %s: its plans cannot be written down, and are made at each opening: %s", name, error)
+            continue
+        moved = {row["before"]: row["sequence"] for row in rows}  # a plan stands behind the event that it follows
+        connection.execute(delete(events).where(of_study))
+        if rows:
+            connection.execute(insert(events), [{k: row[k] for k in row if k != "before"} for row in rows])
+        for sequence in connection.execute(select(snapshots.c.sequence).where(snapshots.c.study == study)).scalars():
+            change = sql_update(snapshots).where(snapshots.c.study == study)
+            connection.execute(change.values(sequence=moved[sequence]))
+
+
+def _with_plans(study: int, header: Mapping[str, Any], stored: Sequence[Any]) -> list[dict[str, Any]]:
+    """The rows of a study with a row for each plan; `before`: the sequence of the last stored event up to there."""
+    log = [decode_event(json.loads(row.payload)) for row in stored]
+    start = initial(decode_settings(header["settings"], resolve_rule))
+    rows: list[dict[str, Any]] = []
+    place = -1
+    for number, (_, event) in enumerate(replay(start, log), 1):
+        is_stored = place + 1 < len(log) and event is log[place + 1]
+        place += is_stored
+        row = stored[place]
+        payload = row.payload if is_stored else json.dumps(encode_event(event), separators=(",", ":"))
+        rows.append(
+            {
+                "study": study,
+                "sequence": number,
+                "written": row.written,
+                "payload": payload,
+                "before": row.sequence,
+            }
+        )
+    return rows
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {1: _write_plans}
+"""For each older version, what makes the next one of it."""
+
+
 def prepare(connection: Connection) -> None:
     """Makes the tables where there are none, and brings older ones to this version; within the caller's transaction.
 
@@ -82,7 +150,8 @@ def prepare(connection: Connection) -> None:
         MIGRATIONS[old](connection)
     if found > VERSION:
         raise ConfigError(
-            f"journal: wanted tables of version {VERSION} or before, got version {found}; use the gpbt that wrote them"
+            f"journal: its tables must be of version {VERSION} or before, got version {found}; use the gpbt that "
+            f"wrote them"
         )
     if found < VERSION:
         connection.execute(sql_update(version).values(version=VERSION))

@@ -32,7 +32,7 @@ from gpbt_adapters.storing.journal import schema
 from gpbt_adapters.storing.journal.engine import Durability, connect
 from gpbt_core.codec import decode_event, encode_event
 from gpbt_core.errors import ConfigError, GpbtError
-from gpbt_core.state import Asked, Cancelled, Event, Extended, Reported, Requeued, Told
+from gpbt_core.state import Asked, Cancelled, Event, Extended, Planned, Reported, Requeued, Told
 
 __all__ = ["Entry", "Journal", "JournalError", "Lease"]
 
@@ -158,7 +158,7 @@ class Journal:
             JournalError: The database fails.
         """
         if not isinstance(name, str) or not name:
-            raise ConfigError(f"journal: wanted the name of a study, got {name!r}")
+            raise ConfigError(f"journal: name must be the name of a study, got {name!r}")
         try:
             with self._writing("add") as connection:
                 made = connection.execute(insert(schema.studies).values(name=name, header=json.dumps(header)))
@@ -395,6 +395,6 @@ def _trials(events: Iterable[Event]) -> tuple[list[int], list[int]]:
             case Told() | Cancelled() | Requeued():
                 begun.pop(event.trial_id, None)
                 done[event.trial_id] = None
-            case Reported() | Extended():
+            case Reported() | Extended() | Planned():
                 pass
     return list(begun), list(done)

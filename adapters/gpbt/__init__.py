@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from gpbt_adapters.running.finalists import reevaluate as reevaluate
     from gpbt_adapters.running.pools import WorkersLostError as WorkersLostError
     from gpbt_adapters.running.replay import Replay as Replay
+    from gpbt_adapters.running.replay import Replays as Replays
     from gpbt_adapters.running.replay import replay as replay
+    from gpbt_adapters.running.replay import replays as replays
     from gpbt_adapters.running.search_cv import GPBTSearchCV as GPBTSearchCV
     from gpbt_adapters.showing.report import report as report
     from gpbt_adapters.showing.report import write_report as write_report
@@ -218,6 +220,7 @@ _HOMES = {
     "Record": "gpbt_core",
     "Reevaluated": "gpbt_adapters.running.finalists",
     "Replay": "gpbt_adapters.running.replay",
+    "Replays": "gpbt_adapters.running.replay",
     "ReproductionRule": "gpbt_core",
     "ReproductionSpec": "gpbt_core",
     "Result": "gpbt_adapters.running.driver",
@@ -250,6 +253,7 @@ _HOMES = {
     "open_study": "gpbt_adapters.storing.journal",
     "reevaluate": "gpbt_adapters.running.finalists",
     "replay": "gpbt_adapters.running.replay",
+    "replays": "gpbt_adapters.running.replay",
     "report": "gpbt_adapters.showing.report",
     "run": "gpbt_adapters.running.driver",
     "to_frame": "gpbt_adapters.views.frames",
@@ -288,6 +292,7 @@ __all__ = [
     "Record",
     "Reevaluated",
     "Replay",
+    "Replays",
     "ReproductionRule",
     "ReproductionSpec",
     "Result",
@@ -320,6 +325,7 @@ __all__ = [
     "open_study",
     "reevaluate",
     "replay",
+    "replays",
     "report",
     "run",
     "to_frame",

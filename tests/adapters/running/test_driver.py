@@ -395,14 +395,3 @@ def test_more_workers_than_can_ever_train_are_told_of_once(caplog: pytest.LogCap
     with ThreadPoolExecutor(4) as executor:
         small_run(executor=executor)
     assert "max_concurrent" not in caplog.text
-
-
-def test_a_schedule_replayed_from_several_seeds_has_a_mean_and_a_spread(serial: Result) -> None:
-    found = serial.replay(seeds=3)
-    assert found.scores[0] == serial.best.score
-    assert len(set(found.scores)) == 3
-    assert found.mean == pytest.approx(sum(found.scores) / 3)
-    assert found.spread > 0
-    assert serial.replay().spread == 0
-    with pytest.raises(ConfigError, match="seeds must be a whole number"):
-        serial.replay(seeds=0)

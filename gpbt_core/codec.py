@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import attrs
 
 from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import as_float, as_int
 from gpbt_core.persistent import Vector
 from gpbt_core.records import Schedule, Segment, Status, Trial
 from gpbt_core.reproduction import Plan, Slot
@@ -256,15 +257,17 @@ def _told(value: float | None) -> float | None:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if as_float(value) is None:
         raise TypeError(f"must be a number, got {value!r}")
-    return value
+    found: float = value
+    return found
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    found = as_int(value)
+    if found is None:
         raise TypeError(f"must be a whole number, got {value!r}")
-    return value
+    return found
 
 
 def _whole_or_none(value: Any) -> int | None:

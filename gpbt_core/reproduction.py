@@ -13,10 +13,11 @@ import attrs
 import numpy as np
 
 from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import as_float, as_int, plain
 from gpbt_core.records import Record, Status
 from gpbt_core.rule import Rule
 from gpbt_core.space import Space
-from gpbt_core.space.parameters import alike, as_float, as_int, plain, typed
+from gpbt_core.space.parameters import alike, typed
 
 __all__ = [
     "Closing",

@@ -752,7 +752,7 @@ def test_a_run_can_be_extended_after_its_end_and_during_it() -> None:
 def test_an_extension_is_by_at_least_one_generation(generations: Any) -> None:
     optimizer = make()
     state = optimizer.state
-    with pytest.raises(ConfigError, match="extend: generations must be a whole number of at least 1, got"):
+    with pytest.raises(ConfigError, match="extend: generations: must be a whole number of at least 1, got"):
         optimizer.extend(generations)
     assert optimizer.state is state
 
@@ -967,7 +967,7 @@ def test_an_event_s_numbers_are_checked_where_it_happens() -> None:
             "report: the loss of trial 0 must be a number above -inf, or inf if there is none",
         ),
         (Reported(trial_id=0, step=1, loss=-math.inf), "report: the loss of trial 0 must be"),
-        (Extended(generations=0), "extend: generations must be a whole number of at least 1, got 0"),
+        (Extended(generations=0), "extend: generations: must be a whole number of at least 1, got 0"),
     ]
     for event, message in wrong:
         with pytest.raises(ConfigError, match=message):

@@ -54,7 +54,12 @@ class Net(pl.LightningModule):
 
 def make_model(_: Any = None) -> Any:
     """A tiny BERT with random weights."""
-    shape: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    shape: dict[str, Any] = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
     return BertForSequenceClassification(BertConfig(vocab_size=32, max_position_embeddings=8, **shape))
 
 

@@ -11,15 +11,17 @@ from gpbt_core.errors import (
     ConfigError,
     ExtinctError,
     GpbtError,
+    NoResultError,
     PluginError,
     ProtocolError,
     SearcherError,
 )
-from gpbt_core.optimizer import Best, Optimizer
+from gpbt_core.optimizer import Best, Needs, Optimizer, TrialResult
 from gpbt_core.presets import PRESETS
 from gpbt_core.records import Record, Schedule, Segment, Status, Trial, Verdict
-from gpbt_core.reproduction import Genealogical, Independent, ReproductionSpec, Truncation
-from gpbt_core.searcher import Family, Query, Searcher, SearcherSpec
+from gpbt_core.reproduction import Genealogical, Independent, ReproductionRule, ReproductionSpec, Truncation
+from gpbt_core.rule import Rule
+from gpbt_core.searcher import Family, Query, Search, Searcher, SearcherSpec
 from gpbt_core.space import Categorical, Config, Float, Int, Space, When
 
 if TYPE_CHECKING:
@@ -40,14 +42,19 @@ __all__ = [
     "Improvement",
     "Independent",
     "Int",
+    "Needs",
+    "NoResultError",
     "Optimizer",
     "PluginError",
     "ProtocolError",
     "Quantile",
     "Query",
     "Record",
+    "ReproductionRule",
     "ReproductionSpec",
+    "Rule",
     "Schedule",
+    "Search",
     "Searcher",
     "SearcherError",
     "SearcherSpec",
@@ -55,6 +62,7 @@ __all__ = [
     "Space",
     "Status",
     "Trial",
+    "TrialResult",
     "Truncation",
     "Verdict",
     "When",

@@ -11,7 +11,8 @@ from typing import ClassVar, Protocol, runtime_checkable
 import attrs
 
 from gpbt_core.errors import ConfigError
-from gpbt_core.space.parameters import as_float
+from gpbt_core.numbers import as_float
+from gpbt_core.rule import Rule
 
 __all__ = ["EarlyStoppingSpec", "GenerationStopping", "Improvement", "Quantile", "TrialStopping"]
 
@@ -71,7 +72,7 @@ class EarlyStoppingSpec:
 
 
 @attrs.frozen(kw_only=True)
-class Quantile:
+class Quantile(Rule):
     """Stops a trial whose loss is worse than a quantile of what others reported at the same step (the median rule).
 
     The median rule of Golovin et al., "Google Vizier" (2017), on the losses of one step instead of running averages.
@@ -95,9 +96,9 @@ class Quantile:
 
     def __attrs_post_init__(self) -> None:
         if as_float(self.quantile) is None or not 0 < self.quantile <= 1:
-            raise ConfigError(f"median: wanted a quantile above 0 and at most 1, got {self.quantile!r}")
+            raise ConfigError(f"median: quantile must be above 0 and at most 1, got {self.quantile!r}")
         if as_float(self.min_trials) is None or self.min_trials < 1:
-            raise ConfigError(f"median: wanted min_trials of at least 1, got {self.min_trials!r}")
+            raise ConfigError(f"median: min_trials must be a number of at least 1, got {self.min_trials!r}")
 
     def limit(self, ranking: Sequence[tuple[float, int]]) -> float:
         """The quantile of the losses; inf below `min_trials` of them."""
@@ -113,7 +114,7 @@ class Quantile:
 
 
 @attrs.frozen(kw_only=True)
-class Improvement:
+class Improvement(Rule):
     """Ends a generation once its best child has improved enough on the generation before (the paper's rule).
 
     Enough is `factor` times the improvement that the generation before had made, and more than nothing. Needs two
@@ -140,7 +141,7 @@ class Improvement:
 
     def __attrs_post_init__(self) -> None:
         if as_float(self.factor) is None or not (self.factor >= 0 and math.isfinite(self.factor)):
-            raise ConfigError(f"improvement: wanted a finite factor of at least 0, got {self.factor!r}")
+            raise ConfigError(f"improvement: factor must be a finite number of at least 0, got {self.factor!r}")
 
     def enough(self, best: float, before: Sequence[float]) -> bool:
         """Whether the gain over the last best loss reaches `factor` times the gain before it."""

@@ -1,21 +1,16 @@
 """Pure questions about a state: lineages, schedules, family histories, checkpoints.
 
-Nothing here decides or changes anything; what is asked about is settled by the state.
+Nothing here decides or changes anything: the state has the answers.
 """
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Sequence
 
 from gpbt_core.records import Record, Schedule, Segment, Status
-from gpbt_core.searcher import Family
+from gpbt_core.searcher import Family, History
 from gpbt_core.space.parameters import alike
-from gpbt_core.state import State
+from gpbt_core.state import PENDING, State
 
-__all__ = ["History", "children", "family", "lineage", "needed", "schedule"]
-
-History = Literal["family", "all", "none"]
-
-_PENDING = frozenset({Status.RUNNING, Status.STOPPING, Status.QUEUED})
+__all__ = ["ancestry", "children", "family", "lineage", "needed", "schedule"]
 
 
 def lineage(state: State, trial_id: int) -> tuple[Record, ...]:
@@ -30,14 +25,14 @@ def lineage(state: State, trial_id: int) -> tuple[Record, ...]:
 
 
 def schedule(state: State, trial_id: int) -> Schedule:
-    """The configs along a trial's lineage with the steps that each held for; neighbours that are equal are one segment.
+    """The configs along a trial's lineage, each with the steps that it was in force; equal neighbours are one segment.
 
-    The last segment counts what the trial has trained, or is to train while it has not ended.
+    The last segment counts the steps that the trial has trained, or all of its steps while it has not ended.
     """
     segments: list[Segment] = []
     for record in lineage(state, trial_id):
         trial = record.trial
-        steps = trial.steps if record.status in _PENDING else record.steps
+        steps = trial.steps if record.status in PENDING else record.steps
         if segments and alike(segments[-1].config, trial.config):
             last = segments.pop()
             segments.append(Segment(config=last.config, start_step=last.start_step, steps=last.steps + steps))
@@ -47,7 +42,7 @@ def schedule(state: State, trial_id: int) -> Schedule:
 
 
 def children(state: State, parent: int | None, generation: int) -> Iterator[int]:
-    """The ids of the children that one parent got in one generation, by rising id; None: the founders."""
+    """The ids of the children of one parent in one generation, rising; None: those that started from scratch."""
     opened = state.open
     if generation == opened.index:
         first, count, plan = opened.first, opened.asked, opened.plan
@@ -71,13 +66,12 @@ def children(state: State, parent: int | None, generation: int) -> Iterator[int]
 
 
 def family(state: State, parent: int | None, history: History = "family") -> Family:
-    """What the next slot's child of a parent may learn from; O(what it returns + the parent's depth).
+    """The trials that the child in the next slot may learn from; O(their number + the parent's depth).
 
     Args:
         state: A state in which that slot is ready.
-        parent: The slot's parent; None: a founder's.
-        history: "family": for each ancestor, parent included, the ancestor's children up to the generation in which
-            the line left it, where starting from scratch is the first ancestor; "all": everybody; "none": nobody.
+        parent: The slot's parent; None: the child starts from scratch.
+        history: "family": the trials that `ancestry` names; "all": all trials; "none": no trials.
     """
     if history == "none":
         return Family()
@@ -87,25 +81,43 @@ def family(state: State, parent: int | None, history: History = "family") -> Fam
     pending = []
     for i in ids:
         record = state.records[i]
-        if i >= seen or record.status in _PENDING:  # beyond the view even a cancelled one is not known to be
+        if i >= seen or record.status in PENDING:  # beyond the view even a cancelled one is not known to be
             pending.append(record.trial)
         elif record.status is not Status.CANCELLED:
             told.append(record)
     return Family(told=tuple(told), pending=tuple(pending))
 
 
+def ancestry(records: Sequence[Record], parent: int | None, generation: int) -> Iterator[tuple[int | None, range]]:
+    """The rule of the family history: whose children a trial may learn from, and of which generations.
+
+    A trial learns from the children of each ancestor, up to the generation in which its line left that ancestor.
+
+    Args:
+        records: Every trial asked, by id.
+        parent: The trial's parent; None: it starts from scratch.
+        generation: The trial's generation.
+
+    Yields:
+        Each ancestor, from the parent up, with the generations of its children; last None, which stands for starting
+        from scratch.
+    """
+    ancestor, left = parent, generation
+    while ancestor is not None:
+        trial = records[ancestor].trial
+        yield ancestor, range(trial.generation + 1, left + 1)
+        ancestor, left = trial.parent, trial.generation
+    yield None, range(left + 1)
+
+
 def _relatives(state: State, parent: int | None) -> Iterator[int]:
-    line = lineage(state, parent) if parent is not None else ()
-    ancestor, born = None, -1
-    for record in line:
-        for generation in range(born + 1, record.trial.generation + 1):
+    """The ids of all trials of a family history, rising."""
+    for ancestor, generations in reversed(tuple(ancestry(state.records, parent, state.open.index))):
+        for generation in generations:
             yield from children(state, ancestor, generation)
-        ancestor, born = record.trial.id, record.trial.generation
-    for generation in range(born + 1, state.open.index + 1):
-        yield from children(state, ancestor, generation)
 
 
 def needed(state: State) -> frozenset[int]:
     """The ids of ended trials whose checkpoints may still be needed; O(all trials), for people and tests."""
     released = set(state.released)
-    return frozenset(r.trial.id for r in state.records if r.status not in _PENDING and r.trial.id not in released)
+    return frozenset(r.trial.id for r in state.records if r.status not in PENDING and r.trial.id not in released)

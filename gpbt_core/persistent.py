@@ -1,12 +1,13 @@
-"""The two immutable containers that a State is made of: a change gives a new one that shares nearly all with the old.
+"""The immutable containers of a State: a vector whose changes share nearly all with the old one, and sorted tuples.
 
 Both are plain values: equal contents are equal however they came about, and nothing here knows what is stored.
 """
 
+import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, overload
 
-__all__ = ["Ranking", "Vector"]
+__all__ = ["Key", "Ranking", "Vector", "has_key", "with_key", "without_key"]
 
 T = TypeVar("T")
 
@@ -85,7 +86,7 @@ class Vector(Sequence[T], Generic[T]):
             at = index - start
             return self._make(size, start, self._shift, self._root, (*tail[:at], item, *tail[at + 1 :]))
         if not 0 <= index < start:
-            raise IndexError(f"Vector.replace: wanted an index from 0 to {size - 1}, got {index}")
+            raise IndexError(f"Vector.replace: index must be from 0 to {size - 1}, got {index}")
         return self._make(size, start, self._shift, _replaced(self._root, self._shift, index, item), tail)
 
     def _pushed(self, at: int, block: tuple[T, ...]) -> tuple[int, tuple[Any, ...]]:
@@ -109,7 +110,7 @@ class Vector(Sequence[T], Generic[T]):
             return self._tail[index - start]
         if not 0 <= index < start:
             if not -self._size <= index < 0:
-                raise IndexError(f"Vector: wanted an index from {-self._size} to {self._size - 1}, got {index}")
+                raise IndexError(f"Vector: index must be from {-self._size} to {self._size - 1}, got {index}")
             return self[index + self._size]
         node, shift = self._root, self._shift
         while shift:
@@ -164,153 +165,36 @@ def _leaves(node: tuple[Any, ...], shift: int) -> Iterator[Any]:
 
 
 Key = tuple[float, int]
-_Node = tuple[Key, int, Any, Any, int]  # key, priority, smaller ones, larger ones, number of keys
+"""A loss and the id of its trial."""
+
+Ranking = tuple[Key, ...]
+"""Keys, sorted. A change copies them all: as fast as a balanced tree up to some 1,000 keys, and much simpler."""
 
 
-class Ranking(Sequence[Key]):
-    """An immutable sorted set of (loss, id) keys; `add`, `remove` and indexing take O(log n) in the mean.
-
-    A treap (Seidel and Aragon, "Randomized Search Trees", 1996) whose priorities are a hash of the id: its shape
-    depends on its keys alone.
+def with_key(ranking: Ranking, key: Key) -> Ranking:
+    """The ranking with a key that is not in it yet; O(its length).
 
     Examples:
-        >>> ranking = Ranking([(0.5, 1), (0.1, 2), (0.5, 0)])
-        >>> list(ranking.remove((0.5, 0))), ranking[1]
-        ([(0.1, 2), (0.5, 1)], (0.5, 0))
+        >>> with_key(((0.1, 2), (0.5, 1)), (0.5, 0))
+        ((0.1, 2), (0.5, 0), (0.5, 1))
     """
-
-    __slots__ = ("_root",)
-
-    _root: _Node | None
-
-    def __init__(self, keys: Iterable[Key] = ()) -> None:
-        self._root = None
-        for key in keys:
-            self._root = _added(self._root, key, _priority(key))
-
-    @classmethod
-    def _make(cls, root: _Node | None) -> "Ranking":
-        made = cls.__new__(cls)
-        made._root = root  # noqa: SLF001  # its own class's
-        return made
-
-    def add(self, key: Key) -> "Ranking":
-        """A ranking with `key`, which must not be in this one."""
-        return self._make(_added(self._root, key, _priority(key)))
-
-    def remove(self, key: Key) -> "Ranking":
-        """A ranking without `key`.
-
-        Raises:
-            KeyError: It is not in this one.
-        """
-        return self._make(_removed(self._root, key))
-
-    def __len__(self) -> int:
-        return self._root[4] if self._root else 0
-
-    @overload
-    def __getitem__(self, index: int) -> Key: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Key, ...]: ...
-    def __getitem__(self, index: int | slice) -> Key | tuple[Key, ...]:
-        size = len(self)
-        if isinstance(index, slice):
-            return tuple(self[i] for i in range(*index.indices(size)))
-        if not -size <= index < size:
-            raise IndexError(f"Ranking: wanted an index below {size}, got {index}")
-        left = index % size
-        node = self._root
-        while True:
-            assert node is not None  # the sizes say that the key is below
-            smaller = node[2][4] if node[2] else 0
-            if left < smaller:
-                node = node[2]
-            elif left == smaller:
-                return node[0]
-            else:
-                left -= smaller + 1
-                node = node[3]
-
-    def __contains__(self, key: object) -> bool:
-        node = self._root
-        while node is not None and node[0] != key:
-            node = node[2] if key < node[0] else node[3]  # type: ignore[operator]  # anything may be asked for; only keys compare
-        return node is not None
-
-    def __iter__(self) -> Iterator[Key]:
-        stack: list[_Node] = []
-        node = self._root
-        while stack or node:
-            while node:
-                stack.append(node)
-                node = node[2]
-            node = stack.pop()
-            yield node[0]
-            node = node[3]
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Ranking):
-            return NotImplemented
-        return self._root == other._root
-
-    def __hash__(self) -> int:
-        return hash(self._root)
-
-    def __repr__(self) -> str:
-        return f"Ranking({list(self)!r})"
+    at = bisect.bisect_left(ranking, key)
+    return (*ranking[:at], key, *ranking[at:])
 
 
-def _priority(key: Key) -> int:
-    x = (
-        key[1] + 1
-    ) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF  # the finalizer of splitmix64 (Steele et al. 2014), shortened
-    return (x ^ x >> 29) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+def without_key(ranking: Ranking, key: Key) -> Ranking:
+    """The ranking without a key that is in it; O(its length).
 
-
-def _added(node: _Node | None, key: Key, priority: int) -> _Node:
-    if node is None:
-        return key, priority, None, None, 1
-    k, p, smaller, larger, size = node
-    if priority > p:
-        below, above = _split(node, key)
-        return key, priority, below, above, size + 1
-    if key < k:
-        return k, p, _added(smaller, key, priority), larger, size + 1
-    return k, p, smaller, _added(larger, key, priority), size + 1
-
-
-def _split(node: _Node | None, key: Key) -> tuple[_Node | None, _Node | None]:
-    if node is None:
-        return None, None
-    k, p, smaller, larger, _ = node
-    if key < k:
-        below, rest = _split(smaller, key)
-        return below, _node(k, p, rest, larger)
-    rest, above = _split(larger, key)
-    return _node(k, p, smaller, rest), above
-
-
-def _node(key: Key, priority: int, smaller: _Node | None, larger: _Node | None) -> _Node:
-    return key, priority, smaller, larger, 1 + (smaller[4] if smaller else 0) + (larger[4] if larger else 0)
-
-
-def _removed(node: _Node | None, key: Key) -> _Node | None:
-    if node is None:
+    Raises:
+        KeyError: It is not in it.
+    """
+    at = bisect.bisect_left(ranking, key)
+    if ranking[at : at + 1] != (key,):
         raise KeyError(key)
-    k, p, smaller, larger, _ = node
-    if key < k:
-        return _node(k, p, _removed(smaller, key), larger)
-    if key > k:
-        return _node(k, p, smaller, _removed(larger, key))
-    return _merged(smaller, larger)
+    return (*ranking[:at], *ranking[at + 1 :])
 
 
-def _merged(smaller: _Node | None, larger: _Node | None) -> _Node | None:
-    if smaller is None:
-        return larger
-    if larger is None:
-        return smaller
-    if smaller[1] > larger[1]:
-        return _node(smaller[0], smaller[1], smaller[2], _merged(smaller[3], larger))
-    return _node(larger[0], larger[1], _merged(smaller, larger[2]), larger[3])
+def has_key(ranking: Ranking, key: Key) -> bool:
+    """Whether a key is in the ranking; O(log of its length)."""
+    at = bisect.bisect_left(ranking, key)
+    return ranking[at : at + 1] == (key,)

@@ -4,10 +4,10 @@ Everything here is immutable and cheap to share; what may follow from these fact
 """
 
 import enum
-from collections.abc import Mapping
-from typing import Any
 
 import attrs
+
+from gpbt_core.space.config import Config
 
 __all__ = ["Record", "Schedule", "Segment", "Status", "Trial", "Verdict"]
 
@@ -18,17 +18,23 @@ class Status(enum.Enum):
     RUNNING = "running"
     STOPPING = "stopping"  # `report` answered STOP; its last score is awaited
     QUEUED = "queued"  # given back by a lost worker; the next ask hands it out again
-    COMPLETED = "completed"  # trained its whole segment and was told a finite score
+    COMPLETED = "completed"  # trained its segment, or as much of it as its caller chose, and was told a finite score
     STOPPED = "stopped"  # ended early on the verdict of `report`; neither a parent nor the best
     FAILED = "failed"  # told NaN, infinity or a reason; no parent, searchers see it as failed
     CANCELLED = "cancelled"  # given up by the caller; takes part in nothing
 
 
 class Verdict(enum.Enum):
-    """What `report` answers: go on with the segment, or end it now and tell its last score."""
+    """The answer of `report`: continue the segment, or stop now and tell the last score.
+
+    STOP is true and CONTINUE is false, so that `if optimizer.report(...): break` works as in other libraries.
+    """
 
     CONTINUE = "continue"
     STOP = "stop"
+
+    def __bool__(self) -> bool:
+        return self is Verdict.STOP
 
 
 @attrs.frozen(kw_only=True)
@@ -43,15 +49,19 @@ class Trial:
         config: A value for every active parameter of the space; a dict that refuses changes.
         steps: The length of the segment in steps, at least 1 (0: score the parent's weights again, without training).
         start_step: The steps already behind its line, from 0.
+        attempt: How often the trial was given back before it was handed out this time, from 0. It tells a worker that
+            was given up from the one that took its place. Trials that differ in it alone are equal, and no searcher or
+            rule may depend on it, as the result of a run must not depend on its workers.
     """
 
     id: int
     parent: int | None
     generation: int
     depth: int
-    config: Mapping[str, Any]
+    config: Config
     steps: int
     start_step: int
+    attempt: int = attrs.field(default=0, eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -62,8 +72,9 @@ class Record:
         trial: The order.
         status: Where it stands.
         loss: The told value as a loss (lower is better); None unless completed or stopped.
-        steps: The steps trained in this segment: all of them once completed, the last reported one otherwise. Of a
-            trial that failed or was cancelled with no report, the whole segment: what it may have cost.
+        steps: The steps trained in this segment. Once completed all of them, or as many as the caller told; otherwise
+            the last reported one. A trial that failed or was cancelled without a report counts its whole segment, as
+            it may have trained that much.
         reports: The reported (step within the segment from 1, loss) pairs, steps rising; a loss may be inf.
         reason: Why it failed or was cancelled, in words; None otherwise.
         limits: While it runs, for each step below the segment's length the loss above which it is to stop (inf: none);
@@ -83,7 +94,7 @@ class Record:
 class Segment:
     """A stretch of a schedule: `config` held for `steps` steps from step `start_step` (0-based) on."""
 
-    config: Mapping[str, Any]
+    config: Config
     start_step: int
     steps: int
 
@@ -103,7 +114,7 @@ class Schedule:
         """The length of the whole schedule in steps."""
         return sum(segment.steps for segment in self.segments)
 
-    def at(self, step: int) -> Mapping[str, Any]:
+    def at(self, step: int) -> Config:
         """The config in force at a step.
 
         Args:
@@ -115,4 +126,4 @@ class Schedule:
         for segment in self.segments:
             if segment.start_step <= step < segment.start_step + segment.steps:
                 return segment.config
-        raise IndexError(f"Schedule.at: wanted a step from 0 to {self.steps - 1}, got {step!r}")
+        raise IndexError(f"Schedule.at: step must be from 0 to {self.steps - 1}, got {step!r}")

@@ -7,6 +7,7 @@ others working.
 
 import difflib
 import functools
+import inspect
 import warnings
 from collections.abc import Iterable, Mapping
 from importlib import metadata
@@ -21,7 +22,7 @@ from gpbt_core.errors import ConfigError, PluginError
 from gpbt_core.reproduction import Genealogical, Independent, Reproduction, ReproductionSpec, Truncation
 from gpbt_core.searcher import Searcher, SearcherSpec
 
-__all__ = ["Broken", "Kind", "Offer", "Registry", "registry"]
+__all__ = ["Broken", "Kind", "Offer", "Registry", "registry", "resolve_rule"]
 
 Kind = Literal["searcher", "reproduction", "early stopping"]
 """The kinds of things that a plugin can offer."""
@@ -136,7 +137,7 @@ class Registry:
         built = self._build("searcher", head, {**(options or {}), **({"variant": variant} if colon else {})})
         if not isinstance(built, Searcher):
             raise PluginError(
-                f"searcher {name!r}: wanted an object with propose(query, rng) from its build, got {built!r}"
+                f"searcher {name!r}: its build must return an object with propose(query, rng), got {built!r}"
             )
         return built
 
@@ -144,18 +145,24 @@ class Registry:
         """Builds a reproduction rule by name.
 
         Raises:
-            PluginError: As `searcher`.
+            ConfigError: Its build does not take these options.
+            PluginError: No plugin or two offer the name, or building it failed.
         """
-        built: Reproduction = self._build("reproduction", name, options or {})
+        built = self._build("reproduction", name, options or {})
+        if not isinstance(built, Reproduction):
+            raise PluginError(f"reproduction {name!r}: its build must return a reproduction rule, got {built!r}")
         return built
 
     def early_stopping(self, name: str, options: Mapping[str, Any] | None = None) -> TrialStopping | GenerationStopping:
         """Builds an early-stopping rule by name.
 
         Raises:
-            PluginError: As `searcher`.
+            ConfigError: Its build does not take these options.
+            PluginError: No plugin or two offer the name, or building it failed.
         """
-        built: TrialStopping | GenerationStopping = self._build("early stopping", name, options or {})
+        built = self._build("early stopping", name, options or {})
+        if not isinstance(built, TrialStopping | GenerationStopping):
+            raise PluginError(f"early stopping {name!r}: its build must return a stopping rule, got {built!r}")
         return built
 
     def _build(self, kind: Kind, name: str, options: Mapping[str, Any]) -> Any:
@@ -165,9 +172,7 @@ class Registry:
         except (ConfigError, PluginError):
             raise
         except TypeError as error:
-            raise ConfigError(
-                f"{kind} {name!r}: wanted options that its build takes, got {dict(options)!r}: {error}"
-            ) from error
+            raise ConfigError(f"{kind} {name!r}: {_mistaken(offer.spec, options) or error}") from error
         except Exception as error:
             raise PluginError(f"{kind} {name!r} of {offer.distribution} could not be built: {error!r}") from error
 
@@ -224,9 +229,32 @@ class Registry:
                 continue
             for spec in implementation.function():
                 if not isinstance(spec, wanted):
-                    raise PluginError(f"{hook} of {distribution}: wanted a {wanted.__name__}, got {spec!r}")
+                    raise PluginError(f"{hook} of {distribution}: each offer must be a {wanted.__name__}, got {spec!r}")
                 offers.append(Offer(kind=kind, spec=spec, distribution=distribution))
         return offers
+
+
+def _mistaken(spec: Spec, options: Mapping[str, Any]) -> str | None:
+    """Which option a build does not take, in words; None where that is not what was wrong."""
+    known = _option_names(spec)
+    for option in options:
+        if known and option not in known:
+            close = difflib.get_close_matches(option, known, n=1)
+            return f"{option!r} is not an option; " + (
+                f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}"
+            )
+    return None
+
+
+def _option_names(spec: Spec) -> list[str]:
+    """What a build takes; where it passes on whatever it is given, what the class of its answer takes."""
+    signature = inspect.signature(spec.build)
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
+        try:
+            signature = inspect.signature(type(spec.build()))
+        except Exception:  # noqa: BLE001  # it needs options, or has no signature: no suggestion then
+            return []
+    return [name for name, parameter in signature.parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
 
 
 def _title(name: str) -> str:
@@ -240,3 +268,14 @@ def _title(name: str) -> str:
 def registry() -> Registry:
     """The registry that all of a process share; made, with every plugin loaded, when first asked for."""
     return Registry()
+
+
+def resolve_rule(kind: Literal["reproduction", "early stopping"], name: str, options: Mapping[str, Any]) -> Any:
+    """A rule by name: a built-in one or a plugin's.
+
+    Raises:
+        ConfigError: Its build does not take these options.
+        PluginError: The name is unknown, offered twice, or its build failed.
+    """
+    found = registry()
+    return found.reproduction(name, options) if kind == "reproduction" else found.early_stopping(name, options)

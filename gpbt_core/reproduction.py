@@ -1,4 +1,4 @@
-"""Reproduction: how long the segments are, who begets whom, and in which order.
+"""Reproduction: how long the segments are, which trials become parents, and how their children are ordered.
 
 A rule plans one generation from the told records of the one before. It is pure: its only randomness is the generator
 that it is given, and what it must remember is in the records.
@@ -6,16 +6,18 @@ that it is given, and what it must remember is in the records.
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
 
 from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import as_float, as_int, plain
 from gpbt_core.records import Record, Status
+from gpbt_core.rule import Rule
 from gpbt_core.space import Space
-from gpbt_core.space.parameters import as_float, plain
+from gpbt_core.space.parameters import alike, typed
 
 __all__ = [
     "Closing",
@@ -24,10 +26,11 @@ __all__ = [
     "Keep",
     "Plan",
     "Reproduction",
+    "ReproductionRule",
     "ReproductionSpec",
     "Slot",
     "Truncation",
-    "founding",
+    "litters",
 ]
 
 
@@ -46,7 +49,7 @@ class Slot:
 
 @attrs.frozen
 class Plan:
-    """Who begets whom in one generation.
+    """The parents of one generation, and its slots.
 
     Attributes:
         parents: The ids of the distinct parents, best first; empty in generation 0.
@@ -96,22 +99,24 @@ class Closing:
 
 @attrs.frozen(kw_only=True)
 class Keep:
-    """A promise about a selection that is still to come, so that checkpoints can be let go before it.
+    """A promise about a selection that is still to come, so that checkpoints can be deleted before it.
 
     Attributes:
         count: Only the `count` best candidates can become parents,
         per_parent: and at most this many children of one parent (None: no limit).
         survivors: Whether the parents themselves stand among the candidates.
+        distinct: Whether of candidates with the same parent and config only the best can become a parent.
     """
 
     count: int
     per_parent: int | None = None
     survivors: bool = False
+    distinct: bool = False
 
 
 @runtime_checkable
 class Reproduction(Protocol):
-    """Decides who begets whom.
+    """Decides which trials become parents, and of how many children.
 
     A rule is an attrs class whose fields are its options, and carries the name it is offered under.
 
@@ -164,31 +169,104 @@ class ReproductionSpec:
     build: Callable[..., Reproduction]
 
 
-def founding(slots: int) -> Plan:
-    """The plan of generation 0: everything from scratch."""
-    return Plan((), (Slot(None),) * slots)
+def litters(
+    parents: Sequence[int],
+    slots: int,
+    *,
+    repeats: Collection[int] = (),
+    order: Literal["round-robin", "litter"] = "round-robin",
+) -> Plan:
+    """A plan in which the parents share the slots; where they do not divide evenly, the first parents get one more.
+
+    Args:
+        parents: The ids of the parents, best first; at least one, and no more than `slots`.
+        slots: How many slots the generation has.
+        repeats: The ids of those parents whose first slot repeats their config.
+        order: "round-robin" over the parents, or all of one "litter" after the other.
+
+    Examples:
+        >>> [slot.parent for slot in litters([7, 3], 5).slots]
+        [7, 3, 7, 3, 7]
+        >>> [slot.parent for slot in litters([7, 3], 5, order="litter").slots]
+        [7, 7, 7, 3, 3]
+    """
+    count = len(parents)
+    first = [Slot(parent, parent in repeats) for parent in parents]
+    if order == "round-robin":
+        others = [Slot(parent) for parent in parents]
+        return Plan(tuple(parents), tuple(first[k] if k < count else others[k % count] for k in range(slots)))
+    sizes = [slots // count + (k < slots % count) for k in range(count)]
+    return Plan(
+        tuple(parents),
+        tuple(slot for k, size in enumerate(sizes) for slot in [first[k], *[Slot(parents[k])] * (size - 1)][:size]),
+    )
 
 
-def _tuple(values: int | Sequence[float]) -> int | tuple[float, ...]:
+@attrs.frozen
+class ReproductionRule(Rule):
+    """A base for reproduction rules of your own: only `plan` is left to write.
+
+    By default a run has one generation per step, generation 0 has one slot per model, and nothing is refilled. Nothing
+    is promised about the next parents, so all completed trials keep their checkpoints until their generation closes.
+
+    Examples:
+        >>> from gpbt_core import Float, Optimizer, Space
+        >>> class Winner(ReproductionRule):
+        ...     def plan(self, closing, rng):
+        ...         best = min(closing.candidates, key=lambda record: record.loss)
+        ...         return litters([best.trial.id], closing.population)
+        >>> optimizer = Optimizer(Space(x=Float(0, 1)), population=3, steps=5, reproduction=Winner())
+        >>> optimizer.generations
+        5
+    """
+
+    select_by: ClassVar[str] = "score"
+
+    @property
+    def refill(self) -> bool:
+        """See `Reproduction.refill`."""
+        return False
+
+    def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # noqa: ARG002  # for others
+        """See `Reproduction.segment_lengths`."""
+        return (1,) * steps
+
+    def first_slots(self, population: int) -> int:
+        """See `Reproduction.first_slots`."""
+        return population
+
+    def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:
+        """See `Reproduction.plan`."""
+        raise NotImplementedError(f"{type(self).__qualname__} has no method plan(closing, rng)")
+
+    def keep(self, generation: int, population: int) -> Keep | None:  # noqa: ARG002  # for others
+        """See `Reproduction.keep`."""
+        return None
+
+
+def _tuple(values: Any) -> Any:
+    """A sequence as a tuple, so that a rule can be hashed; anything else as it is, for the checks to name."""
     found = plain(values)
-    return tuple(found) if isinstance(found, Iterable) else found
+    return tuple(found) if isinstance(found, Iterable) and not isinstance(found, (str, bytes)) else found
 
 
-def _optional_tuple(values: Sequence[float] | None) -> tuple[float, ...] | None:
-    return None if values is None else tuple(values)
+def _are_shares(values: object, most: float) -> bool:
+    """Whether these are positive finite numbers of at most `most`, at least one."""
+    if not isinstance(values, tuple) or not values:
+        return False
+    shares = [as_float(value) for value in values]
+    return all(share is not None and 0 < share <= most and math.isfinite(share) for share in shares)
 
 
 def _segments(who: str, lengths: int | tuple[float, ...], steps: int) -> tuple[int, ...]:
     """Segment lengths from shares of `steps`, or equal ones; at least one step each, the last takes the remainder."""
-    if isinstance(lengths, int):
-        if lengths < 1:
-            raise ConfigError(f"{who}: wanted segments of at least 1 step, got {lengths}")
-        count = max(1, steps // lengths)
-        return (lengths,) * (count - 1) + (steps - lengths * (count - 1),)
-    shares = [as_float(share) for share in lengths] if isinstance(lengths, tuple) else []
-    if not shares or not all(share is not None and 0 < share < math.inf for share in shares):
+    length = as_int(lengths)
+    if length is not None and length >= 1:
+        count = max(1, steps // length)
+        return (length,) * (count - 1) + (steps - length * (count - 1),)
+    if not isinstance(lengths, tuple) or not _are_shares(lengths, math.inf):
         raise ConfigError(
-            f"{who}: wanted segments as a whole number or as positive shares of the steps, got {lengths!r}"
+            f"{who}: segments must be a whole number of at least 1, or positive shares of the steps, got {lengths!r}"
         )
     found: list[int] = []
     left = steps
@@ -204,8 +282,11 @@ def _segments(who: str, lengths: int | tuple[float, ...], steps: int) -> tuple[i
 
 
 @attrs.frozen(kw_only=True)
-class Genealogical:
-    """The best of a generation each beget a litter, which inherits their weights (GPBT's rule).
+class Genealogical(ReproductionRule):
+    """The best trials of a generation become parents, and their children inherit their weights (GPBT's rule).
+
+    Of trials with the same parent and the same config only the best becomes a parent: in a small space, copies of one
+    config would take the places of others. There may then be fewer parents than `parents` says.
 
     Attributes:
         segments: Shares of the steps per model, one per generation, each at least one step (the last takes the
@@ -218,6 +299,10 @@ class Genealogical:
         c: Of the paper's formula, in [1/n, n]: small is many parents with small litters.
         per_parent: At most this many children of one former parent are parents; None: no limit. Not for parents out of
             generation 0, which have no former parent.
+        steady: Whether the child that repeats its parent's config becomes a parent beside the best of its litter,
+            whatever its own score. Such a line keeps its config and is judged by what its siblings make of it: a config
+            that pays only later is not lost to one that pays at once. The steady child counts among `per_parent`. The
+            parents of the last generation are chosen without it.
         spread: Out of generation 0 a parent is taken only if its config is farther than this (Chebyshev, unit cube)
             from those taken before; what is missing is filled up by rank. In [0, 1]; 0: by rank alone.
         survivors: Whether parents compete with their children; a survivor's next litter has no repeat slot.
@@ -244,53 +329,57 @@ class Genealogical:
     """
 
     name: ClassVar[str] = "genealogical"
-    select_by: ClassVar[str] = "score"
 
     segments: int | tuple[float, ...] = attrs.field(default=(0.4, 0.2, 0.1, 0.1, 0.1, 0.1), converter=_tuple)
-    parents: tuple[float, ...] | None = attrs.field(default=(0.6, 0.45, 0.35, 0.25, 0.16), converter=_optional_tuple)
+    parents: tuple[float, ...] | None = attrs.field(default=(0.6, 0.45, 0.35, 0.25, 0.16), converter=_tuple)
     founders: int | None = attrs.field(default=None, converter=plain)
     c: float = 1.0
     per_parent: int | None = attrs.field(default=2, converter=plain)
+    steady: bool = attrs.field(default=False, converter=plain)
     spread: float = 0.1
-    survivors: bool = False
-    repeat: bool = True
+    survivors: bool = attrs.field(default=False, converter=plain)
+    repeat: bool = attrs.field(default=True, converter=plain)
     noise: float = 0.0
     order: Literal["round-robin", "litter"] = "round-robin"
-    refill: bool = True
+    refill: bool = attrs.field(default=True, converter=plain)
 
     def __attrs_post_init__(self) -> None:
-        if self.parents is not None and not (self.parents and all(0 < share <= 1 for share in self.parents)):
-            raise ConfigError(
-                f"genealogical: wanted parents as shares of n, each above 0 and at most 1, got {self.parents!r}"
-            )
-        for name in ("c", "spread", "noise"):
-            if as_float(getattr(self, name)) is None:
-                raise ConfigError(f"genealogical: wanted {name} as a number, got {getattr(self, name)!r}")
-        if self.founders is not None and not (isinstance(self.founders, int) and self.founders >= 1):
-            raise ConfigError(f"genealogical: wanted at least 1 of the founders, or None for n, got {self.founders!r}")
-        if self.per_parent is not None and not (isinstance(self.per_parent, int) and self.per_parent >= 1):
-            raise ConfigError(
-                f"genealogical: wanted per_parent of at least 1, or None for no limit, got {self.per_parent!r}"
-            )
-        if not 0 <= self.spread <= 1:
-            raise ConfigError(f"genealogical: wanted a spread in [0, 1], got {self.spread!r}")
-        if not (self.noise >= 0 and math.isfinite(self.noise)):
-            raise ConfigError(f"genealogical: wanted a finite noise of at least 0, got {self.noise!r}")
-        if self.order not in ("round-robin", "litter"):
-            raise ConfigError(f'genealogical: wanted order "round-robin" or "litter", got {self.order!r}')
+        count, per_parent, spread, noise = self.founders, self.per_parent, as_float(self.spread), as_float(self.noise)
+        checks = {
+            "parents": (
+                self.parents is None or _are_shares(self.parents, 1),
+                "shares of n, each above 0 and at most 1, or None",
+            ),
+            "founders": (count is None or (as_int(count) or 0) >= 1, "a whole number of at least 1, or None for n"),
+            "c": (as_float(self.c) is not None, "a number"),
+            "per_parent": (
+                per_parent is None or (as_int(per_parent) or 0) >= 1,
+                "a whole number of at least 1, or None for no limit",
+            ),
+            "spread": (spread is not None and 0 <= spread <= 1, "a number in [0, 1]"),
+            "noise": (noise is not None and 0 <= noise < math.inf, "a finite number of at least 0"),
+            "order": (self.order in ("round-robin", "litter"), '"round-robin" or "litter"'),
+            **{
+                name: (isinstance(getattr(self, name), bool), "a bool")
+                for name in ("steady", "survivors", "repeat", "refill")
+            },
+        }
+        for name, (is_right, wanted) in checks.items():
+            if not is_right:
+                raise ConfigError(f"genealogical: {name} must be {wanted}, got {getattr(self, name)!r}")
 
     def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # likewise
         """See `Reproduction.segment_lengths`."""
         if self.parents is None and not 1 / population <= self.c <= population:
             raise ConfigError(
-                f"genealogical: wanted c from 1/n = {1 / population:.4g} to n = {population}, so that "
+                f"genealogical: c must be from 1/n = {1 / population:.4g} to n = {population}, so that "
                 f"floor(sqrt(n / c)) is from 1 to n, got {self.c!r}"
             )
         lengths = _segments("genealogical", self.segments, steps)
         if self.founders is not None and self.founders * lengths[0] + steps - lengths[0] > population * steps:
             raise ConfigError(
                 f"genealogical: {self.founders} founders of {lengths[0]} steps each do not leave one slot for the "
-                f"other {steps - lengths[0]} steps of a line, of {population} x {steps} steps in all; wanted fewer or "
+                f"other {steps - lengths[0]} steps of a line, of {population} x {steps} steps in all; take fewer or "
                 f"shorter ones"
             )
         return lengths
@@ -326,24 +415,17 @@ class Genealogical:
         parents = self._select(closing, n, rng)
         survivors = {parent.trial.id for parent in closing.parents}
         ids = [parent.trial.id for parent in parents]
-        first = [Slot(i, self.repeat and i not in survivors) for i in ids]
-        p = len(ids)
-        if self.order == "round-robin":
-            others = [Slot(i) for i in ids]
-            slots = [first[k] if k < p else others[k % p] for k in range(n)]
-        else:
-            sizes = [n // p + (k < n % p) for k in range(p)]
-            slots = [slot for k, size in enumerate(sizes) for slot in [first[k], *[Slot(ids[k])] * (size - 1)][:size]]
-        return Plan(tuple(ids), tuple(slots))
+        return litters(ids, n, repeats=set(ids) - survivors if self.repeat else (), order=self.order)
 
     def keep(self, generation: int, population: int) -> Keep | None:
         """See `Reproduction.keep`."""
-        if self.noise or (self.spread and generation == 1):
+        if self.noise or self.steady or (self.spread and generation == 1):
             return None
         return Keep(
             count=self.number_of_parents(generation, population),
             per_parent=None if generation == 1 else self.per_parent,
             survivors=self.survivors,
+            distinct=True,
         )
 
     def values(self, closing: Closing, records: Sequence[Record]) -> Sequence[float]:  # noqa: ARG002  # for others
@@ -364,9 +446,11 @@ class Genealogical:
             candidates |= {record.trial.id: record for record in closing.parents}
         count = min(slots, self.number_of_parents(closing.generation, closing.population))
         records = list(candidates.values())
-        ranked = self._ranked(records, self.values(closing, records), count, rng)
+        ranked = _distinct(self._ranked(records, self.values(closing, records), count, rng))
         if closing.generation == 1:
             return _apart(closing.space, ranked, count, self.spread) if self.spread else ranked[:count]
+        if self.steady and closing.generation < closing.generations - 1:
+            return _with_steady(ranked, count, self.per_parent, closing.records)
         return _limited(ranked, count, self.per_parent, {record.trial.id for record in closing.parents})
 
     def _ranked(
@@ -378,6 +462,15 @@ class Genealogical:
             losses = (np.array(losses) + rng.normal(0.0, 1.0, len(losses)) * scale).tolist()
         order = sorted(range(len(records)), key=lambda i: (losses[i], records[i].trial.id))
         return [records[i] for i in order]
+
+
+def _distinct(ranked: list[Record]) -> list[Record]:
+    """Of each parent and config the best: a clone would take the place of something else that is worth trying."""
+    found: dict[Any, Record] = {}
+    for record in ranked:
+        config = record.trial.config
+        found.setdefault((record.trial.parent, *config, *typed(config.values())), record)
+    return list(found.values())
 
 
 def _limited(ranked: list[Record], count: int, per_parent: int | None, parents: set[int]) -> list[Record]:
@@ -393,6 +486,35 @@ def _limited(ranked: list[Record], count: int, per_parent: int | None, parents: 
                 continue
         taken.append(record)
     return taken
+
+
+def _with_steady(ranked: list[Record], count: int, per_parent: int | None, records: Sequence[Record]) -> list[Record]:
+    """The best litters' best children and the steady one of each, at most `per_parent` of a litter; filled up by rank.
+
+    Args:
+        ranked: The candidates, best first.
+        count: How many to take.
+        per_parent: At most so many of a litter, the steady child among them; None: no limit.
+        records: All trials, by id.
+
+    Returns:
+        Up to `count` of the candidates, litter by litter, the one with the best child first.
+    """
+    litters: dict[int | None, list[Record]] = {}
+    for record in ranked:
+        litters.setdefault(record.trial.parent, []).append(record)
+    taken: dict[int, Record] = {}
+    for parent, litter in litters.items():
+        steady = [r for r in litter if parent is not None and alike(records[parent].trial.config, r.trial.config)][:1]
+        best = litter[: 1 if per_parent is None else max(1, per_parent - 1)]
+        for record in (*best, *steady):
+            if len(taken) < count:
+                taken[record.trial.id] = record
+    for record in ranked:
+        if len(taken) == count:
+            break
+        taken.setdefault(record.trial.id, record)
+    return list(taken.values())
 
 
 def _apart(space: Space, ranked: list[Record], count: int, spread: float) -> list[Record]:
@@ -412,7 +534,7 @@ def _apart(space: Space, ranked: list[Record], count: int, spread: float) -> lis
 
 
 @attrs.frozen(kw_only=True)
-class Truncation:
+class Truncation(ReproductionRule):
     """Classic PBT: all go on under their own config, but the worst become copies of random best ones and search.
 
     Attributes:
@@ -429,23 +551,17 @@ class Truncation:
     """
 
     name: ClassVar[str] = "truncation"
-    select_by: ClassVar[str] = "score"
-    refill: ClassVar[bool] = False
 
     segments: int | tuple[float, ...] = attrs.field(default=1, converter=_tuple)
     quantile: float = 0.2
 
     def __attrs_post_init__(self) -> None:
         if as_float(self.quantile) is None or not 0 <= self.quantile <= 0.5:
-            raise ConfigError(f"truncation: wanted a quantile in [0, .5], got {self.quantile!r}")
+            raise ConfigError(f"truncation: quantile must be in [0, .5], got {self.quantile!r}")
 
     def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # noqa: ARG002  # likewise
         """See `Reproduction.segment_lengths`."""
         return _segments("truncation", self.segments, steps)
-
-    def first_slots(self, population: int) -> int:
-        """See `Reproduction.first_slots`."""
-        return population
 
     def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:
         """See `Reproduction.plan`."""
@@ -474,7 +590,7 @@ class Truncation:
 
 
 @attrs.frozen(kw_only=True)
-class Independent:
+class Independent(ReproductionRule):
     """n lines that keep their founders' configs: plain hyperparameter optimization, for comparisons.
 
     A line that fails or is stopped ends.
@@ -487,8 +603,6 @@ class Independent:
     """
 
     name: ClassVar[str] = "independent"
-    select_by: ClassVar[str] = "score"
-    refill: ClassVar[bool] = False
 
     segments: int | tuple[float, ...] = attrs.field(default=(1.0,), converter=_tuple)
 
@@ -496,15 +610,7 @@ class Independent:
         """See `Reproduction.segment_lengths`."""
         return _segments("independent", self.segments, steps)
 
-    def first_slots(self, population: int) -> int:
-        """See `Reproduction.first_slots`."""
-        return population
-
     def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:  # noqa: ARG002  # the protocol's signature
         """See `Reproduction.plan`."""
         ids = [record.trial.id for record in closing.candidates if record.status is Status.COMPLETED]
         return Plan(tuple(ids), tuple(Slot(i, repeat=True) for i in ids))
-
-    def keep(self, generation: int, population: int) -> Keep | None:  # noqa: ARG002  # likewise
-        """See `Reproduction.keep`."""
-        return None

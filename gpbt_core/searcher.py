@@ -6,16 +6,21 @@ run depend on its scores alone and not on its workers (docs/algorithm.md, "Deter
 """
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
 
+from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import at_least, plain
 from gpbt_core.records import Record, Trial
-from gpbt_core.space import Space
+from gpbt_core.space import Config, Space
 
-__all__ = ["Family", "Query", "Searcher", "SearcherSpec"]
+__all__ = ["Family", "History", "Query", "Search", "Searcher", "SearcherChoice", "SearcherSpec"]
+
+History = Literal["family", "all", "none"]
+"""What a searcher learns from: the family history of the parent, every trial, or nothing."""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,6 +76,18 @@ class Query:
         """The family's trials whose result is not known yet, by rising id."""
         return self._family.pending
 
+    def are_siblings(self, trials: Iterable[Trial]) -> list[bool]:
+        """Which trials start from the same weights as the trial to propose, in the same generation.
+
+        Args:
+            trials: n trials of the family, such as `query.pending`.
+
+        Returns:
+            n flags.
+        """
+        parent = None if self.parent is None else self.parent.trial.id
+        return [trial.generation == self.generation and trial.parent == parent for trial in trials]
+
 
 @runtime_checkable
 class Searcher(Protocol):
@@ -100,4 +117,94 @@ class SearcherSpec:
     build: Callable[..., Searcher]
 
 
-SearcherSpecs = Iterable[SearcherSpec]
+@attrs.frozen(kw_only=True)
+class SearcherChoice:
+    """A searcher by name, so that a run with it can be stored, or the caller's object.
+
+    Attributes:
+        name: What it is offered under; None: the caller gave an object.
+        options: What its build takes.
+        searcher: The caller's object; None: built by name.
+    """
+
+    name: str | None
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+    searcher: Searcher | None = None
+
+    @classmethod
+    def of(cls, given: "str | tuple[str, Mapping[str, Any]] | Searcher | SearcherChoice") -> "SearcherChoice":
+        """A choice from what a caller may write: a name, (name, options), or an object with `propose`.
+
+        Raises:
+            ConfigError: It is none of these.
+        """
+        match given:
+            case SearcherChoice():
+                return given
+            case str():
+                return cls(name=given)
+            case (str() as name, Mapping() as options):
+                return cls(name=name, options=dict(options))
+            case Searcher() if not isinstance(given, type):
+                return cls(name=None, searcher=given)
+        raise ConfigError(
+            f"searcher: must be a name, (name, options) or an object with propose(query, rng), got {given!r}"
+            f"{_spelling(given)}"
+        )
+
+
+def _spelling(given: object) -> str:
+    """What to write instead of a sampler of Optuna's."""
+    kind = given if isinstance(given, type) else type(given)
+    if not any(base.__module__.partition(".")[0] == "optuna" for base in kind.__mro__):
+        return ""
+    return (
+        f'; for a sampler of Optuna, write searcher="optuna:{kind.__name__}", or wrap the object: '
+        f"searcher=gpbt.optuna.OptunaSearcher(sampler)"
+    )
+
+
+def _choice(given: str | tuple[str, Mapping[str, Any]] | Searcher | SearcherChoice) -> SearcherChoice:
+    return SearcherChoice.of(given)
+
+
+def _optional_choice(given: Any) -> SearcherChoice | None:
+    return None if given is None else SearcherChoice.of(given)
+
+
+def _history(_: object, __: object, value: object) -> None:
+    if value not in ("family", "all", "none"):
+        raise ConfigError(f'history: must be "family", "all" or "none", got {value!r}')
+
+
+def _configs(given: Sequence[Mapping[str, Any]]) -> tuple[Config, ...]:
+    if not isinstance(given, Sequence) or not all(isinstance(config, Mapping) for config in given):
+        raise ConfigError(f"known_configs: must be a list of dicts from names to values, got {given!r:.200}")
+    return tuple(Config(config) for config in given)
+
+
+@attrs.frozen
+class Search:
+    """How a run finds its configs: who proposes them, and what the searcher learns from.
+
+    Attributes:
+        searcher: Who proposes configs: a name, (name, options), or an object with `propose`.
+        founders: Who proposes the configs of the first `number_of_founders` slots of generation 0, likewise; None: the
+            searcher.
+        number_of_founders: How many slots these are, at least 0.
+        history: What the searcher learns from: the "family" history of the parent, "all" trials, or "none".
+        known_configs: Configs that the first slots of generation 0 take, each complete or partial.
+
+    Raises:
+        ConfigError: An attribute is of the wrong type or out of its range.
+
+    Examples:
+        >>> Search("tpe", history="all").searcher.name
+        'tpe'
+    """
+
+    searcher: SearcherChoice = attrs.field(converter=_choice)
+    founders: SearcherChoice | None = attrs.field(default=None, converter=_optional_choice, kw_only=True)
+    number_of_founders: int = attrs.field(default=0, converter=plain, validator=at_least(0, "Search"), kw_only=True)
+    history: History = attrs.field(default="family", validator=_history, kw_only=True)
+    known_configs: tuple[Config, ...] = attrs.field(default=(), converter=_configs, kw_only=True)

@@ -1,25 +1,28 @@
 """Conformance kits for people who write plugins: each proves what the core relies on.
 
-A kit raises AssertionError with what was asked, what was wanted and what came; it needs no test runner.
+A kit raises AssertionError that says what was asked, what must be answered and what came. It needs no test runner.
 """
 
 import copy
+import functools
 import itertools
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 
 from gpbt_core import codec
 from gpbt_core.early_stopping import GenerationStopping, TrialStopping
-from gpbt_core.errors import ConfigError
+from gpbt_core.errors import ConfigError, PluginError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.reproduction import Reproduction
-from gpbt_core.searcher import Family, Query, Searcher
+from gpbt_core.searcher import Family, Query, Search, Searcher
 from gpbt_core.space import Categorical, Float, Int, Space, When
+from gpbt_core.state.decisions import found_enough, limits
 
 __all__ = ["check_early_stopping", "check_reproduction", "check_searcher", "example_queries", "example_spaces"]
 
@@ -152,12 +155,14 @@ def check_searcher(searcher: Searcher, *, spaces: Iterable[Space] | None = None,
         >>> check_searcher(Uniform())
     """
     if not isinstance(searcher, Searcher):
-        raise AssertionError(f"check_searcher: wanted an object with propose(query, rng), got {searcher!r}")
+        raise AssertionError(
+            f"check_searcher: the searcher must be an object with propose(query, rng), got {searcher!r}"
+        )
     accepted = False
     for space in example_spaces() if spaces is None else spaces:
         accepted |= _check_in(searcher, space)
     if not accepted:
-        raise AssertionError(f"check_searcher: wanted {searcher!r} to accept at least one of the spaces")
+        raise AssertionError(f"check_searcher: {searcher!r} must accept at least one of the spaces")
     if learns:
         _check_learns(searcher)
 
@@ -175,18 +180,20 @@ def _check_in(searcher: Searcher, space: Space) -> bool:
             return False
         if _global_state() != global_state:
             raise AssertionError(
-                f"{title}: wanted randomness from the given generator alone, but numpy's global one was used"
+                f"{title}: randomness must come from the given generator alone, but numpy's global one was used"
             )
         if (query.history, query.pending, query.parent) != before:
-            raise AssertionError(f"{title}: wanted the query to be left as it was, but it was changed")
+            raise AssertionError(f"{title}: the query must stay as it was, but it was changed")
         try:
             valid = space.validate(proposed)
         except ConfigError as error:
-            raise AssertionError(f"{title}: wanted a config of {space!r}, got {proposed!r}: {error}") from error
+            raise AssertionError(
+                f"{title}: the answer must be a config of {space!r}, got {proposed!r}: {error}"
+            ) from error
         for name, value in proposed.items():
             if type(value) is not type(valid[name]):
                 raise AssertionError(
-                    f"{title}: wanted {name} as a plain {type(valid[name]).__name__}, got {type(value)!r}"
+                    f"{title}: {name} must be a plain {type(valid[name]).__name__}, got {type(value)!r}"
                 )
         answers.append((title, query, dict(valid)))
     again = copy.deepcopy(searcher)
@@ -195,7 +202,7 @@ def _check_in(searcher: Searcher, space: Space) -> bool:
             repeated = dict(one.propose(query, np.random.default_rng(7)))
             if repeated != answer:
                 raise AssertionError(
-                    f"{title}: wanted the same answer to the same query and generator, got {answer!r} and then, from "
+                    f"{title}: the same query and generator must have the same answer, got {answer!r} and then, from "
                     f"{who}, {repeated!r}"
                 )
     return True
@@ -226,13 +233,15 @@ def _check_learns(searcher: Searcher) -> None:
         means.append(float(np.mean([searcher.propose(query, np.random.default_rng(i))["x"] for i in range(20)])))
     if not means[1] - means[0] > 0.2:
         raise AssertionError(
-            f"check_searcher: wanted proposals to follow the losses: with the best at x = .1 and .9 they are on "
+            f"check_searcher: proposals must follow the losses: with the best at x = .1 and .9 they are on "
             f"average at {means}"
         )
 
 
 def check_reproduction(rule: Reproduction, *, population: int = 7, steps: int = 12) -> None:
-    """Proves that a reproduction rule carries runs to their end, with failures, within the promises of `keep`.
+    """Proves that a reproduction rule carries runs to their end within their budget and the promises of `keep`.
+
+    Some trials of the runs fail; in further runs whole generations fail, results come late, or the run is extended.
 
     Args:
         rule: The rule.
@@ -241,42 +250,61 @@ def check_reproduction(rule: Reproduction, *, population: int = 7, steps: int = 
 
     Raises:
         AssertionError: What went wrong in which run.
-        ConfigError: The rule is no attrs class with a name, so that a run by it cannot be written down.
+        ConfigError: The rule is not an attrs class with a name, so a run with it cannot be stored; or its options do
+            not fit the population or the steps.
     """
     if not isinstance(rule, Reproduction):
         raise AssertionError(
-            f"check_reproduction: wanted a name, select_by, refill, segment_lengths, first_slots, plan and keep, "
-            f"got {rule!r}"
+            f"check_reproduction: the rule must have a name, select_by, refill, segment_lengths, first_slots, plan and "
+            f"keep, got {rule!r}; a class that derives from ReproductionRule only needs plan"
         )
-    lengths = rule.segment_lengths(population, steps)
-    if sum(lengths) != steps or min(lengths) < 1:
-        raise AssertionError(f"{rule!r}: wanted segments of at least 1 step that sum to {steps}, got {lengths}")
-    for seed in range(10):
+    for seed, (title, life) in itertools.product(range(10), _LIVES.items()):
+        where = f"{rule!r}, seed {seed}, {title}"
         try:
-            first, second = (_run(rule, population, steps, seed) for _ in range(2))
-        except AssertionError:
+            first, second = (_run(rule, population, steps, seed, life) for _ in range(2))
+        except (AssertionError, ConfigError):
             raise
         except Exception as error:
-            raise AssertionError(f"{rule!r}: wanted runs without an error, got {error!r} from seed {seed}") from error
-        _check_plans(rule, first)
-        if first.records != second.records:
-            raise AssertionError(f"{rule!r}: wanted the same run from the same seed {seed}, got two different ones")
+            raise AssertionError(f"{where}: the run must not raise, got {type(error).__name__}: {error}") from error
+        _check_runs(where, first, second)
 
 
-def _check_plans(rule: Reproduction, optimizer: Optimizer) -> None:
-    for generation in optimizer.state.closed:
-        parents, slots = generation.plan.parents, generation.plan.slots
-        if len(set(parents)) < len(parents) or not {slot.parent for slot in slots} - {None} <= set(parents):
+def _check_runs(where: str, first: Optimizer, second: Optimizer) -> None:
+    if first.records != second.records:
+        raise AssertionError(f"{where}: two runs with the same seed must be the same, got two different ones")
+    if first.settings.quorum == 1:
+        lengths = first.settings.lengths
+        planned = sum(
+            len(generation.plan.slots) * lengths[min(g, len(lengths) - 1)]
+            for g, generation in enumerate(first.state.closed)
+        )
+        if planned > first.budget:
             raise AssertionError(
-                f"{rule!r}: wanted distinct parents, among them those of all slots, got {generation.plan!r}"
+                f"{where}: the plans must keep to the budget of {first.budget} steps, got slots for {planned} steps"
             )
-    state = codec.encode_state(optimizer.state)
+    encoded = codec.encode_state(first.state)
     try:
-        json.dumps(state)
+        json.dumps(encoded)
     except TypeError as error:
-        raise AssertionError(
-            f"{rule!r}: wanted plans and segment lengths of plain numbers, so that a run can be written down: {error}"
-        ) from error
+        raise AssertionError(f"{where}: options must be plain values, so that a run can be stored: {error}") from error
+
+
+@attrs.frozen
+class _Life:
+    """What happens in a run: the share of trials that fail, generations that fail as a whole, and how it is run."""
+
+    failing: float = 0.15
+    failed_generations: tuple[int, ...] = ()
+    quorum: float = 1.0
+    extended: int = 0
+
+
+_LIVES = {
+    "some trials fail": _Life(),
+    "generation 1 fails": _Life(failed_generations=(1,)),
+    "results come late": _Life(quorum=0.5),
+    "the run is extended": _Life(extended=2),
+}
 
 
 class _Uniform:
@@ -284,34 +312,42 @@ class _Uniform:
         return query.space.sample(rng)
 
 
-def _run(rule: Reproduction, population: int, steps: int, seed: int) -> Optimizer:
+def _run(rule: Reproduction, population: int, steps: int, seed: int, life: _Life) -> Optimizer:
     optimizer = Optimizer(
         Space(x=Float(0, 1), kind=Categorical(["a", "b"])),
         population=population,
         steps=steps,
         seed=seed,
+        quorum=life.quorum,
         reproduction=rule,
-        searcher=_Uniform(),
-        founders=None,
+        searcher=Search(_Uniform()),
         trial_stopping=None,
     )
     kept: set[int | None] = {None}
     rng = np.random.default_rng(seed)
-    while not optimizer.finished:
-        trials = optimizer.ask()
-        if not trials:
-            raise AssertionError(f"{rule!r}: wanted a trial or the end, got neither, at {optimizer!r}")
-        for trial in trials:
-            if trial.parent not in kept:
-                raise AssertionError(
-                    f"{rule!r}: trial {trial.id} begins at trial {trial.parent}, which was released before"
-                )
-            kept.add(trial.id)
-            if rng.random() < 0.15:
+    for more in (0, life.extended):
+        if more and not optimizer.extinct:
+            optimizer.extend(more)
+        running: list[Trial] = []
+        while not optimizer.finished or running:
+            asked = optimizer.ask()
+            running += asked
+            if not running:
+                raise AssertionError(f"{rule!r}: there must be a trial or the end, got neither, at {optimizer!r}")
+            for trial in asked:
+                if trial.parent not in kept:
+                    raise AssertionError(
+                        f"{rule!r}: trial {trial.id} starts from trial {trial.parent}, which was released before"
+                    )
+                kept.add(trial.id)
+            if asked and life.quorum < 1 and rng.random() < 0.7:
+                continue
+            trial = running.pop(int(rng.integers(len(running))))
+            if rng.random() < life.failing or trial.generation in life.failed_generations:
                 optimizer.fail(trial.id, "bad luck")
             else:
                 optimizer.tell(trial.id, trial.config["x"] + rng.random())
-        kept -= set(optimizer.released())
+            kept -= set(optimizer.released())
     return optimizer
 
 
@@ -320,8 +356,10 @@ def check_early_stopping(rule: TrialStopping | GenerationStopping) -> None:
 
     Raises:
         AssertionError: What it answered to what.
+        ConfigError: The rule is not an attrs class with a name, so a run with it cannot be stored.
     """
     if isinstance(rule, TrialStopping):
+        stops: dict[str, Any] = {"trial_stopping": rule}
         rankings: Sequence[list[tuple[float, int]]] = [
             [],
             [(0.5, 0)],
@@ -330,19 +368,24 @@ def check_early_stopping(rule: TrialStopping | GenerationStopping) -> None:
             [(math.inf, i) for i in range(4)],
         ]
         for ranking in rankings:
-            limits = [rule.limit(tuple(ranking)) for _ in range(2)]
-            if not isinstance(limits[0], float) or math.isnan(limits[0]) or limits[0] != limits[1]:
-                raise AssertionError(
-                    f"{rule!r}: wanted the same limit twice, a float that is not NaN, to {ranking}, got {limits}"
-                )
+            _check_twice(rule, f"the ranking {ranking}", functools.partial(limits, rule, [tuple(ranking)]))
     elif isinstance(rule, GenerationStopping):
+        stops = {"trial_stopping": None, "generation_stopping": rule}
         for best, before in itertools.product(
             [math.inf, 0.5, -1e300], [[], [1.0], [1.0, 0.6], [math.inf, 0.6], [0.6, 0.6]]
         ):
-            answers = [rule.enough(best, tuple(before)) for _ in range(2)]
-            if answers[0] not in (True, False) or answers[0] != answers[1]:
-                raise AssertionError(
-                    f"{rule!r}: wanted the same yes or no twice to {best} after {before}, got {answers}"
-                )
+            title = f"the best loss {best} after {before}"
+            _check_twice(rule, title, functools.partial(found_enough, rule, best, tuple(before)))
     else:
-        raise AssertionError(f"check_early_stopping: wanted a name and limit or enough, got {rule!r}")
+        raise AssertionError(f"check_early_stopping: the rule must have a name, and limit or enough, got {rule!r}")
+    space = Space(x=Float(0, 1))
+    codec.encode_settings(Optimizer(space, steps=1, searcher=Search(_Uniform()), **stops).settings)
+
+
+def _check_twice(rule: Any, title: str, ask: Callable[[], object]) -> None:
+    try:
+        answers = [ask() for _ in range(2)]
+    except PluginError as error:
+        raise AssertionError(f"{rule!r}, asked with {title}: {error}") from error
+    if answers[0] != answers[1]:
+        raise AssertionError(f"{rule!r}: two answers to {title} must be the same, got {answers}")

@@ -32,6 +32,7 @@ _LIBRARIES = {
         "adapters/storing/test_journal.py",
         "adapters/storing/test_journal_processes.py",
         "adapters/storing/test_journal_resume.py",
+        "adapters/storing/test_stored_journals.py",
     ],
     "torch": ["adapters/searching/test_optuna_searcher.py", "benchmarks/test_benchmark_problems.py"],
 }

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gpbt_core import Categorical, Float, Int, Optimizer, Space, Verdict, When
+from gpbt_core import Categorical, Float, Int, Optimizer, Search, Space, Verdict, When
 
 __all__ = ["EVIL", "SPACE", "advance", "run_of"]
 
@@ -23,7 +23,7 @@ def run_of(
     trials: int, *, population: int = 12, direction: Literal["minimize", "maximize"] = "minimize", **settings: Any
 ) -> Optimizer:
     """A run of at most so many trials; every 13th fails."""
-    given = {"searcher": "random", "founders": None, "reproduction": "genealogical", "seed": 3, **settings}
+    given = {"searcher": Search("random"), "reproduction": "genealogical", "seed": 3, **settings}
     optimizer = Optimizer(SPACE, population=population, steps=10, direction=direction, **given)
     advance(optimizer, trials)
     return optimizer

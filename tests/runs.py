@@ -21,6 +21,7 @@ from gpbt_core import (
     Int,
     Optimizer,
     Quantile,
+    Search,
     Space,
     Truncation,
     Verdict,
@@ -214,6 +215,7 @@ def genealogies(draw: st.DrawFn) -> Genealogical:
         parents=draw(st.none() | shares),
         c=1.0,
         per_parent=draw(st.sampled_from([None, 1, 2])),
+        steady=draw(st.booleans()),
         spread=draw(st.sampled_from([0.0, 0.1, 0.5])),
         survivors=draw(st.booleans()),
         repeat=draw(st.booleans()),
@@ -237,7 +239,7 @@ def founders_that_fit(rule: Genealogical, population: int, steps: int) -> st.Sea
 
 @st.composite
 def setups(draw: st.DrawFn, *, quorum: float | None = 1.0, stopping: bool = True) -> dict[str, Any]:
-    """Arguments of an Optimizer, but for the space and the searcher.
+    """Arguments of an Optimizer, but for the space.
 
     Args:
         draw: Hypothesis' own.
@@ -259,8 +261,7 @@ def setups(draw: st.DrawFn, *, quorum: float | None = 1.0, stopping: bool = True
         "seed": draw(st.integers(0, 5)),
         "max_concurrent": draw(st.integers(1, 10)),
         "quorum": draw(st.sampled_from([0.3, 0.6, 0.9, 1.0])) if quorum is None else quorum,
-        "founders": None,
-        "history": draw(st.sampled_from(["family", "family", "all", "none"])),
+        "searcher": Search(Curious(), history=draw(st.sampled_from(["family", "family", "all", "none"]))),
         "reproduction": rule,
         "trial_stopping": draw(st.none() | trials),
         "generation_stopping": draw(st.none() | st.none() | generations) if stopping else None,

@@ -12,7 +12,7 @@ from typing import Any
 from gpbt_adapters.running.driver import Result, run
 from gpbt_adapters.storing.checkpoints import CheckpointStore
 from gpbt_adapters.trainables.trainable import Factory
-from gpbt_core import Float, Optimizer, Record, Space, Status
+from gpbt_core import Float, Optimizer, Record, Search, Space, Status
 from toy_trainables import Descent
 
 SPACE = Space(lr=Float(0.01, 0.4, log=True), momentum=Float(0, 0.9))
@@ -20,8 +20,7 @@ SMALL: Mapping[str, Any] = {
     "population": 6,
     "steps": 10,
     "direction": "maximize",
-    "searcher": "random",
-    "number_of_founders": 4,
+    "searcher": Search("random", founders="sobol", number_of_founders=4),
     "reproduction": "genealogical",
 }
 """A small run by the rules of a large one."""

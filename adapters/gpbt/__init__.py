@@ -3,8 +3,8 @@
 This package is the one name to import. It has no code of its own: each name is looked up where it is implemented when
 you first use it, so `import gpbt` costs next to nothing and loads no library that you do not use. What needs a library
 is behind a door of its own: `gpbt.pytorch`, `gpbt.lightning`, `gpbt.transformers`, `gpbt.jax`, `gpbt.keras`,
-`gpbt.sklearn`, `gpbt.boosting`, `gpbt.ray`, `gpbt.optuna`, `gpbt.plots`, `gpbt.loggers`, `gpbt.dashboard`,
-`gpbt.checkpoints`; conformance kits are in `gpbt.testing`.
+`gpbt.sklearn`, `gpbt.boosting`, `gpbt.ray`, `gpbt.optuna`, `gpbt.spaces`, `gpbt.plots`, `gpbt.loggers`,
+`gpbt.dashboard`, `gpbt.checkpoints`; conformance kits are in `gpbt.testing`.
 """
 
 import importlib
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from gpbt_adapters.running.finalists import reevaluate as reevaluate
     from gpbt_adapters.running.pools import WorkersLostError as WorkersLostError
     from gpbt_adapters.running.replay import Replay as Replay
+    from gpbt_adapters.running.replay import Replays as Replays
     from gpbt_adapters.running.replay import replay as replay
+    from gpbt_adapters.running.replay import replays as replays
     from gpbt_adapters.running.search_cv import GPBTSearchCV as GPBTSearchCV
     from gpbt_adapters.showing.report import report as report
     from gpbt_adapters.showing.report import write_report as write_report
@@ -103,6 +105,12 @@ if TYPE_CHECKING:
         Int as Int,
     )
     from gpbt_core import (
+        Needs as Needs,
+    )
+    from gpbt_core import (
+        NoResultError as NoResultError,
+    )
+    from gpbt_core import (
         Optimizer as Optimizer,
     )
     from gpbt_core import (
@@ -121,10 +129,19 @@ if TYPE_CHECKING:
         Record as Record,
     )
     from gpbt_core import (
+        ReproductionRule as ReproductionRule,
+    )
+    from gpbt_core import (
         ReproductionSpec as ReproductionSpec,
     )
     from gpbt_core import (
+        Rule as Rule,
+    )
+    from gpbt_core import (
         Schedule as Schedule,
+    )
+    from gpbt_core import (
+        Search as Search,
     )
     from gpbt_core import (
         Searcher as Searcher,
@@ -146,6 +163,9 @@ if TYPE_CHECKING:
     )
     from gpbt_core import (
         Trial as Trial,
+    )
+    from gpbt_core import (
+        TrialResult as TrialResult,
     )
     from gpbt_core import (
         Truncation as Truncation,
@@ -170,7 +190,6 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "PRESETS": "gpbt_core",
     "Best": "gpbt_core",
     "Categorical": "gpbt_core",
     "CheckpointError": "gpbt_adapters.storing.checkpoints",
@@ -190,7 +209,10 @@ _HOMES = {
     "Int": "gpbt_core",
     "Journal": "gpbt_adapters.storing.journal",
     "JournalError": "gpbt_adapters.storing.journal",
+    "Needs": "gpbt_core",
+    "NoResultError": "gpbt_core",
     "Optimizer": "gpbt_core",
+    "PRESETS": "gpbt_core",
     "PluginError": "gpbt_core",
     "ProtocolError": "gpbt_core",
     "Quantile": "gpbt_core",
@@ -198,9 +220,13 @@ _HOMES = {
     "Record": "gpbt_core",
     "Reevaluated": "gpbt_adapters.running.finalists",
     "Replay": "gpbt_adapters.running.replay",
+    "Replays": "gpbt_adapters.running.replay",
+    "ReproductionRule": "gpbt_core",
     "ReproductionSpec": "gpbt_core",
     "Result": "gpbt_adapters.running.driver",
+    "Rule": "gpbt_core",
     "Schedule": "gpbt_core",
+    "Search": "gpbt_core",
     "Searcher": "gpbt_core",
     "SearcherError": "gpbt_core",
     "SearcherSpec": "gpbt_core",
@@ -210,6 +236,7 @@ _HOMES = {
     "Study": "gpbt_adapters.storing.journal",
     "Trainable": "gpbt_adapters.trainables.trainable",
     "Trial": "gpbt_core",
+    "TrialResult": "gpbt_core",
     "Truncation": "gpbt_core",
     "Verdict": "gpbt_core",
     "When": "gpbt_core",
@@ -226,6 +253,7 @@ _HOMES = {
     "open_study": "gpbt_adapters.storing.journal",
     "reevaluate": "gpbt_adapters.running.finalists",
     "replay": "gpbt_adapters.running.replay",
+    "replays": "gpbt_adapters.running.replay",
     "report": "gpbt_adapters.showing.report",
     "run": "gpbt_adapters.running.driver",
     "to_frame": "gpbt_adapters.views.frames",
@@ -254,6 +282,8 @@ __all__ = [
     "Int",
     "Journal",
     "JournalError",
+    "Needs",
+    "NoResultError",
     "Optimizer",
     "PluginError",
     "ProtocolError",
@@ -262,9 +292,13 @@ __all__ = [
     "Record",
     "Reevaluated",
     "Replay",
+    "Replays",
+    "ReproductionRule",
     "ReproductionSpec",
     "Result",
+    "Rule",
     "Schedule",
+    "Search",
     "Searcher",
     "SearcherError",
     "SearcherSpec",
@@ -274,6 +308,7 @@ __all__ = [
     "Study",
     "Trainable",
     "Trial",
+    "TrialResult",
     "Truncation",
     "Verdict",
     "When",
@@ -290,6 +325,7 @@ __all__ = [
     "open_study",
     "reevaluate",
     "replay",
+    "replays",
     "report",
     "run",
     "to_frame",

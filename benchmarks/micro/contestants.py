@@ -12,7 +12,7 @@ import numpy as np
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.registry import registry
 from gpbt_core.searcher import Family, Query, Searcher
-from gpbt_core.space import Categorical, Float, Int, Parameter, Space
+from gpbt_core.space import Categorical, Config, Float, Int, Parameter, Space
 
 __all__ = ["Contestant", "contestant", "optuna_distributions", "searcher_named"]
 
@@ -49,7 +49,9 @@ class OneGeneration:
 
     def tell(self, config: Mapping[str, Any], loss: float) -> None:
         """Takes the loss of the config that was asked for last."""
-        trial = Trial(id=len(self._records), parent=None, generation=0, depth=0, config=config, steps=1, start_step=0)
+        trial = Trial(
+            id=len(self._records), parent=None, generation=0, depth=0, config=Config(config), steps=1, start_step=0
+        )
         self._records = (*self._records, Record(trial=trial, status=Status.COMPLETED, loss=loss, steps=1))
 
     add = tell
@@ -117,6 +119,7 @@ def _distribution(parameter: Parameter) -> Any:
         case Categorical():
             return CategoricalDistribution(parameter.choices)
         case Float():
+            assert parameter.log != "1-x"  # no function of these has one
             return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
         case Int():
             return IntDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)

@@ -10,20 +10,27 @@ view moves slot by slot, as does everything else, through `apply`:
     Told       a trial has ended: completed, stopped or failed
     Cancelled  a trial has ended without a result
     Requeued   a trial was given back
+    Planned    the generation is closed, and the next one opens by this plan
     Extended   there are to be more generations
 
-After each event `settle` moves the view as far as the results allow, finds out whether the next slot may open, and
-closes the generation when none will any more; closing plans the next one. The run is finished when the generation that
-would be next lies beyond the last, and its plan then stands ready for an extension.
+After each event the view moves as far as the results allow, and it is known whether the next slot may open. When none
+will any more, the plan of the next generation is due: the reproduction rule makes it (`plans_due`), and the event that
+carries it closes the generation. A replay takes the plans from the log and asks no rule. The run is finished when the
+generation that would be next lies beyond the last; its plan then stands ready for an extension.
 """
 
-from gpbt_core.state.events import Asked, Cancelled, Event, Extended, Reported, Requeued, Told
+from gpbt_core.state.events import Asked, Cancelled, Event, Extended, Planned, Reported, Requeued, Told
 from gpbt_core.state.generations import Order, initial, next_order, slot_of
+from gpbt_core.state.life import ENDED, LIFE, PENDING
 from gpbt_core.state.model import Generation, Open, State, Tally, View
+from gpbt_core.state.planning import happen, plans_due, replay
 from gpbt_core.state.settings import Settings, generator
 from gpbt_core.state.transitions import apply
 
 __all__ = [
+    "ENDED",
+    "LIFE",
+    "PENDING",
     "Asked",
     "Cancelled",
     "Event",
@@ -31,6 +38,7 @@ __all__ = [
     "Generation",
     "Open",
     "Order",
+    "Planned",
     "Reported",
     "Requeued",
     "Settings",
@@ -40,7 +48,10 @@ __all__ = [
     "View",
     "apply",
     "generator",
+    "happen",
     "initial",
     "next_order",
+    "plans_due",
+    "replay",
     "slot_of",
 ]

@@ -1,43 +1,64 @@
-"""What can happen to a run: plain facts, in the order of which a run can be replayed."""
+"""What can happen to a run: plain facts; their sequence is the log from which a run can be replayed."""
 
 import attrs
 
 from gpbt_core.records import Trial
+from gpbt_core.reproduction import Plan
 
-__all__ = ["Asked", "Cancelled", "Event", "Extended", "Reported", "Requeued", "Told"]
+__all__ = ["Asked", "Cancelled", "Event", "Extended", "Planned", "Reported", "Requeued", "Told"]
 
 
 @attrs.frozen(kw_only=True)
 class Asked:
-    """A trial was handed out; it carries its config, so that a replay needs no searcher."""
+    """A trial was handed out; the event carries its config, so that a replay needs no searcher."""
 
     trial: Trial
 
 
 @attrs.frozen(kw_only=True)
 class Reported:
-    """A running trial had `loss` (may be inf) after `step` steps of its segment (from 1)."""
+    """A running trial had `loss` (may be inf) after `step` steps of its segment (from 1).
+
+    Attributes:
+        trial_id: The trial.
+        step: Within the segment, from 1.
+        loss: The loss there.
+        attempt: The `Trial.attempt` that reported; None: not said.
+    """
 
     trial_id: int
     step: int
     loss: float
+    attempt: int | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Told:
-    """A trial ended with a finite loss, or failed: `loss` None and a `reason`."""
+    """A trial ended with a finite loss, or failed.
+
+    Attributes:
+        trial_id: The trial.
+        loss: Its loss; None: it failed.
+        reason: Why it failed.
+        steps: How many steps it trained, where the caller said so. None: all of its segment, or as many as it reported
+            if it was told to stop.
+        attempt: The `Trial.attempt` that told; None: not said.
+    """
 
     trial_id: int
     loss: float | None
     reason: str | None = None
+    steps: int | None = None
+    attempt: int | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Cancelled:
-    """A trial was given up by the caller."""
+    """The caller gave up a trial."""
 
     trial_id: int
     reason: str
+    attempt: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +66,7 @@ class Requeued:
     """A trial's worker was lost: the trial is to be handed out again, and what it reported is forgotten."""
 
     trial_id: int
+    attempt: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -54,5 +76,21 @@ class Extended:
     generations: int
 
 
-Event = Asked | Reported | Told | Cancelled | Requeued | Extended
+@attrs.frozen(kw_only=True)
+class Planned:
+    """A generation was closed, and the next one planned; the event carries the plan, so that a replay needs no rule.
+
+    It follows directly upon the event that closed the generation. Logs of version 1 do not have it: their plans are
+    made by the rule again.
+
+    Attributes:
+        generation: The generation that is planned, from 1.
+        plan: Its plan.
+    """
+
+    generation: int
+    plan: Plan
+
+
+Event = Asked | Reported | Told | Cancelled | Requeued | Extended | Planned
 """Anything that can happen to a run."""

@@ -1,39 +1,48 @@
-"""How generations go by: the view moves, the next slot opens, a generation closes and the next one is planned."""
+"""How generations go by: the view moves, the next slot opens, a generation closes and a plan opens the next one."""
 
 import math
-from typing import NamedTuple
-
-import attrs
+from typing import Any, NamedTuple
 
 from gpbt_core.early_stopping import GenerationStopping
 from gpbt_core.errors import ProtocolError
-from gpbt_core.persistent import Key, Ranking, Vector
+from gpbt_core.persistent import Vector, with_key
 from gpbt_core.records import Record, Status
-from gpbt_core.reproduction import Closing, Plan, Slot, founding
-from gpbt_core.state.model import ENDED, Generation, Open, State, Tally, View
+from gpbt_core.reproduction import Closing, Plan, Slot
+from gpbt_core.state.decisions import found_enough, founding_plan, promise
+from gpbt_core.state.life import ENDED
+from gpbt_core.state.model import Generation, Open, State, Tally, View, with_
 from gpbt_core.state.selection import candidates as candidates_of
 from gpbt_core.state.selection import free
-from gpbt_core.state.settings import Settings, generator
+from gpbt_core.state.settings import Settings
 
-__all__ = ["Order", "initial", "looked", "moved", "next_order", "settle", "slot_of"]
-
-_NO_LOSSES = Ranking()
+__all__ = [
+    "Order",
+    "closed",
+    "closing",
+    "due",
+    "extinct_if_due",
+    "initial",
+    "looked",
+    "moved",
+    "next_order",
+    "slot_of",
+]
 
 
 def initial(settings: Settings) -> State:
     """The state of a run in which nothing has happened yet."""
-    first = _opened(settings, 0, 0, founding(settings.reproduction.first_slots(settings.population)), ())
+    first = _opened(settings, 0, 0, founding_plan(settings.reproduction, settings.population), ())
     return looked(
         State(
-            settings,
-            len(settings.lengths),
-            Vector(),
-            Vector(),
-            first,
-            None,
-            (),
-            (),
-            Vector(),
+            settings=settings,
+            generations=len(settings.lengths),
+            records=Vector(),
+            closed=Vector(),
+            open=first,
+            best=None,
+            queue=(),
+            late=(),
+            released=Vector(),
             extinct=False,
             tally=Tally(),
         )
@@ -75,68 +84,81 @@ def next_order(state: State) -> tuple[Slot, Order]:
     return slot, Order(opened.first + opened.asked, slot.parent, opened.index, depth, opened.steps, start)
 
 
-def moved(
-    state: State,
-    records: Vector[Record],
-    *,
-    asked: int,
-    ended: int,
-    prefix: int,
-    candidates: Ranking,
-    litters: Vector[tuple[Key, ...]],
-    latecomers: tuple[int, ...],
-) -> Open:
-    """The open generation after an event, made once with its view moved; the arguments are what the event changed."""
-    o, settings = state.open, state.settings
-    view, ready, over = o.view, False, o.over
-    if o.index < state.generations:
-        view, ready, over = _look(settings, state.closed, records, o, asked, prefix)
-    return Open(
-        o.index,
-        o.first,
-        o.steps,
-        o.plan,
-        o.keep,
-        asked,
-        ended,
-        prefix,
-        view,
-        ready,
-        over,
-        candidates,
-        litters,
-        latecomers,
-    )  # by position, as this is the hot path
+def moved(state: State, records: Vector[Record], **changes: Any) -> Open:
+    """The open generation after an event, with its view moved.
 
-
-def settle(state: State) -> State:
-    """Closes generations of which nothing more can come, and opens those that follow."""
-    while not state.extinct and state.open.index < state.generations:
-        o, settings = state.open, state.settings
-        waits_for_no_slot = o.over or (not o.ready and o.asked >= len(o.plan.slots))
-        if not waits_for_no_slot or o.ended < settings.quorum * o.asked:
-            break
-        if settings.quorum < 1 and (o.ended < o.asked or state.late) and not candidates_of(state):
-            break  # a straggler may yet be the only parent
-        state = _closed(state)
-    return state
+    Args:
+        state: The state before the event.
+        records: The records after it.
+        changes: The fields of the open generation that the event changed.
+    """
+    o = state.open
+    if o.index >= state.generations:
+        return with_(o, ready=False, **changes)
+    asked, prefix = changes.get("asked", o.asked), changes.get("prefix", o.prefix)
+    changes["view"], changes["ready"], changes["over"] = _look(state.settings, state.closed, records, o, asked, prefix)
+    return with_(o, **changes)
 
 
 def looked(state: State) -> State:
-    """The state with its open generation's first look: whether its next slot may open."""
-    s, o = state, state.open
-    opened = moved(
-        state,
-        s.records,
-        asked=o.asked,
-        ended=o.ended,
-        prefix=o.prefix,
-        candidates=o.candidates,
-        litters=o.litters,
-        latecomers=o.latecomers,
+    """The state with the first look at its open generation: whether its next slot may open."""
+    return with_(state, open=moved(state, state.records))
+
+
+def due(state: State) -> bool:
+    """Whether nothing more can come of the open generation, so that the plan of the next one is due."""
+    o, quorum = state.open, state.settings.quorum
+    if o.ready or state.extinct or o.index >= state.generations:
+        return False
+    if not (o.over or o.asked >= len(o.plan.slots)) or o.ended < quorum * o.asked:
+        return False
+    # With a quorum below 1 a straggler may yet be the only parent.
+    return quorum == 1 or not (o.ended < o.asked or state.late) or bool(candidates_of(state))
+
+
+def extinct_if_due(state: State) -> State:
+    """The state, which is extinct if the next generation is due and there is no parent for it."""
+    if not due(state) or state.open.plan.parents or candidates_of(state):
+        return state
+    return with_(state, extinct=True, open=with_(state.open, ready=False, over=True))
+
+
+def closing(state: State) -> Closing:
+    """What the reproduction rule may look at when the plan of the next generation is due."""
+    settings, o, records = state.settings, state.open, state.records
+    members = [records[i] for i in (*sorted(o.latecomers), *range(o.first, o.first + o.asked))]
+    parents = tuple(records[i] for i in o.plan.parents)
+    return Closing(
+        space=settings.space,
+        population=settings.population,
+        generation=o.index + 1,
+        candidates=tuple(candidates_of(state)) or parents,
+        members=tuple(m for m in members if m.status in ENDED),
+        parents=parents,
+        generations=state.generations,
+        steps=settings.steps,
+        records=records,
     )
-    return State(
-        s.settings, s.generations, s.records, s.closed, opened, s.best, s.queue, s.late, s.released, s.extinct, s.tally
+
+
+def closed(state: State, plan: Plan) -> State:
+    """The state after the open generation is closed, with the next one opened by its plan."""
+    settings, o, records = state.settings, state.open, state.records
+    members = [records[i] for i in range(o.first, o.first + o.asked)]
+    best = min((m.loss for m in members if m.status is Status.COMPLETED and m.loss is not None), default=math.inf)
+    cancelled = max(0, len(o.plan.slots) - o.asked) * o.steps
+    late = (*state.late, *(m.trial.id for m in members if m.status not in ENDED))
+    opened = _opened(settings, o.index + 1, o.first + o.asked, plan, tuple(records[i] for i in plan.parents))
+    leavers = sorted({record.trial.id for record in candidates_of(state)} | set(o.plan.parents))
+    return looked(
+        with_(
+            state,
+            closed=state.closed.append(Generation(o.first, o.asked, o.plan, best)),
+            open=opened,
+            late=late,
+            released=state.released.extend(free(leavers, records, opened, state.best, late)),
+            tally=with_(state.tally, saved=state.tally.saved + cancelled),
+        )
     )
 
 
@@ -176,7 +198,7 @@ def _hopeless(records: Vector[Record], first: int, view: View, planned: int) -> 
 
 
 def _found_enough(rule: GenerationStopping, closed: Vector[Generation], view: View) -> bool:
-    return view.end > 0 and rule.enough(view.best, [generation.best for generation in closed])
+    return view.end > 0 and found_enough(rule, view.best, [generation.best for generation in closed])
 
 
 def _included(view: View, record: Record, steps: int) -> View:
@@ -185,7 +207,7 @@ def _included(view: View, record: Record, steps: int) -> View:
         found = list(reported)
         for step, loss in record.reports:
             if step < steps:
-                found[step - 1] = found[step - 1].add((loss, record.trial.id))
+                found[step - 1] = with_key(found[step - 1], (loss, record.trial.id))
         reported = tuple(found)
     best = view.best
     if record.status is Status.COMPLETED and record.loss is not None:
@@ -196,7 +218,7 @@ def _included(view: View, record: Record, steps: int) -> View:
 def _opened(settings: Settings, index: int, first: int, plan: Plan, parents: tuple[Record, ...]) -> Open:
     steps = settings.lengths[min(index, len(settings.lengths) - 1)]
     # Late results join the candidates of a later selection, so that with a quorum no promise about one can be kept.
-    keep = settings.reproduction.keep(index + 1, settings.population) if settings.quorum == 1 else None
+    keep = promise(settings.reproduction, index + 1, settings.population) if settings.quorum == 1 else None
     standing = [(p.loss, p.trial.id) for p in parents if p.loss is not None] if keep and keep.survivors else []
     return Open(
         index=index,
@@ -207,52 +229,10 @@ def _opened(settings: Settings, index: int, first: int, plan: Plan, parents: tup
         asked=0,
         ended=0,
         prefix=0,
-        view=View(0, 0, math.inf, (_NO_LOSSES,) * (steps - 1) if settings.trial_stopping else ()),
+        view=View(0, 0, math.inf, ((),) * (steps - 1) if settings.trial_stopping else ()),
         ready=False,
         over=False,
-        candidates=Ranking(sorted(standing)[: keep.count] if keep else ()),
+        candidates=tuple(sorted(standing)[: keep.count]) if keep else (),
         litters=Vector([()] * max(1, len(plan.parents)) if keep and keep.per_parent is not None else ()),
         latecomers=(),
-    )
-
-
-def _closed(state: State) -> State:
-    """Closes the open generation and plans the next one; ends the run as extinct where there is nobody to beget it."""
-    settings, o, records = state.settings, state.open, state.records
-    members = [records[i] for i in range(o.first, o.first + o.asked)]
-    parents = tuple(records[i] for i in o.plan.parents)
-    candidates = candidates_of(state)
-    if not candidates and not parents:
-        return attrs.evolve(state, extinct=True, open=attrs.evolve(o, ready=False, over=True))
-    closing = Closing(
-        space=settings.space,
-        population=settings.population,
-        generation=o.index + 1,
-        candidates=tuple(candidates) or parents,
-        members=tuple(records[i] for i in sorted(o.latecomers)) + tuple(m for m in members if m.status in ENDED),
-        parents=parents,
-        generations=state.generations,
-        steps=settings.steps,
-        records=records,
-    )
-    plan = settings.reproduction.plan(closing, generator(settings, "plan", o.index + 1))
-    best = min((m.loss for m in members if m.status is Status.COMPLETED and m.loss is not None), default=math.inf)
-    cancelled = max(0, len(o.plan.slots) - o.asked) * o.steps
-    late = (*state.late, *(m.trial.id for m in members if m.status not in ENDED))
-    opened = _opened(settings, o.index + 1, o.first + o.asked, plan, tuple(records[i] for i in plan.parents))
-    leavers = sorted({r.trial.id for r in candidates} | set(o.plan.parents))
-    return looked(
-        State(
-            settings,
-            state.generations,
-            records,
-            state.closed.append(Generation(o.first, o.asked, o.plan, best)),
-            opened,
-            state.best,
-            state.queue,
-            late,
-            state.released.extend(free(leavers, records, opened, state.best, late)),
-            state.extinct,
-            Tally(state.tally.trained, state.tally.saved + cancelled, state.tally.refilled),
-        )
     )

@@ -1,16 +1,32 @@
 """The state itself: immutable records of where a run stands, and nothing that changes them."""
 
+from typing import Any, TypeVar
+
 import attrs
 
 from gpbt_core.persistent import Key, Ranking, Vector
-from gpbt_core.records import Record, Status
+from gpbt_core.records import Record
 from gpbt_core.reproduction import Keep, Plan
 from gpbt_core.state.settings import Settings
 
-__all__ = ["ENDED", "Generation", "Open", "State", "Tally", "View"]
+__all__ = ["Generation", "Open", "State", "Tally", "View", "with_"]
 
-ENDED = (Status.COMPLETED, Status.STOPPED, Status.FAILED, Status.CANCELLED)
-"""Trials of these say no more; a tuple, as an enum's hash takes longer than four comparisons by identity."""
+T = TypeVar("T")
+
+
+def with_(value: T, **changes: Any) -> T:
+    """A copy of a `View`, `Open`, `Tally` or `State` with some fields changed: `attrs.evolve` in a tenth of its time.
+
+    Examples:
+        >>> with_(Tally(trained=3), saved=1)
+        Tally(trained=3, saved=1, refilled=0)
+    """
+    made = object.__new__(value.__class__)
+    fields = made.__dict__  # two updates of it are faster than one with keywords
+    fields.update(value.__dict__)
+    fields.update(changes)
+    assert len(fields) == len(value.__dict__), f"with_: there are fields that it does not have in {sorted(changes)}"
+    return made
 
 
 @attrs.frozen(slots=False)  # made at every event, which takes twice as long with slots
@@ -37,7 +53,7 @@ class Generation:
     Attributes:
         first: The id of its first trial.
         count: How many trials were asked.
-        plan: Who begot whom.
+        plan: Which parent each trial had.
         best: The best loss of a trial completed when it closed; inf where there was none.
     """
 
@@ -55,7 +71,7 @@ class Open:
         index: The generation, from 0.
         first: The id of its first trial.
         steps: The length of its segments.
-        plan: Who begets whom.
+        plan: Which parent each slot has.
         keep: What is certain about the next parents before they are chosen; None: nothing.
         asked: How many slots were asked.
         ended: How many trials have ended.
@@ -63,7 +79,8 @@ class Open:
         view: What is decided for slot `asked` may use.
         ready: Whether slot `asked` may open now.
         over: Whether no slot will open any more.
-        candidates: With `keep`, the (loss, id) of those that may still be among the next parents; else empty: all may.
+        candidates: With `keep`, the (loss, id) of those that may still be among the next parents, best first; without
+            it empty, as all of them may.
         litters: Of each parent, in the order of the plan, its children among the best `keep.per_parent`; empty if
             unlimited.
         latecomers: Ids of trials of earlier generations that ended in this one; the completed are candidates too.
@@ -91,7 +108,7 @@ class Tally:
 
     Attributes:
         trained: Trained by ended trials; those of a failed or cancelled trial that reported nothing count as trained.
-        saved: Not trained because a trial was stopped or a slot cancelled.
+        saved: Not trained, as a trial was stopped or ended early by the caller, or as a slot was cancelled.
         refilled: Trained by ended trials in slots that were opened with saved steps.
     """
 
@@ -137,7 +154,7 @@ class State:
 
     @property
     def final(self) -> int | None:
-        """The id of the trial that the run has come to so far; None before one is completed.
+        """The id of the best trial so far; None before one is completed.
 
         The one with the lowest loss; of a finished run whose reproduction rule goes by something else than scores, the
         first of the rule's parents.

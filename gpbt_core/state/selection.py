@@ -5,37 +5,61 @@ A trial is released when the last reason to hold it falls away, and only then: e
 
 from collections.abc import Iterable
 
-from gpbt_core.persistent import Key, Ranking, Vector
-from gpbt_core.records import Record, Status
+from gpbt_core.persistent import Key, Ranking, Vector, has_key, with_key, without_key
+from gpbt_core.records import Record, Status, Trial
+from gpbt_core.space.parameters import alike
 from gpbt_core.state.model import Open, State
 
 __all__ = ["candidates", "free", "with_candidate"]
 
 
-def with_candidate(o: Open, key: Key, parent: int | None) -> tuple[Ranking, Vector[tuple[Key, ...]], list[int]]:
+def with_candidate(
+    o: Open, key: Key, trial: Trial, records: Vector[Record]
+) -> tuple[Ranking, Vector[tuple[Key, ...]], list[int]]:
     """The candidates with one more, the litters, and the ids of those that can no longer be among the next parents."""
     keep, candidates, litters = o.keep, o.candidates, o.litters
     outranked: list[int] = []  # list[int]() takes ten times as long
     if keep is None:
         return candidates, litters, outranked
+    place = 0 if keep.per_parent is None or trial.parent is None else o.plan.parents.index(trial.parent)
+    litter = litters[place] if keep.per_parent is not None else ()
+    clone = None
+    if keep.distinct and (len(candidates) < keep.count or key < candidates[-1]):  # else it is out in any case
+        clone = _clone(o, trial, litter, records)
+    if clone is not None:
+        if key > clone:
+            return candidates, litters, [key[1]]
+        outranked.append(clone[1])
+        litter = tuple(mate for mate in litter if mate != clone)
+        if has_key(candidates, clone):
+            candidates = without_key(candidates, clone)
     if keep.per_parent is not None:
-        place = 0 if parent is None else o.plan.parents.index(parent)
-        litter = litters[place]
         if len(litter) == keep.per_parent and key > litter[-1]:
             return candidates, litters, [key[1]]
         best = sorted((*litter, key))
         litters = litters.replace(place, tuple(best[: keep.per_parent]))
-        if len(best) > keep.per_parent and best[-1] in candidates:
-            candidates = candidates.remove(best[-1])
+        if len(best) > keep.per_parent and has_key(candidates, best[-1]):
+            candidates = without_key(candidates, best[-1])
             outranked.append(best[-1][1])
     if len(candidates) == keep.count:
         worst = candidates[-1]
         if key > worst:
             return candidates, litters, [*outranked, key[1]]
-        candidates = candidates.remove(worst)
+        candidates = candidates[:-1]
         outranked.append(worst[1])
-    candidates = candidates.add(key)
-    return candidates, litters, outranked
+    return with_key(candidates, key), litters, outranked
+
+
+def _clone(o: Open, trial: Trial, litter: tuple[Key, ...], records: Vector[Record]) -> Key | None:
+    """The candidate with the same parent and config; None where there is none."""
+    assert o.keep is not None  # without it there are no candidates to look at
+    # Where litters are kept, they have all but the survivors.
+    among = litter if o.keep.per_parent is not None and not o.keep.survivors else (*litter, *o.candidates)
+    for key in among:
+        other = records[key[1]].trial
+        if other.parent == trial.parent and alike(other.config, trial.config):
+            return key
+    return None
 
 
 def free(
@@ -54,7 +78,7 @@ def _held(trial_id: int, records: Vector[Record], o: Open, best: Key | None, lat
     key = record.loss, trial_id
     if best == key or trial_id in o.plan.litters:
         return True
-    if key in o.candidates if o.keep else trial_id >= o.first or trial_id in o.latecomers:
+    if has_key(o.candidates, key) if o.keep else trial_id >= o.first or trial_id in o.latecomers:
         return True
     return bool(late) and any(records[i].trial.parent == trial_id for i in late)
 

@@ -7,49 +7,38 @@ import numpy as np
 
 from gpbt_core.early_stopping import GenerationStopping, TrialStopping
 from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import a_share, at_least, plain
 from gpbt_core.reproduction import Reproduction
+from gpbt_core.searcher import Search
 from gpbt_core.space import Space
-from gpbt_core.space.parameters import plain
+from gpbt_core.state.decisions import segment_lengths
 
 __all__ = ["Settings", "generator"]
-
-
-def _whole(name: str, low: int) -> Any:
-    def check(_: object, __: object, value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise ConfigError(f"{name}: wanted a whole number of at least {low}, got {value!r}")
-
-    return check
 
 
 def _space(_: object, __: object, value: Any) -> None:
     if not isinstance(value, Space):
         raise ConfigError(
-            f"space: wanted a Space, got {value!r}; Space.from_optuna and its kin convert what others made"
+            f"space: must be a Space, got {value!r}; gpbt.spaces converts those of Optuna, scipy and ConfigSpace"
         )
-
-
-def _quorum(_: object, __: object, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-        raise ConfigError(f"quorum: wanted a fraction above 0 and at most 1, got {value!r}")
 
 
 def _rule(name: str, protocol: type, *, optional: bool) -> Any:
     def check(_: object, __: object, value: object) -> None:
         if isinstance(value, type) or not (isinstance(value, protocol) or (optional and value is None)):
-            raise ConfigError(f"{name}: wanted a rule as {protocol.__name__} describes it, got {value!r}")
+            raise ConfigError(f"{name}: must be a rule as {protocol.__name__} describes it, got {value!r}")
 
     return check
 
 
 def _direction(_: object, __: object, value: str) -> None:
     if value not in ("minimize", "maximize"):
-        raise ConfigError(f'direction: wanted "minimize" or "maximize", got {value!r}')
+        raise ConfigError(f'direction: must be "minimize" or "maximize", got {value!r}')
 
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """All that decides what a run does, but for its searchers.
+    """All that decides what a run does.
 
     Attributes:
         space: The space of the configs.
@@ -59,32 +48,36 @@ class Settings:
         seed: At least 0.
         max_concurrent: m, at least 1: slot k may be asked once slots 0 .. k-m of its generation are told.
         quorum: In (0, 1]: the share of a generation's asked trials that must be told before the next one opens.
-        reproduction: Who begets whom.
+        reproduction: Which trials become parents, and of how many children.
         trial_stopping: Which trials stop early; None: none.
         generation_stopping: Which generations end early; None: none.
+        search: Who proposes the configs; None: not known, as of settings that were stored without. Events carry their
+            configs, so no transition depends on it, and settings that differ in it alone are equal.
 
     Raises:
         ConfigError: An attribute is out of its range, or the reproduction rule does not fit n or T.
+        PluginError: The reproduction rule raised, or its segment lengths do not sum to T.
     """
 
     space: Space = attrs.field(validator=_space)
-    population: int = attrs.field(validator=_whole("population", 1), converter=plain)
-    steps: int = attrs.field(validator=_whole("steps", 1), converter=plain)
+    population: int = attrs.field(validator=at_least(1), converter=plain)
+    steps: int = attrs.field(validator=at_least(1), converter=plain)
     reproduction: Reproduction = attrs.field(validator=_rule("reproduction", Reproduction, optional=False))
     direction: Literal["minimize", "maximize"] = attrs.field(default="minimize", validator=_direction)
-    seed: int = attrs.field(default=0, validator=_whole("seed", 0), converter=plain)
-    max_concurrent: int = attrs.field(default=4, validator=_whole("max_concurrent", 1), converter=plain)
-    quorum: float = attrs.field(default=1.0, validator=_quorum)
+    seed: int = attrs.field(default=0, validator=at_least(0), converter=plain)
+    max_concurrent: int = attrs.field(default=4, validator=at_least(1), converter=plain)
+    quorum: float = attrs.field(default=1.0, validator=a_share())
     trial_stopping: TrialStopping | None = attrs.field(
         default=None, validator=_rule("trial_stopping", TrialStopping, optional=True)
     )
     generation_stopping: GenerationStopping | None = attrs.field(
         default=None, validator=_rule("generation_stopping", GenerationStopping, optional=True)
     )
+    search: Search | None = attrs.field(default=None, eq=False, repr=False, kw_only=True)
     lengths: tuple[int, ...] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        lengths = self.reproduction.segment_lengths(self.population, self.steps)
+        lengths = segment_lengths(self.reproduction, self.population, self.steps)
         object.__setattr__(self, "lengths", lengths)  # a default would be made before the others are checked
 
 

@@ -1,15 +1,18 @@
 """Every change of a run: `apply` and what it does for each event; nothing else makes one state from another."""
 
 import math
-from typing import Literal
 
 import attrs
 
 from gpbt_core.errors import ConfigError, ProtocolError
+from gpbt_core.numbers import as_int, whole
 from gpbt_core.records import Record, Status, Trial
-from gpbt_core.state.events import Asked, Cancelled, Event, Extended, Reported, Requeued, Told
-from gpbt_core.state.generations import looked, moved, next_order, settle
-from gpbt_core.state.model import ENDED, State, Tally
+from gpbt_core.state.decisions import limits
+from gpbt_core.state.events import Asked, Cancelled, Event, Extended, Planned, Reported, Requeued, Told
+from gpbt_core.state.generations import closed, due, extinct_if_due, looked, moved, next_order
+from gpbt_core.state.life import ENDED, following
+from gpbt_core.state.model import State, Tally, with_
+from gpbt_core.state.selection import candidates as candidates_of
 from gpbt_core.state.selection import free, with_candidate
 
 __all__ = ["apply"]
@@ -27,184 +30,202 @@ def apply(state: State, event: Event) -> State:
             return _asked(state, event.trial)
         case Reported():
             return _reported(state, event)
-        case Told():
-            return _ended(state, event.trial_id, event.loss, event.reason, "tell")
-        case Cancelled():
-            return _ended(state, event.trial_id, None, event.reason, "cancel")
+        case Told() | Cancelled():
+            return _ended(state, event)
+        case Planned():
+            return _planned(state, event)
         case Requeued():
-            return _requeued(state, event.trial_id)
+            return _requeued(state, event)
         case Extended():
             return _extended(state, event.generations)
 
 
+def _refuse_before_plan(state: State, call: str) -> None:
+    """Refuses what may change a plan that is due: late results, an extension."""
+    if due(state):
+        raise ProtocolError(
+            f"{call}: the plan of generation {state.open.index + 1} must come first, which `plans_due` makes"
+        )
+
+
 def _asked(state: State, trial: Trial) -> State:
     if state.queue and state.queue[0] == trial.id:
+        _refuse_before_plan(state, "ask")
         record = state.records[trial.id]
         if trial != record.trial:
-            raise ProtocolError(f"ask: wanted {record.trial!r} again, which was given back, got {trial!r}")
-        records = state.records.replace(trial.id, attrs.evolve(record, status=Status.RUNNING))
-        return attrs.evolve(state, records=records, queue=state.queue[1:])
+            raise ProtocolError(f"ask: the next trial must be {record.trial!r}, which was given back, got {trial!r}")
+        again = attrs.evolve(record, status=following(record, "ask", "ask"))
+        return with_(state, records=state.records.replace(trial.id, again), queue=state.queue[1:])
     _, order = next_order(state)
     if (trial.id, trial.parent, trial.generation, trial.depth, trial.steps, trial.start_step) != order:
-        raise ProtocolError(f"ask: wanted {order!r} next, whatever its config, got {trial!r}")
-    o = state.open
-    rule = state.settings.trial_stopping
-    limits = tuple(rule.limit(losses) for losses in o.view.reported) if rule else ()
-    records = state.records.append(Record(trial=trial, status=Status.RUNNING, limits=limits))
-    opened = moved(
-        state,
-        records,
-        asked=o.asked + 1,
-        ended=o.ended,
-        prefix=o.prefix,
-        candidates=o.candidates,
-        litters=o.litters,
-        latecomers=o.latecomers,
-    )
-    s = state
-    return settle(
-        State(
-            s.settings,
-            s.generations,
-            records,
-            s.closed,
-            opened,
-            s.best,
-            s.queue,
-            s.late,
-            s.released,
-            s.extinct,
-            s.tally,
-        )
-    )
+        raise ProtocolError(f"ask: the next trial must be {order!r}, with any config, got {trial!r}")
+    stops = limits(state.settings.trial_stopping, state.open.view.reported)
+    records = state.records.append(Record(trial=trial, status=Status.RUNNING, limits=stops))
+    return extinct_if_due(with_(state, records=records, open=moved(state, records, asked=state.open.asked + 1)))
 
 
 def _reported(state: State, event: Reported) -> State:
-    record = _known(state, event.trial_id, "report")
-    if record.status is Status.STOPPING:
-        raise ProtocolError(
-            f"report: trial {event.trial_id} was told to stop at step {record.steps}; tell its score, train no more"
-        )
-    if record.status is Status.QUEUED:
-        raise ProtocolError(
-            f"report: trial {event.trial_id} was given back by requeue; wait until ask hands it out again"
-        )
+    record = _known(state, event.trial_id, event.attempt, "report")
+    status = following(record, "report", "report")
     if not record.steps < event.step <= record.trial.steps:
+        trial = record.trial
+        hint = "; steps count from the start of the segment: subtract trial.start_step" if trial.start_step else ""
         raise ProtocolError(
-            f"report: wanted a step of the segment of trial {event.trial_id}, from {record.steps + 1} to "
-            f"{record.trial.steps}, rising with each report, got {event.step}"
+            f"report: the step must be one of the segment of trial {trial.id}, from {record.steps + 1} to "
+            f"{trial.steps}, rising with each report, got {event.step}{hint if event.step > trial.steps else ''}"
         )
     if not event.loss > -math.inf:
         raise ConfigError(
-            f"report: wanted a loss of trial {event.trial_id}, inf where there is none, got {event.loss!r}"
+            f"report: the loss of trial {event.trial_id} must be a number above -inf, or inf if there is none, "
+            f"got {event.loss!r}"
         )
-    stops = event.step <= len(record.limits) and event.loss > record.limits[event.step - 1]
+    if event.step <= len(record.limits) and event.loss > record.limits[event.step - 1]:
+        status = following(record, "stop", "report")
     new = Record(
         trial=record.trial,
-        status=Status.STOPPING if stops else Status.RUNNING,
-        loss=None,
+        status=status,
         steps=event.step,
         reports=(*record.reports, (event.step, event.loss)),
-        reason=None,
         limits=record.limits,
     )
-    s, records = state, state.records.replace(event.trial_id, new)
-    return State(
-        s.settings, s.generations, records, s.closed, s.open, s.best, s.queue, s.late, s.released, s.extinct, s.tally
-    )
+    return with_(state, records=state.records.replace(event.trial_id, new))
 
 
-def _ended(
-    state: State, trial_id: int, loss: float | None, reason: str | None, call: Literal["tell", "cancel"]
-) -> State:
-    record = _known(state, trial_id, call)
-    trial = record.trial
-    if loss is not None and not math.isfinite(loss):
-        raise ConfigError(f"{call}: wanted a finite loss of trial {trial_id}, or None and a reason, got {loss!r}")
-    if loss is None:
-        status = Status.FAILED if call == "tell" else Status.CANCELLED
-    elif record.status is Status.STOPPING:
-        status = Status.STOPPED
-    else:
-        status = Status.COMPLETED
-    # A failed trial without reports may have trained its whole segment: the budget counts what it may have cost.
-    steps = trial.steps if status is Status.COMPLETED or not record.reports else record.steps
-    ended = Record(trial=trial, status=status, loss=loss, steps=steps, reports=record.reports, reason=reason)
-    records = state.records.replace(trial_id, ended)
+def _ended(state: State, event: Told | Cancelled) -> State:
+    if state.settings.quorum < 1:  # else all trials have ended when a plan is due
+        _refuse_before_plan(state, "tell")
+    record = _ended_record(state, event)
+    trial, trial_id, steps = record.trial, event.trial_id, record.steps
+    records = state.records.replace(trial_id, record)
     o = state.open
     in_open = trial_id >= o.first
+    completed = record.status is Status.COMPLETED
     best, candidates, litters = state.best, o.candidates, o.litters
-    leavers = [] if o.keep is not None and status is Status.COMPLETED else [trial_id]  # a candidate stays
-    if status is Status.COMPLETED:
-        assert loss is not None  # a completed trial is one with a loss
-        key = (loss, trial_id)
+    leavers = [] if o.keep is not None and completed else [trial_id]  # a candidate stays
+    if completed:
+        assert record.loss is not None  # a completed trial is one with a loss
+        key = (record.loss, trial_id)
         if best is None or key < best:
             leavers += [best[1]] if best else []
             best = key
-        candidates, litters, outranked = with_candidate(o, key, trial.parent)
+        candidates, litters, outranked = with_candidate(o, key, trial, records)
         leavers += outranked
     refilling = state.settings.reproduction.refill and trial_id >= _first_refill(state, trial.generation)
-    tally = state.tally
     tally = Tally(
-        tally.trained + steps,
-        tally.saved + (trial.steps - steps if status is Status.STOPPED else 0),
-        tally.refilled + (steps if refilling else 0),
+        trained=state.tally.trained + steps,
+        saved=state.tally.saved + (trial.steps - steps if record.loss is not None else 0),
+        refilled=state.tally.refilled + (steps if refilling else 0),
     )
-    prefix = o.prefix
-    if in_open and trial_id == o.first + prefix:
-        prefix += 1
-        while prefix < o.asked and records[o.first + prefix].status in ENDED:
+    queue, late = state.queue, state.late
+    if trial_id in queue:
+        queue = tuple(i for i in queue if i != trial_id)
+    if in_open:
+        prefix = o.prefix
+        if trial_id == o.first + prefix:
             prefix += 1
-    opened = moved(
-        state,
-        records,
-        asked=o.asked,
-        ended=o.ended + in_open,
-        prefix=prefix,
-        candidates=candidates,
-        litters=litters,
-        latecomers=o.latecomers if in_open else (*o.latecomers, trial_id),
-    )
-    queue = state.queue if record.status is not Status.QUEUED else tuple(i for i in state.queue if i != trial_id)
-    late = state.late if in_open else tuple(i for i in state.late if i != trial_id)
-    if not in_open and trial.parent is not None:
-        leavers.append(trial.parent)
+            while prefix < o.asked and records[o.first + prefix].status in ENDED:
+                prefix += 1
+        opened = moved(state, records, ended=o.ended + 1, prefix=prefix, candidates=candidates, litters=litters)
+    else:
+        late = tuple(i for i in late if i != trial_id)
+        opened = moved(state, records, latecomers=(*o.latecomers, trial_id), candidates=candidates, litters=litters)
+        if trial.parent is not None:
+            leavers.append(trial.parent)
     released = state.released
     if leavers:
         released = released.extend(free(leavers, records, opened, best, late))
-    s = state
-    return settle(
-        State(s.settings, s.generations, records, s.closed, opened, best, queue, late, released, s.extinct, tally)
+    return extinct_if_due(
+        with_(state, records=records, open=opened, best=best, queue=queue, late=late, released=released, tally=tally)
     )
 
 
-def _requeued(state: State, trial_id: int) -> State:
-    record = _known(state, trial_id, "requeue")
-    if record.status is Status.QUEUED:
-        raise ProtocolError(f"requeue: trial {trial_id} was given back already; ask hands it out again")
-    new = attrs.evolve(record, status=Status.QUEUED, steps=0, reports=())
-    return attrs.evolve(state, records=state.records.replace(trial_id, new), queue=(*state.queue, trial_id))
+def _ended_record(state: State, event: Told | Cancelled) -> Record:
+    """The record of a trial after the event that ends it."""
+    call = "tell" if type(event) is Told else "cancel"
+    record = _known(state, event.trial_id, event.attempt, call)
+    # A trial without a score and without reports may have trained its whole segment: that is what is counted.
+    steps = record.steps if record.reports else record.trial.steps
+    loss = None
+    if type(event) is Told:
+        loss = event.loss
+        status = following(record, "fail" if loss is None else "tell", call)
+        if loss is not None and not math.isfinite(loss):
+            raise ConfigError(
+                f"tell: the loss of trial {event.trial_id} must be finite, or None with a reason, got {loss!r}"
+            )
+        if event.steps is not None:
+            steps = _told_steps(record, event.steps)
+        elif status is Status.COMPLETED:
+            steps = record.trial.steps
+    else:
+        status = following(record, "cancel", call)
+    return Record(
+        trial=record.trial, status=status, loss=loss, steps=steps, reports=record.reports, reason=event.reason
+    )
+
+
+def _told_steps(record: Record, steps: int) -> int:
+    """The steps that the caller says a trial trained, checked."""
+    low = record.steps or min(1, record.trial.steps)
+    high = record.steps if record.status is Status.STOPPING else record.trial.steps
+    if as_int(steps) is None or not low <= steps <= high:
+        raise ProtocolError(
+            f"tell: steps must be how many steps trial {record.trial.id} trained, from {low} to {high}, got {steps!r}"
+        )
+    return steps
+
+
+def _requeued(state: State, event: Requeued) -> State:
+    _refuse_before_plan(state, "requeue")
+    record = _known(state, event.trial_id, event.attempt, "requeue")
+    new = attrs.evolve(
+        record,
+        trial=attrs.evolve(record.trial, attempt=record.trial.attempt + 1),
+        status=following(record, "requeue", "requeue"),
+        steps=0,
+        reports=(),
+    )
+    return with_(state, records=state.records.replace(event.trial_id, new), queue=(*state.queue, event.trial_id))
 
 
 def _extended(state: State, generations: int) -> State:
-    if isinstance(generations, bool) or not isinstance(generations, int) or generations < 1:
-        raise ConfigError(f"extend: wanted at least 1 generation, got {generations!r}")
+    whole("extend: generations", generations, 1)
+    _refuse_before_plan(state, "extend")
     if state.extinct:
         raise ProtocolError(
             "extend: the run is extinct: no trial was completed that could be a parent; start another run"
         )
-    return settle(looked(attrs.evolve(state, generations=state.generations + generations)))
+    return extinct_if_due(looked(with_(state, generations=state.generations + generations)))
 
 
-def _known(state: State, trial_id: int, call: str) -> Record:
-    """The record of a trial that has not ended."""
-    if isinstance(trial_id, bool) or not isinstance(trial_id, int) or not 0 <= trial_id < len(state.records):
+def _planned(state: State, event: Planned) -> State:
+    if not due(state) or event.generation != state.open.index + 1:
+        raise ProtocolError(
+            f"apply: the plan of generation {event.generation} must follow the event that closes generation "
+            f"{event.generation - 1}, got it in generation {state.open.index}; if a log was cut between the two, "
+            f"replay it in one piece"
+        )
+    parents = set(event.plan.parents)
+    allowed = {record.trial.id for record in candidates_of(state)} | set(state.open.plan.parents)
+    if not parents <= allowed or not {slot.parent for slot in event.plan.slots} <= parents | {None}:
+        raise ProtocolError(
+            f"apply: the plan of generation {event.generation} must take its parents from {sorted(allowed)}, got "
+            f"{event.plan!r:.200}"
+        )
+    return extinct_if_due(closed(state, event.plan))
+
+
+def _known(state: State, trial_id: int, attempt: int | None, call: str) -> Record:
+    """The record of a trial, if it may be spoken of by the worker of an attempt."""
+    if as_int(trial_id) is None or not 0 <= trial_id < len(state.records):
         raise ProtocolError(f"{call}: trial {trial_id!r} is unknown; {len(state.records)} trials were asked so far")
     record = state.records[trial_id]
-    if record.status in ENDED:
-        if record.status is Status.CANCELLED:
-            raise ProtocolError(f"{call}: trial {trial_id} was cancelled ({record.reason}); drop its result")
-        raise ProtocolError(f"{call}: trial {trial_id} was told already: it is {record.status.value}; drop this result")
+    # A trial that was given back and is not handed out again yet has no other worker: a late result of it may count.
+    if attempt is not None and attempt != record.trial.attempt and record.status in (Status.RUNNING, Status.STOPPING):
+        raise ProtocolError(
+            f"{call}: trial {trial_id} was given back and handed out again as attempt {record.trial.attempt}, this is "
+            f"attempt {attempt}; train it no more and drop its result"
+        )
     return record
 
 

@@ -10,11 +10,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpbt_core import ConfigError, Float, Genealogical, Improvement, Optimizer, Quantile, Space, Truncation, codec
-from gpbt_core.presets import resolve_rule
+from gpbt_core import (
+    ConfigError,
+    Float,
+    Genealogical,
+    Improvement,
+    Optimizer,
+    Quantile,
+    Search,
+    Space,
+    Truncation,
+    codec,
+)
 from gpbt_core.records import Trial
+from gpbt_core.registry import resolve_rule
+from gpbt_core.reproduction import Plan, Slot
 from gpbt_core.space import Config
-from gpbt_core.state import Asked, Cancelled, Event, Extended, Reported, Requeued, Settings, State, Told
+from gpbt_core.state import (
+    Asked,
+    Cancelled,
+    Event,
+    Extended,
+    Planned,
+    Reported,
+    Requeued,
+    Settings,
+    State,
+    Told,
+)
 from runs import SPACE, Curious, World, run_sequentially, setups
 
 TRIAL = Trial(id=3, parent=1, generation=1, depth=1, config=Config({"x": 0.1 + 0.2}), steps=2, start_step=4)
@@ -28,6 +51,11 @@ EVENTS: list[Event] = [
     Cancelled(trial_id=3, reason=""),
     Requeued(trial_id=3),
     Extended(generations=2),
+    Planned(generation=1, plan=Plan((4, 0), (Slot(4, repeat=True), Slot(0), Slot(None)))),
+    Reported(trial_id=3, step=1, loss=0.5, attempt=2),
+    Told(trial_id=3, loss=0.5, steps=3, attempt=0),
+    Cancelled(trial_id=3, reason="", attempt=1),
+    Requeued(trial_id=3, attempt=1),
 ]
 
 
@@ -47,11 +75,22 @@ def test_every_kind_of_event_is_among_those_tested() -> None:
     assert {type(event) for event in EVENTS} == set(Event.__args__)
 
 
+def test_the_attempt_of_a_trial_comes_back_though_equal_trials_may_differ_in_it() -> None:
+    again = codec.decode_event(through_json(codec.encode_event(Asked(trial=attrs.evolve(TRIAL, attempt=2)))))
+    assert isinstance(again, Asked)
+    assert (again.trial, again.trial.attempt) == (TRIAL, 2)
+    optimizer = Optimizer(SPACE, steps=2, searcher=Search(Curious()))
+    (trial,) = optimizer.ask()
+    optimizer.requeue(trial)
+    state = codec.decode_state(through_json(codec.encode_state(optimizer.state)), resolve_rule)
+    assert state.records[0].trial.attempt == 1
+
+
 def test_a_decoded_trial_s_config_cannot_be_changed() -> None:
     again = codec.decode_event(through_json(codec.encode_event(EVENTS[0])))
     assert isinstance(again, Asked)
     with pytest.raises(TypeError):
-        again.trial.config["x"] = 1  # type: ignore[index]  # the mistake under test
+        again.trial.config["x"] = 1
 
 
 @pytest.mark.parametrize(
@@ -69,6 +108,12 @@ def test_a_decoded_trial_s_config_cannot_be_changed() -> None:
         {**codec.encode_event(EVENTS[4]), "loss": "0.5"},
         {**codec.encode_event(EVENTS[4]), "loss": [0.5]},
         {**codec.encode_event(EVENTS[8]), "generations": "2"},
+        {**codec.encode_event(EVENTS[9]), "slots": 3},
+        {**codec.encode_event(EVENTS[9]), "slots": [[1, 2, 3]]},
+        {"type": "planned", "generation": 1},
+        {**codec.encode_event(EVENTS[10]), "attempt": "2"},
+        {**codec.encode_event(EVENTS[11]), "steps": 1.5},
+        {"type": ["told"]},
         3,
         "told",
         None,
@@ -76,7 +121,7 @@ def test_a_decoded_trial_s_config_cannot_be_changed() -> None:
     ],
 )
 def test_data_of_no_event_are_refused(data: Any) -> None:
-    with pytest.raises(ConfigError, match="decode_event: wanted the data of an event, got "):
+    with pytest.raises(ConfigError, match="decode_event: must be the data of an event, got "):
         codec.decode_event(data)
 
 
@@ -86,7 +131,7 @@ def test_data_of_no_event_are_refused(data: Any) -> None:
 @settings(max_examples=60)
 @given(setups(quorum=None), st.integers(0, 40), st.integers(0, 9))
 def test_a_state_comes_back_as_it_went(setup: dict[str, Any], asked: int, seed: int) -> None:
-    optimizer = Optimizer(SPACE, searcher=Curious(), **setup)
+    optimizer = Optimizer(SPACE, **setup)
     run_sequentially(optimizer, World(trouble=seed / 20), until=asked)
     running = optimizer.ask(2)
     for trial in running[:1]:
@@ -103,9 +148,7 @@ def test_a_state_comes_back_as_it_went(setup: dict[str, Any], asked: int, seed: 
 
 def some_state() -> State:
     """A state with a bit of everything."""
-    optimizer = Optimizer(
-        SPACE, population=5, steps=9, searcher=Curious(), founders=None, generation_stopping=Improvement()
-    )
+    optimizer = Optimizer(SPACE, population=5, steps=9, searcher=Search(Curious()), generation_stopping=Improvement())
     run_sequentially(optimizer, World(), until=17)
     optimizer.ask()
     return optimizer.state
@@ -114,13 +157,13 @@ def some_state() -> State:
 @pytest.mark.parametrize("version", [None, 0, codec.VERSION + 1, "1"])
 def test_a_state_of_another_version_is_refused(version: Any) -> None:
     data = {**codec.encode_state(some_state()), "version": version}
-    with pytest.raises(ConfigError, match=f"wanted state data of version 1, got version {version!r}; use"):
+    with pytest.raises(ConfigError, match=f"state data must be of version 1 or 2, got {version!r}; use"):
         codec.decode_state(data, resolve_rule)
 
 
 @pytest.mark.parametrize("data", [None, 3, [], "state", {}])
 def test_what_is_no_state_is_refused(data: Any) -> None:
-    with pytest.raises(ConfigError, match="wanted state data of version 1, got version None"):
+    with pytest.raises(ConfigError, match="state data must be of version 1 or 2, got None"):
         codec.decode_state(data, resolve_rule)
 
 
@@ -154,7 +197,7 @@ def test_a_rule_that_is_unknown_or_has_no_name_is_refused() -> None:
         name = None  # type: ignore[assignment]  # the mistake under test
 
     own = Settings(space=SPACE, population=3, steps=3, reproduction=Nameless())  # type: ignore[arg-type]  # as above
-    with pytest.raises(ConfigError, match="codec: wanted a rule that is an attrs class with a name"):
+    with pytest.raises(ConfigError, match="codec: a rule must be an attrs class with a name to be stored"):
         codec.encode_settings(own)
 
 
@@ -175,11 +218,11 @@ def test_settings_come_back_as_they_went(given: dict[str, Any]) -> None:
 
 
 def test_a_schedule_comes_back_as_it_went() -> None:
-    optimizer = Optimizer(SPACE, population=5, steps=9, searcher=Curious(), founders=None)
+    optimizer = Optimizer(SPACE, population=5, steps=9, searcher=Search(Curious()))
     run_sequentially(optimizer, World(trouble=0))
     schedule = optimizer.best.schedule
     assert codec.decode_schedule(through_json(codec.encode_schedule(schedule))) == schedule
     wrong: list[Any] = [3, [3], [{"config": {}}], [{"config": 3, "start_step": 0, "steps": 1}], None]
     for damaged in wrong:
-        with pytest.raises(ConfigError, match="decode_schedule: wanted the data of a schedule, got "):
+        with pytest.raises(ConfigError, match="decode_schedule: must be the data of a schedule, got "):
             codec.decode_schedule(damaged)

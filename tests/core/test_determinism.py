@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpbt_core import Optimizer, Trial, codec
-from gpbt_core.presets import resolve_rule
+from gpbt_core import Optimizer, Search, Trial, codec
+from gpbt_core.registry import resolve_rule
 from gpbt_core.searcher import Query
 from runs import SPACE, Curious, World, run_interleaved, run_sequentially, setups, summary
 
@@ -21,7 +21,7 @@ orders = st.integers(0, 1 << 20).map(random.Random)  # plain seeds: what they le
 
 
 def _optimizer(setup: dict[str, Any]) -> Optimizer:
-    return Optimizer(SPACE, searcher=Curious(), **setup)
+    return Optimizer(SPACE, **setup)
 
 
 @settings(max_examples=300)
@@ -69,17 +69,15 @@ def test_asking_for_many_is_asking_for_one_many_times(
     assert list(many.events) == list(single.events)
 
 
-def _through_state(optimizer: Optimizer, setup: dict[str, Any]) -> Optimizer:
-    search = {name: setup[name] for name in ("founders", "history")}
-    return Optimizer.from_state(optimizer.state, space=SPACE, searcher=Curious(), **search)
+def _through_state(optimizer: Optimizer, setup: dict[str, Any]) -> Optimizer:  # noqa: ARG001 - its state knows
+    return Optimizer.from_state(optimizer.state, space=SPACE)
 
 
 def _through_json(optimizer: Optimizer, setup: dict[str, Any]) -> Optimizer:
     data = json.loads(json.dumps(codec.encode_state(optimizer.state), allow_nan=False))
     state = codec.decode_state(data, resolve_rule)
     assert state == optimizer.state
-    search = {name: setup[name] for name in ("founders", "history")}
-    return Optimizer.from_state(state, searcher=Curious(), **search)
+    return Optimizer.from_state(state, search=setup["searcher"])
 
 
 @pytest.mark.parametrize("resumed", [_through_state, _through_json])
@@ -109,7 +107,7 @@ def test_a_run_resumed_from_its_events_goes_on_as_if_nothing_had_been(
     lines = [json.dumps(codec.encode_event(event), allow_nan=False) for event in events]
     assert [codec.decode_event(json.loads(line)) for line in lines] == events
     cut = order.randrange(len(events) + 1)
-    again = Optimizer.from_events(SPACE, events[:cut], searcher=_Silent(), **setup)
+    again = Optimizer.from_events(SPACE, events[:cut], **{**setup, "searcher": _Silent()})
     again.replay(events[cut:])
     assert again.state == whole.state
     assert list(again.events) == events
@@ -152,7 +150,7 @@ def test_a_run_of_a_real_searcher_does_not_depend_on_its_workers(
 
 def test_another_seed_or_another_number_of_slots_at_once_is_another_run() -> None:
     def configs(**setup: int) -> list[Any]:
-        optimizer = Optimizer(SPACE, population=6, steps=3, searcher=Curious(), founders=None, **setup)  # type: ignore[arg-type]  # all are whole numbers
+        optimizer = Optimizer(SPACE, population=6, steps=3, searcher=Search(Curious()), **setup)  # type: ignore[arg-type]  # all are whole numbers
         run_sequentially(optimizer, World(trouble=0))
         return [record.trial.config for record in optimizer.records]
 

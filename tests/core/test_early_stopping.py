@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpbt_core import ConfigError, Float, Genealogical, Improvement, Optimizer, Quantile, Space, Status, Verdict
+from gpbt_core import ConfigError, Float, Genealogical, Improvement, Optimizer, Quantile, Search, Space, Status, Verdict
 from runs import Curious, World, run_sequentially
 
 LINE = Space(x=Float(0, 1))
@@ -16,7 +16,7 @@ LINE = Space(x=Float(0, 1))
 
 def make(**changes: Any) -> Optimizer:
     """5 models in generations of 4 steps, which stop by the median, one slot after the other."""
-    setup: dict[str, Any] = {"population": 5, "steps": 8, "max_concurrent": 1, "searcher": Curious(), "founders": None}
+    setup: dict[str, Any] = {"population": 5, "steps": 8, "max_concurrent": 1, "searcher": Search(Curious())}
     setup |= {"reproduction": Genealogical(segments=4, spread=0.0), "trial_stopping": Quantile()}
     return Optimizer(LINE, **(setup | changes))
 
@@ -28,7 +28,7 @@ def train(optimizer: Optimizer, *scores: float) -> Verdict:
     for step, score in enumerate(scores, start=1):
         assert verdict is Verdict.CONTINUE
         verdict = optimizer.report(trial.id, step, score)
-    optimizer.tell(trial.id)
+    optimizer.tell(trial.id, scores[-1])
     return verdict
 
 
@@ -79,13 +79,13 @@ def test_a_generation_without_a_completed_trial_is_no_measure(best: float, befor
 @pytest.mark.parametrize(
     ("rule", "options", "message"),
     [
-        (Quantile, {"quantile": 0}, "median: wanted a quantile above 0 and at most 1, got 0"),
-        (Quantile, {"quantile": 1.1}, r"median: wanted a quantile .* got 1\.1"),
-        (Quantile, {"quantile": math.nan}, r"median: wanted a quantile .* got nan"),
-        (Quantile, {"min_trials": 0}, "median: wanted min_trials of at least 1, got 0"),
-        (Improvement, {"factor": -0.1}, r"improvement: wanted a finite factor of at least 0, got -0\.1"),
-        (Improvement, {"factor": math.inf}, r"improvement: wanted a finite factor of at least 0, got inf"),
-        (Improvement, {"factor": math.nan}, r"improvement: wanted a finite factor of at least 0, got nan"),
+        (Quantile, {"quantile": 0}, "median: quantile must be above 0 and at most 1, got 0"),
+        (Quantile, {"quantile": 1.1}, r"median: quantile must be .* got 1\.1"),
+        (Quantile, {"quantile": math.nan}, r"median: quantile must be .* got nan"),
+        (Quantile, {"min_trials": 0}, "median: min_trials must be a number of at least 1, got 0"),
+        (Improvement, {"factor": -0.1}, r"improvement: factor must be a finite number of at least 0, got -0\.1"),
+        (Improvement, {"factor": math.inf}, r"improvement: factor must be a finite number of at least 0, got inf"),
+        (Improvement, {"factor": math.nan}, r"improvement: factor must be a finite number of at least 0, got nan"),
     ],
 )
 def test_options_out_of_range_are_refused(rule: Any, options: dict[str, Any], message: str) -> None:
@@ -125,7 +125,7 @@ def test_a_step_that_was_left_out_stops_nothing_and_counts_for_nothing() -> None
     (trial,) = optimizer.ask()
     assert optimizer.report(trial.id, 1, 9.0) is Verdict.CONTINUE
     assert optimizer.report(trial.id, 3, 9.0) is Verdict.CONTINUE
-    optimizer.tell(trial.id)
+    optimizer.tell(trial.id, 9.0)
     assert train(optimizer, 0.1, 0.2) is Verdict.STOP
 
 

@@ -8,7 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpbt_core import Categorical, Float, Genealogical, Optimizer, Quantile, Schedule, Segment, Space, Status, genealogy
+from gpbt_core import (
+    Categorical,
+    Config,
+    Float,
+    Genealogical,
+    Optimizer,
+    Quantile,
+    Schedule,
+    Search,
+    Segment,
+    Space,
+    Status,
+    genealogy,
+)
 from gpbt_core.searcher import Query
 from gpbt_core.state import State
 from runs import RUNNING, SPACE, Curious, World, run_interleaved, setups
@@ -70,8 +83,9 @@ class Watching(Curious):
 @settings(max_examples=200)
 @given(setups(quorum=None), st.integers(1, 8), st.integers(0, 1 << 20))
 def test_the_family_history_is_what_its_definition_says(setup: dict[str, Any], workers: int, seed: int) -> None:
-    searcher = Watching(setup["history"])
-    optimizer = Optimizer(SPACE, searcher=searcher, **setup)
+    history = setup["searcher"].history
+    searcher = Watching(history)
+    optimizer = Optimizer(SPACE, **{**setup, "searcher": Search(searcher, history=history)})
     searcher.optimizer = optimizer
     order = random.Random(seed)  # noqa: S311 - an order of turns
     run_interleaved(optimizer, World(), order.randrange, workers=workers, one_by_one=True)
@@ -98,7 +112,7 @@ def test_histories_are_right_with_survivors_refills_and_litters_of_unequal_size(
             per_parent=None,
         )
         optimizer = Optimizer(
-            SPACE, population=7, steps=12, searcher=searcher, founders=None, reproduction=rule, seed=seed,
+            SPACE, population=7, steps=12, searcher=Search(searcher), reproduction=rule, seed=seed,
             trial_stopping=Quantile(), max_concurrent=2,
         )  # fmt: skip
         searcher.optimizer = optimizer
@@ -126,9 +140,7 @@ class Slots:
 
 def _two_generations(**changes: Any) -> Optimizer:
     rule = Genealogical(segments=(0.5, 0.25, 0.25), parents=(0.5,), spread=0.0, refill=False, **changes)
-    optimizer = Optimizer(
-        LINE, population=4, steps=8, searcher=Slots(), founders=None, reproduction=rule, trial_stopping=None
-    )
+    optimizer = Optimizer(LINE, population=4, steps=8, searcher=Search(Slots()), reproduction=rule, trial_stopping=None)
     for score in (0.3, 0.1, 0.4, 0.2, 0.05, 0.3, 0.06, 0.04):
         (trial,) = optimizer.ask()
         optimizer.tell(trial.id, score)
@@ -146,11 +158,11 @@ def test_cousins_are_in_no_family_history() -> None:
 
 def test_a_schedule_joins_segments_of_one_config_and_counts_what_was_trained() -> None:
     optimizer = _two_generations()
-    assert optimizer.schedule(4) == Schedule((Segment(config={"x": 0.01}, start_step=0, steps=6),))  # it repeats 1
+    assert optimizer.schedule(4) == Schedule((Segment(config=Config(x=0.01), start_step=0, steps=6),))  # it repeats 1
     assert optimizer.schedule(7) == Schedule(
         (
-            Segment(config={"x": 0.03}, start_step=0, steps=4),
-            Segment(config={"x": 0.03 + 0.1}, start_step=4, steps=2),
+            Segment(config=Config(x=0.03), start_step=0, steps=4),
+            Segment(config=Config(x=0.03 + 0.1), start_step=4, steps=2),
         )
     )
     (trial,) = optimizer.ask()
@@ -163,7 +175,7 @@ def test_a_schedule_joins_segments_of_one_config_and_counts_what_was_trained() -
 def test_a_schedule_tells_choices_apart_that_are_equal_to_python() -> None:
     space = Space(features=Categorical([1, 1.0, True]))
     rule = Genealogical(segments=1, repeat=False)
-    optimizer = Optimizer(space, population=6, steps=4, searcher="random", founders=None, reproduction=rule)
+    optimizer = Optimizer(space, population=6, steps=4, searcher=Search("random"), reproduction=rule)
     while not optimizer.finished:
         for trial in optimizer.ask():
             optimizer.tell(trial.id, 1 / (trial.id + 1))

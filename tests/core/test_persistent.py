@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpbt_core.persistent import Key, Ranking, Vector
+from gpbt_core.persistent import Key, Ranking, Vector, has_key, with_key, without_key
 
 # 32 in a tail, 1024 + 32 below a root of one level, 32768 + 32 below one of two
 EDGES = [0, 1, 31, 32, 33, 63, 64, 65, 1023, 1024, 1025, 1055, 1056, 1057, 1088, 1089]
@@ -67,9 +67,9 @@ def test_a_vector_does_what_a_list_does_and_the_old_one_stays(data: st.DataObjec
 def test_a_vector_has_no_items_beyond_its_ends(size: int) -> None:
     vector = Vector(range(size))
     for index in (size, size + 32, -size - 1):
-        with pytest.raises(IndexError, match="wanted an index"):
+        with pytest.raises(IndexError, match="index must be from"):
             vector[index]
-        with pytest.raises(IndexError, match="wanted an index"):
+        with pytest.raises(IndexError, match="index must be from"):
             vector.replace(index, 0)
 
 
@@ -80,52 +80,27 @@ def test_vectors_of_other_contents_are_not_equal() -> None:
     assert Vector([1]) != [1]
 
 
-@pytest.mark.parametrize("value", [Vector(range(1100)), Ranking((float(i % 7), i) for i in range(100))])
+@pytest.mark.parametrize("value", [Vector(range(1100)), Vector([1])])
 def test_containers_pickle_and_copy(value: object) -> None:
     assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - written on this line
     assert copy.deepcopy(value) == value
 
 
 @given(st.lists(keys, unique_by=lambda key: key[1], max_size=40), st.data())
-def test_a_ranking_does_what_a_sorted_list_does_whatever_the_order(found: list[Key], data: st.DataObject) -> None:
-    ranking = Ranking(found)
-    assert list(ranking) == sorted(found)
-    assert [ranking[i] for i in range(-len(found), len(found))] == sorted(found) * 2
-    assert ranking[1:4] == tuple(sorted(found)[1:4])
-    assert len(ranking) == len(found)
-    other = Ranking(data.draw(st.permutations(found)))
-    assert other == ranking
-    assert hash(other) == hash(ranking)
+def test_a_ranking_stays_sorted_whatever_the_order_of_its_changes(found: list[Key], data: st.DataObject) -> None:
+    ranking: Ranking = ()
+    for key in data.draw(st.permutations(found)):
+        assert not has_key(ranking, key)
+        ranking = with_key(ranking, key)
+        assert has_key(ranking, key)
+    assert ranking == tuple(sorted(found))
     for key in data.draw(st.lists(st.sampled_from(found), unique=True)) if found else ():
-        smaller = ranking.remove(key)
-        assert key in ranking
-        assert key not in smaller
-        assert smaller.add(key) == ranking
-        assert list(smaller) == [other for other in sorted(found) if other != key]
-
-
-def test_a_ranking_has_no_keys_that_it_was_not_given() -> None:
-    ranking = Ranking([(0.5, 1), (0.1, 2)])
-    with pytest.raises(KeyError):
-        ranking.remove((0.5, 2))
-    for index in (2, -3):
-        with pytest.raises(IndexError, match="wanted an index below 2"):
-            ranking[index]
-    assert (0.5, 2) not in ranking
-    assert ranking != Ranking([(0.5, 1)])
-    assert ranking != [(0.1, 2), (0.5, 1)]
-
-
-def test_a_ranking_of_rising_keys_stays_shallow() -> None:
-    ranking = Ranking()
-    for i in range(20_000):  # an unbalanced tree would need a recursion as deep
-        ranking = ranking.add((float(i), i))
-    assert ranking[19_999] == (19_999.0, 19_999)
-    for i in range(0, 20_000, 2):
-        ranking = ranking.remove((float(i), i))
-    assert ranking[:3] == ((1.0, 1), (3.0, 3), (5.0, 5))
+        smaller = without_key(ranking, key)
+        assert not has_key(smaller, key)
+        assert smaller == tuple(other for other in ranking if other != key)
+        with pytest.raises(KeyError):
+            without_key(smaller, key)
 
 
 def test_containers_say_what_is_in_them() -> None:
     assert repr(Vector([1, "a"])) == "Vector([1, 'a'])"
-    assert repr(Ranking([(0.5, 1)])) == "Ranking([(0.5, 1)])"

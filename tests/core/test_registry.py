@@ -133,8 +133,17 @@ def test_options_and_a_variant_go_to_the_build() -> None:
     built = own.searcher("mine:bold", {"scale": 2.0})
     assert isinstance(built, Uniform)
     assert (built.variant, built.scale) == ("bold", 2.0)
-    with pytest.raises(ConfigError, match=r"searcher 'mine': wanted options that its build takes, got {'size': 2}"):
+    with pytest.raises(ConfigError, match=r"searcher 'mine': 'size' is not an option; it has "):
         own.searcher("mine", {"size": 2})
+
+
+def test_a_misspelt_option_gets_a_suggestion() -> None:
+    with pytest.raises(
+        ConfigError, match=r"reproduction 'genealogical': 'survivor' is not an option; did you mean 'surv"
+    ):
+        registry().reproduction("genealogical", {"survivor": True})
+    with pytest.raises(ConfigError, match=r"searcher 'gp': 'candidate' is not an option; did you mean 'candidates'\?"):
+        registry().searcher("gp", {"candidate": 9})
 
 
 def test_plugins_offer_rules_too() -> None:
@@ -195,7 +204,7 @@ def _watches_something_else(evnt: Any) -> None:
     [
         ({"gpbt_searchers": hookimpl(_raises)}, r"raised ZeroDivisionError\('in the hook'\)"),
         ({"gpbt_searchers": _answers(None)}, "raised TypeError"),
-        ({"gpbt_searchers": _answers([Uniform()])}, "gpbt_searchers of .*: wanted a SearcherSpec, got <"),
+        ({"gpbt_searchers": _answers([Uniform()])}, "gpbt_searchers of .*: each offer must be a SearcherSpec, got <"),
         ({"gpbt_searcher": _answers([])}, "has a hook that does not exist, or not so: .*gpbt_searcher"),
         ({"gpbt_event": hookimpl(_watches_something_else)}, "(?s)has a hook that does not exist, or not so: .*evnt"),
     ],
@@ -256,7 +265,7 @@ def test_a_build_that_raises_or_makes_no_searcher_is_named() -> None:
     own.register(Plugin("nothing", build=lambda: None))
     with pytest.raises(PluginError, match="searcher 'broken' of registered by hand could not be built: ZeroDivision"):
         own.searcher("broken")
-    with pytest.raises(PluginError, match=r"searcher 'nothing': wanted an object with propose.*, got None$"):
+    with pytest.raises(PluginError, match=r"searcher 'nothing': its build must return an object .*, got None$"):
         own.searcher("nothing")
 
 

@@ -10,19 +10,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpbt_core import Categorical, ConfigError, Float, Genealogical, Independent, Optimizer, Space, Status, Truncation
+from gpbt_core import (
+    Categorical,
+    Config,
+    ConfigError,
+    Float,
+    Genealogical,
+    Independent,
+    Int,
+    Optimizer,
+    Search,
+    Space,
+    Status,
+    Truncation,
+)
 from gpbt_core.records import Record, Trial
 from gpbt_core.reproduction import Closing, Plan, Reproduction, Slot
+from gpbt_core.searcher import Query
 from runs import Curious, World, founders_that_fit, genealogies, reproductions, run_sequentially
 
 LINE = Space(x=Float(0, 1))
 
 
 def record(
-    i: int, loss: float | None = None, *, parent: int | None = None, generation: int = 1, x: float = 0.5
+    i: int, loss: float | None = None, *, parent: int | None = None, generation: int = 1, x: float | None = None
 ) -> Record:
-    """A trial that was completed with a loss, or failed without one."""
-    trial = Trial(id=i, parent=parent, generation=generation, depth=0, config={"x": x}, steps=1, start_step=0)
+    """A trial that was completed with a loss, or failed without one; of a config of its own unless `x` is given."""
+    config = Config({"x": i * 0.618 % 1 if x is None else x})
+    trial = Trial(id=i, parent=parent, generation=generation, depth=0, config=config, steps=1, start_step=0)
     return Record(trial=trial, status=Status.FAILED if loss is None else Status.COMPLETED, loss=loss, steps=1)
 
 
@@ -82,38 +97,55 @@ def test_segments_have_at_least_a_step_and_sum_to_all(rule: Reproduction, popula
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"segments": 0}, "wanted segments of at least 1 step, got 0"),
-        ({"segments": ()}, r"wanted segments as a whole number or as positive shares of the steps, got \(\)"),
-        ({"segments": (0.5, 0.0)}, r"wanted segments .* got \(0\.5, 0\.0\)"),
-        ({"segments": (0.5, math.inf)}, r"wanted segments .* got \(0\.5, inf\)"),
+        ({"segments": 0}, "segments must be a whole number of at least 1, or .*, got 0"),
+        ({"segments": True}, "segments must be .*, got True"),
+        ({"segments": "1"}, "segments must be .*, got '1'"),
+        ({"segments": ()}, r"segments must be .* or positive shares of the steps, got \(\)"),
+        ({"segments": (0.5, 0.0)}, r"segments must be .* got \(0\.5, 0\.0\)"),
+        ({"segments": (0.5, math.inf)}, r"segments must be .* got \(0\.5, inf\)"),
     ],
 )
 @pytest.mark.parametrize("rule", [Genealogical, Truncation, Independent])
 def test_segments_that_cannot_be_are_refused(rule: Any, options: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=rule.name + ": " + message):
-        Optimizer(LINE, steps=3, searcher=Curious(), founders=None, reproduction=rule(**options))
+        Optimizer(LINE, steps=3, searcher=Search(Curious()), reproduction=rule(**options))
 
 
 @pytest.mark.parametrize(
     ("rule", "options", "message"),
     [
-        (Genealogical, {"parents": ()}, "wanted parents as shares of n"),
-        (Genealogical, {"parents": (0.5, 0.0)}, "wanted parents as shares of n"),
-        (Genealogical, {"parents": (1.1,)}, "wanted parents as shares of n"),
-        (Genealogical, {"founders": 0}, "wanted at least 1 of the founders, or None for n, got 0"),
-        (Genealogical, {"founders": 12.0}, "wanted at least 1 of the founders, or None for n, got 12"),
-        (Genealogical, {"per_parent": 1.5}, "wanted per_parent of at least 1, or None for no limit, got 1.5"),
-        (Genealogical, {"noise": "a"}, "wanted noise as a number, got 'a'"),
-        (Genealogical, {"per_parent": 0}, "wanted per_parent of at least 1, or None for no limit, got 0"),
-        (Genealogical, {"spread": -0.1}, r"wanted a spread in \[0, 1\], got -0\.1"),
-        (Genealogical, {"spread": math.nan}, "wanted a spread"),
-        (Genealogical, {"noise": -1}, "wanted a finite noise of at least 0, got -1"),
-        (Genealogical, {"noise": math.inf}, "wanted a finite noise"),
-        (Genealogical, {"order": "random"}, 'wanted order "round-robin" or "litter", got \'random\''),
-        (Truncation, {"quantile": 0.6}, r"wanted a quantile in \[0, .5\], got 0\.6"),
-        (Truncation, {"quantile": -0.1}, "wanted a quantile"),
-        (Truncation, {"quantile": math.nan}, "wanted a quantile"),
-        (Truncation, {"quantile": "a"}, "wanted a quantile"),
+        (Genealogical, {"parents": ()}, "parents must be shares of n"),
+        (Genealogical, {"parents": (0.5, 0.0)}, "parents must be shares of n"),
+        (Genealogical, {"parents": (1.1,)}, "parents must be shares of n"),
+        (Genealogical, {"founders": 0}, "founders must be a whole number of at least 1, or None for n, got 0"),
+        (Genealogical, {"founders": 12.0}, "founders must be a whole number of at least 1, or None for n, got 12"),
+        (
+            Genealogical,
+            {"per_parent": 1.5},
+            "per_parent must be a whole number of at least 1, or None for no limit, got 1.5",
+        ),
+        (Genealogical, {"noise": "a"}, "noise must be a finite number of at least 0, got 'a'"),
+        (
+            Genealogical,
+            {"per_parent": 0},
+            "per_parent must be a whole number of at least 1, or None for no limit, got 0",
+        ),
+        (Genealogical, {"spread": -0.1}, r"spread must be a number in \[0, 1\], got -0\.1"),
+        (Genealogical, {"spread": math.nan}, "spread must be"),
+        (Genealogical, {"parents": 0.5}, r"parents must be shares of n, .*, got 0\.5"),
+        (Genealogical, {"parents": "0.5"}, r"parents must be shares of n, .*, got '0\.5'"),
+        (Genealogical, {"per_parent": True}, "per_parent must be a whole number .*, got True"),
+        (Genealogical, {"founders": True}, "founders must be a whole number .*, got True"),
+        (Genealogical, {"survivors": "no"}, "survivors must be a bool, got 'no'"),
+        (Genealogical, {"repeat": "off"}, "repeat must be a bool, got 'off'"),
+        (Genealogical, {"refill": 1}, "refill must be a bool, got 1"),
+        (Genealogical, {"noise": -1}, "noise must be a finite number of at least 0, got -1"),
+        (Genealogical, {"noise": math.inf}, "noise must be"),
+        (Genealogical, {"order": "random"}, 'order must be "round-robin" or "litter", got \'random\''),
+        (Truncation, {"quantile": 0.6}, r"quantile must be in \[0, .5\], got 0\.6"),
+        (Truncation, {"quantile": -0.1}, "quantile must be"),
+        (Truncation, {"quantile": math.nan}, "quantile must be"),
+        (Truncation, {"quantile": "a"}, "quantile must be"),
     ],
 )
 def test_options_out_of_range_are_refused(rule: Any, options: dict[str, Any], message: str) -> None:
@@ -229,6 +261,44 @@ def test_of_one_litter_at_most_so_many_become_parents() -> None:
     assert chosen(None) == (10, 11, 12, 13)
 
 
+def _steady(per_parent: int | None, share: float = 0.8, generations: int = 9) -> tuple[int, ...]:
+    """The parents out of two litters of three; the children 12 and 15 have their parents' configs."""
+    parents = [record(0, 0.9, generation=0, x=0.2), record(1, 0.8, generation=0, x=0.7)]
+    others = [record(i, parent=1) for i in range(2, 10)]
+    candidates = [
+        *(record(10 + i, i / 10, parent=0, x=x) for i, x in enumerate([0.3, 0.4, 0.2])),
+        *(record(13 + i, 1 + i / 10, parent=1, x=x) for i, x in enumerate([0.8, 0.9, 0.7])),
+    ]
+    of = attrs.evolve(
+        closing(candidates, parents=parents), records=[*parents, *others, *candidates], generations=generations
+    )
+    return plan(Genealogical(parents=(share,), per_parent=per_parent, steady=True), of).parents
+
+
+def test_a_steady_child_is_a_parent_beside_the_best_of_its_litter_though_it_ranks_last() -> None:
+    assert _steady(2) == (10, 12, 13, 15)
+    assert _steady(2, share=0.6) == (10, 12, 13)
+    assert _steady(3) == (10, 11, 12, 13)
+    assert _steady(3, share=1.0) == (10, 11, 12, 13, 14)
+    assert _steady(None) == (10, 12, 13, 15)
+
+
+def test_parents_beyond_the_best_and_the_steady_ones_are_filled_up_by_rank() -> None:
+    assert _steady(2, share=1.0) == (10, 12, 13, 15, 11)
+
+
+def test_the_parents_of_the_last_generation_are_chosen_without_the_steady_ones() -> None:
+    assert _steady(2, generations=3) == (10, 11, 13, 14)
+
+
+def test_a_litter_of_its_steady_child_alone_is_taken_once() -> None:
+    parents = [record(i, 0.5, generation=0, x=0.2) for i in range(3)]
+    candidates = [record(10 + i, i / 10, parent=i, x=0.2) for i in range(3)]
+    records = [*parents, *(record(i, parent=0) for i in range(3, 10)), *candidates]
+    of = attrs.evolve(closing(candidates, parents=parents), records=records, generations=9)
+    assert plan(Genealogical(parents=(0.4,), steady=True), of).parents == (10, 11)
+
+
 def test_survivors_compete_with_their_children_and_repeat_no_more() -> None:
     parents = [record(0, 0.15, generation=0), record(1, 0.9, generation=0)]
     candidates = [record(10, 0.1, parent=0), record(11, 0.2, parent=0), record(12, 0.3, parent=1)]
@@ -258,7 +328,7 @@ def test_configs_are_as_far_apart_as_their_farthest_parameter() -> None:
     space = Space(x=Float(0, 1), kind=Categorical(["a", "b"]))
 
     def founder(i: int, x: float, kind: str) -> Record:
-        trial = Trial(id=i, parent=None, generation=0, depth=0, config={"x": x, "kind": kind}, steps=1, start_step=0)
+        trial = Trial(id=i, parent=None, generation=0, depth=0, config=Config(x=x, kind=kind), steps=1, start_step=0)
         return Record(trial=trial, status=Status.COMPLETED, loss=float(i), steps=1)
 
     founders = [founder(0, 0.5, "a"), founder(1, 0.5, "a"), founder(2, 0.5, "b")]
@@ -351,7 +421,7 @@ def test_independent_lines_keep_their_configs_and_end_where_they_fail() -> None:
     members = [record(0, 0.3), record(1), record(2, 0.1)]
     found = plan(Independent(), closing([members[0], members[2]], members=members))
     assert found.slots == (Slot(0, True), Slot(2, True))
-    optimizer = Optimizer(LINE, population=4, steps=6, searcher=Curious(), founders=None, trial_stopping=None,
+    optimizer = Optimizer(LINE, population=4, steps=6, searcher=Search(Curious()), trial_stopping=None,
                           reproduction=Independent(segments=2))  # fmt: skip
     while not optimizer.finished:
         (trial,) = optimizer.ask()
@@ -393,6 +463,47 @@ def test_what_keep_promises_holds_for_the_plan(
     assert {slot.parent for slot in found.slots} <= set(found.parents) <= set(allowed[: keep.count])
 
 
+def test_of_one_parent_s_equal_configs_only_the_best_becomes_a_parent() -> None:
+    twins = [record(i, loss, x=x) for i, (loss, x) in enumerate([(0.1, 0.5), (0.1, 0.5), (0.1, 0.2), (0.2, 0.5)])]
+    cousins = [record(4, 0.3, parent=9, x=0.5)]
+    for generation in (1, 2):
+        rule = Genealogical(parents=(1.0,), per_parent=None)
+        assert plan(rule, closing(twins + cousins, generation=generation)).parents == (0, 2, 4)
+
+
+class OfNine:
+    """Proposes one of nine configs, mostly the first."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        return {"a": int(rng.integers(3)), "b": 0} if rng.random() < 0.7 else query.space.sample(rng)
+
+
+@settings(max_examples=40)
+@given(genealogies(), st.integers(4, 12), st.integers(0, 99), st.booleans())
+def test_clones_take_no_place_among_the_parents_while_others_are_left(
+    rule: Genealogical, population: int, seed: int, ties: bool
+) -> None:
+    rule = attrs.evolve(rule, founders=None)
+    space = Space(a=Int(0, 2), b=Int(0, 2))
+    optimizer = Optimizer(
+        space, population=population, steps=6, seed=seed, searcher=Search(OfNine()), reproduction=rule,
+        trial_stopping=None,
+    )  # fmt: skip
+    rng = np.random.default_rng(seed)
+    while not optimizer.finished:
+        for trial in optimizer.ask(2):
+            optimizer.tell(trial, 0.5 if ties else rng.random())
+    kinds = [(r.trial.parent, tuple(r.trial.config.items())) for r in optimizer.records]
+    for generation in range(1, optimizer.generations):
+        before, closed = optimizer.state.closed[generation - 1], optimizer.state.closed[generation]
+        parents = [kinds[i] for i in closed.plan.parents]
+        assert len(set(parents)) == len(parents)
+        candidates = {*kinds[before.first : before.first + before.count]}
+        if rule.per_parent is None and not rule.survivors:
+            wanted = min(rule.number_of_parents(generation, population), len(candidates))
+            assert len(parents) == wanted  # none that could take the place of a clone was released
+
+
 def test_nothing_is_promised_where_the_rule_leaves_it_open() -> None:
     assert Genealogical(noise=0.1).keep(3, 9) is None
     assert Genealogical(spread=0.1).keep(1, 9) is None
@@ -405,15 +516,15 @@ def test_nothing_is_promised_where_the_rule_leaves_it_open() -> None:
 
 def test_the_default_run_has_the_generations_that_it_says() -> None:
     optimizer = Optimizer(
-        LINE, population=25, steps=10, searcher=Curious(), founders=None, trial_stopping=None, max_concurrent=7
+        LINE, population=25, steps=10, searcher=Search(Curious()), trial_stopping=None, max_concurrent=7
     )
     run_sequentially(optimizer, World(trouble=0))
     counts = Counter((r.trial.generation, r.trial.steps) for r in optimizer.records)
-    assert counts == {(0, 4): 25, (1, 2): 25, (2, 1): 25, (3, 1): 25, (4, 1): 25, (5, 1): 25}
+    assert counts == {(0, 2): 38, **{(g, 1): 22 for g in range(1, 7)}, (7, 1): 21, (8, 1): 21}
     assert optimizer.tally.trained == optimizer.budget == 250
     parents = [len(generation.plan.parents) for generation in optimizer.state.closed]
-    assert parents[:2] == [0, 15]
-    assert all(found <= most for found, most in zip(parents[2:], [11, 9, 6, 4], strict=True))
+    assert parents[:2] == [0, 22]
+    assert all(found <= most for found, most in zip(parents[2:], [11, 10, 9, 8, 6, 5, 4], strict=True))
 
 
 def test_the_paper_s_run_has_a_generation_a_step_and_the_root_of_n_parents() -> None:

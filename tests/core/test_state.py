@@ -20,9 +20,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from gpbt_core import Genealogical, Optimizer, ProtocolError, Quantile, Status, Verdict, codec, genealogy
-from gpbt_core.presets import resolve_rule
+from gpbt_core import Genealogical, Optimizer, ProtocolError, Quantile, Search, Status, Verdict, codec, genealogy
+from gpbt_core.registry import resolve_rule
 from gpbt_core.state import Event, State, Tally, apply, initial
+from gpbt_core.state.model import with_
 from runs import RUNNING, SPACE, Curious, setups
 
 scores = st.sampled_from([-1e300, -1.0, 0.0, 0.5, 0.5, 1.0, 2.0, 3.0]) | st.floats(-5, 5)
@@ -42,7 +43,7 @@ class Runs(RuleBasedStateMachine):
     def start(self, data: st.DataObject) -> None:
         setup = data.draw(self.setups)
         self.setup = setup
-        self.optimizer = Optimizer(SPACE, searcher=Curious(), **setup)
+        self.optimizer = Optimizer(SPACE, **setup)
 
     # -------------------------------------------------------------------------------------------------- what happens
 
@@ -122,9 +123,10 @@ class Runs(RuleBasedStateMachine):
         reported = [i for i in self._running() if self.optimizer.records[i].reports]
         if reported:
             trial_id = data.draw(st.sampled_from(reported))
-            loss = self.optimizer.records[trial_id].reports[-1][1]
-            self.optimizer.tell(trial_id)
+            step, loss = self.optimizer.records[trial_id].reports[-1]
+            self.optimizer.tell(trial_id, steps=step)
             assert self.optimizer.records[trial_id].loss == (loss if math.isfinite(loss) else None)
+            assert self.optimizer.records[trial_id].steps == step
 
     @rule(data=st.data(), how=st.sampled_from(["nan", "inf", "fail", "cancel"]))
     def end_without_a_score(self, data: st.DataObject, how: str) -> None:
@@ -168,9 +170,8 @@ class Runs(RuleBasedStateMachine):
         data = json.loads(json.dumps(codec.encode_state(self.optimizer.state), allow_nan=False))
         state = codec.decode_state(data, resolve_rule)
         assert state == self.optimizer.state
-        search = {name: self.setup[name] for name in ("founders", "history")}
         self.events += self.optimizer.events
-        self.optimizer = Optimizer.from_state(state, searcher=Curious(), **search)
+        self.optimizer = Optimizer.from_state(state, search=self.setup["searcher"])
         self.given = set()  # one that begins anew says again what is released
 
     @rule(data=st.data())
@@ -198,6 +199,15 @@ class Runs(RuleBasedStateMachine):
             for step in (records[i].steps, records[i].trial.steps + 1, 0, -1)
         ]
         calls += [partial(optimizer.tell, i) for i in self._running() if not records[i].reports]
+        calls += [
+            partial(optimizer.tell, i)
+            for i in self._running(running)
+            if records[i].reports
+            and math.isfinite(records[i].reports[-1][1])
+            and records[i].steps < records[i].trial.steps
+        ]
+        calls += [partial(optimizer.tell, i, 0.5, steps=records[i].trial.steps + 1) for i in self._running()]
+        calls += [partial(optimizer.tell, i, 0.5, steps=records[i].steps - 1) for i in self._running()]
         if optimizer.extinct:
             calls.append(lambda: optimizer.extend(1))
         state, events = optimizer.state, optimizer.events
@@ -248,7 +258,7 @@ class Runs(RuleBasedStateMachine):
                 assert parent.status is Status.COMPLETED
                 assert parent.trial.generation < trial.generation
                 assert trial.depth == parent.trial.depth + 1
-                assert trial.start_step == parent.trial.start_step + parent.trial.steps
+                assert trial.start_step == parent.trial.start_step + parent.steps
             assert self.optimizer.schedule(trial.id).steps == trial.start_step + (
                 trial.steps if record.status in RUNNING else record.steps
             )
@@ -261,7 +271,7 @@ class Runs(RuleBasedStateMachine):
             assert (record.loss is not None) == (record.status in {Status.COMPLETED, Status.STOPPED})
             assert (record.status is Status.QUEUED) == (record.trial.id in self.state.queue)
             if record.status is Status.COMPLETED:
-                assert record.steps == record.trial.steps
+                assert record.steps >= max([1, *steps])
             elif steps:
                 assert record.steps == steps[-1]
 
@@ -301,7 +311,7 @@ class Runs(RuleBasedStateMachine):
                     assert refill or not extra
                     tally = Tally(
                         trained=tally.trained + record.steps,
-                        saved=tally.saved + (record.trial.steps - record.steps) * (record.status is Status.STOPPED),
+                        saved=tally.saved + (record.trial.steps - record.steps) * (record.loss is not None),
                         refilled=tally.refilled + record.steps * extra,
                     )
         assert state.tally == attrs.evolve(tally, saved=tally.saved + cancelled)
@@ -362,8 +372,7 @@ class RefilledRuns(Runs):
             "steps": st.integers(6, 20),
             "seed": st.integers(0, 5),
             "max_concurrent": st.integers(1, 5),
-            "founders": st.none(),
-            "history": st.just("family"),
+            "searcher": st.just(Search(Curious())),
             "reproduction": st.builds(
                 Genealogical,
                 segments=st.sampled_from([(0.5, 0.3, 0.2), 4]),
@@ -374,6 +383,13 @@ class RefilledRuns(Runs):
             "trial_stopping": st.builds(Quantile, min_trials=st.integers(1, 3)),
         }
     )
+
+
+def test_a_copy_of_a_state_with_a_field_that_it_does_not_have_is_an_error() -> None:
+    state = Optimizer(SPACE, steps=2).state
+    assert with_(state, late=(3,)) == attrs.evolve(state, late=(3,))
+    with pytest.raises(AssertionError, match=r"\['lately'\]"):
+        with_(state, lately=(3,))
 
 
 @pytest.mark.parametrize("machine", [Runs, RefilledRuns])

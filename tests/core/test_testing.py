@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import attrs
@@ -17,11 +18,15 @@ from gpbt_core import (
     Improvement,
     Independent,
     Int,
+    Optimizer,
+    PluginError,
     Quantile,
+    Search,
     Space,
     Truncation,
 )
-from gpbt_core.reproduction import Closing, Keep, Plan, Slot
+from gpbt_core.reproduction import Closing, Keep, Plan, ReproductionRule, Slot, litters
+from gpbt_core.rule import Rule
 from gpbt_core.searcher import Query
 from gpbt_core.testing import check_early_stopping, check_reproduction, check_searcher, example_queries, example_spaces
 from runs import Curious, reproductions
@@ -56,7 +61,7 @@ def test_a_sound_searcher_passes(searcher: Any) -> None:
 
 def test_a_searcher_that_follows_the_losses_learns() -> None:
     check_searcher(Following(), learns=True)
-    with pytest.raises(AssertionError, match="wanted proposals to follow the losses"):
+    with pytest.raises(AssertionError, match="proposals must follow the losses"):
         check_searcher(Uniform(), learns=True)
 
 
@@ -146,17 +151,21 @@ class Moody:
 @pytest.mark.parametrize(
     ("searcher", "error", "message"),
     [
-        (Remembers(), AssertionError, "wanted the same answer to the same query and generator"),
-        (Global(), AssertionError, "wanted randomness from the given generator alone, but numpy's global one was used"),
-        (Pythons(), AssertionError, "wanted the same answer to the same query and generator"),
-        (Outside(), AssertionError, "wanted a config of Space"),
-        (Leaves(), AssertionError, "wanted a config of Space"),
-        (Numpys(), AssertionError, "wanted x as a plain float, got <class 'numpy.float64'>"),
-        (Changes(), AssertionError, "wanted the query to be left as it was, but it was changed"),
+        (Remembers(), AssertionError, "the same query and generator must have the same answer"),
+        (
+            Global(),
+            AssertionError,
+            "randomness must come from the given generator alone, but numpy's global one was used",
+        ),
+        (Pythons(), AssertionError, "the same query and generator must have the same answer"),
+        (Outside(), AssertionError, "must be a config of Space"),
+        (Leaves(), AssertionError, "must be a config of Space"),
+        (Numpys(), AssertionError, "x must be a plain float, got <class 'numpy.float64'>"),
+        (Changes(), AssertionError, "the query must stay as it was, but it was changed"),
         (FailsOnFailures(), ValueError, "empty"),
-        (Picky(), AssertionError, "to accept at least one of the spaces"),
+        (Picky(), AssertionError, "must accept at least one of the spaces"),
         (Moody(), ConfigError, "moody: wanted no history"),
-        (3, AssertionError, r"wanted an object with propose\(query, rng\), got 3"),
+        (3, AssertionError, r"must be an object with propose\(query, rng\), got 3"),
     ],
 )
 def test_a_searcher_that_is_none_is_caught(searcher: Any, error: type[Exception], message: str) -> None:
@@ -218,6 +227,10 @@ class Lines:
 
     def keep(self, generation: int, population: int) -> Keep | None:  # noqa: ARG002 - as above
         return None
+
+
+def test_a_sound_rule_of_one_s_own_passes() -> None:
+    check_reproduction(Lines())
 
 
 class TooLong(Lines):
@@ -290,42 +303,191 @@ class Plain:
     keep = Lines.keep
 
 
+class NoSlots(Lines):
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:
+        return Plan(super().plan(closing, rng).parents, ())
+
+
+class NoPlan(Lines):
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Any:  # noqa: ARG002 - a rule's signature
+        return None
+
+
+class Begins(Lines):
+    def first_slots(self, population: int) -> int:  # noqa: ARG002 - a rule's signature
+        return 0
+
+
+class Fractions(Lines):
+    def segment_lengths(self, population: int, steps: int) -> Any:  # noqa: ARG002 - a rule's signature
+        return (steps / 2, steps / 2)
+
+
+class LongAgo(Lines):
+    """Goes on from the founders in the last generation, too, whose checkpoints are gone by then."""
+
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:
+        if closing.generation < 3:
+            return super().plan(closing, rng)
+        first = next(record.trial.id for record in closing.records if record.loss is not None)
+        return litters([first], closing.population)
+
+
+class Crowded(Lines):
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:
+        return litters(super().plan(closing, rng).parents, 10 * closing.population)
+
+
+class KeepsNothing(Lines):
+    def keep(self, generation: int, population: int) -> Keep | None:  # noqa: ARG002 - a rule's signature
+        return Keep(count=0)
+
+
+class Raises(Lines):
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:  # noqa: ARG002 - a rule's signature
+        raise ZeroDivisionError("no reason")
+
+
+class OnlyAtTheStart(Lines):
+    """Works until a whole generation fails."""
+
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:
+        if not any(record.loss is not None for record in closing.members):
+            raise ValueError("nobody")
+        return super().plan(closing, rng)
+
+
+class Refills(Lines):
+    refill: ClassVar[Any] = 1
+
+
+LENGTHS = r"segment_lengths\(7, 12\) must be a tuple of ints of at least 1 that sum to 12, got"
+PARENTS = "must take its parents from closing.candidates or closing.parents, got trial "
+SPOILT: list[tuple[Any, str]] = [
+    (TooLong(), LENGTHS),
+    (Empty(), LENGTHS),
+    (Fractions(), LENGTHS),
+    (Begins(), r"first_slots\(7\) must be an int of at least 1, got 0"),
+    (BegetsOfTheFailed(), PARENTS + r"\d+, which is failed"),
+    (BreaksItsPromise(), PARENTS + r"\d+, which is completed, but released: keep promised"),
+    (LongAgo(), PARENTS + r"\d+, which is completed, but released"),
+    (Unknown(), PARENTS + "999, which is unknown"),
+    (Forgets(), r"the plan of generation 1 must name the parents of all slots among its parents \(\), got Slot"),
+    (Doubles(), "the plan of generation 1 must have distinct parents, got"),
+    (Numpy(), "the plan of generation 1 must have a tuple of plain ints as parents, got"),
+    (NoSlots(), r"the plan of generation 1 must have a tuple of at least one Slot as slots, got \(\)"),
+    (NoPlan(), "the plan of generation 1 must be a Plan, got None"),
+    (KeepsNothing(), r"keep\(1, 7\) must be None, or a Keep with ints of at least 1"),
+    (Raises(), "the plan of generation 1 raised ZeroDivisionError: no reason"),
+    (Refills(), "refill must be a bool and select_by a str, got 1 and 'score'"),
+]
+
+
+@pytest.mark.parametrize(("rule", "message"), SPOILT, ids=lambda value: type(value).__name__)
+def test_a_spoilt_reproduction_rule_is_caught_by_the_kit_and_by_a_run_that_then_is_as_before(
+    rule: Any, message: str
+) -> None:
+    with pytest.raises(AssertionError, match=rf"rule 'lines' \(test_testing\.{type(rule).__name__}\): .*{message}"):
+        check_reproduction(rule)
+    with pytest.raises(PluginError, match=message):
+        to_the_end(make_run(rule))
+
+
+def to_the_end(optimizer: Optimizer) -> None:
+    """Trains a run; a call that a rule spoils must leave everything as it was."""
+    before = optimizer.state
+    try:
+        while not optimizer.finished:
+            before = optimizer.state
+            trials = optimizer.ask()
+            for trial in trials:
+                before = optimizer.state
+                optimizer.report(trial.id, 1, 0.5)
+                before = optimizer.state
+                if trial.id % 5:
+                    optimizer.tell(trial.id, 1 / (1 + trial.id))
+                else:
+                    optimizer.fail(trial.id, "bad luck")
+    except PluginError:
+        assert optimizer.state is before
+        raise
+
+
+def make_run(rule: Any, **changes: Any) -> Optimizer:
+    """A run of 7 models of 12 steps each."""
+    setup: dict[str, Any] = {"population": 7, "steps": 12, "trial_stopping": None, "reproduction": rule}
+    return Optimizer(LINE, searcher=Search(Uniform()), **(setup | changes))
+
+
 @pytest.mark.parametrize(
     ("rule", "error", "message"),
     [
-        (TooLong(), AssertionError, "wanted segments of at least 1 step that sum to 12, got"),
-        (Empty(), AssertionError, "wanted segments of at least 1 step that sum to 12, got"),
-        (BegetsOfTheFailed(), AssertionError, r"trial \d+ begins at trial \d+, which was released before"),
-        (BreaksItsPromise(), AssertionError, r"trial \d+ begins at trial \d+, which was released before"),
-        (Unknown(), AssertionError, "wanted runs without an error, got IndexError"),
-        (Forgets(), AssertionError, "wanted distinct parents, among them those of all slots"),
-        (Doubles(), AssertionError, "wanted distinct parents, among them those of all slots"),
-        (Random(), AssertionError, "wanted the same run from the same seed 0, got two different ones"),
-        (
-            Numpy(),
-            AssertionError,
-            "wanted plans and segment lengths of plain numbers, so that a run can be written down",
-        ),
-        (Plain(), ConfigError, "wanted a rule that is an attrs class with a name"),
-        (
-            Quantile(),
-            AssertionError,
-            "check_reproduction: wanted a name, select_by, refill, segment_lengths, first_slots, plan and keep",
-        ),
+        (Random(), AssertionError, "two runs with the same seed must be the same, got two different ones"),
+        (Crowded(), AssertionError, "the plans must keep to the budget of 84 steps, got slots for 777 steps"),
+        (OnlyAtTheStart(), AssertionError, "generation 1 fails: .* raised ValueError: nobody"),
+        (Plain(), ConfigError, "a rule must be an attrs class with a name to be stored"),
+        (Quantile(), AssertionError, "the rule must have a name, select_by, refill, segment_lengths, first_slots"),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_reproduction_rule_that_is_none_is_caught(rule: Any, error: type[Exception], message: str) -> None:
-    check_reproduction(Lines())
+def test_a_reproduction_rule_whose_fault_no_single_answer_shows_is_caught_by_the_kit(
+    rule: Any, error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         check_reproduction(rule)
 
 
-class Whole:
-    name = "whole"
+class Winner(ReproductionRule):
+    """The whole of a rule: everybody starts from the best."""
+
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:  # noqa: ARG002 - a rule's signature
+        best = min(closing.candidates, key=lambda record: record.loss or 0.0)
+        return litters([best.trial.id], closing.population)
+
+
+class Patient(Rule):
+    """Stops whatever is worse than the best."""
+
+    def limit(self, ranking: Sequence[tuple[float, int]]) -> float:
+        return ranking[0][0] if ranking else math.inf
+
+
+def test_a_rule_of_one_line_derives_from_a_base_and_needs_nothing_else() -> None:
+    check_reproduction(Winner())
+    check_early_stopping(Patient())
+    assert (Winner.name, Patient.name) == ("winner", "patient")
+    optimizer = make_run(Winner(), trial_stopping=Patient())
+    assert optimizer.generations == 12
+    with pytest.raises(PluginError, match=r"NotImplementedError: Nothing has no method plan\(closing, rng\)"):
+        to_the_end(make_run(type("Nothing", (ReproductionRule,), {})()))
+
+
+class Text:
+    name = "text"
 
     def limit(self, ranking: Any) -> Any:
-        return len(ranking)
+        return str(len(ranking))
+
+
+class Everything:
+    name = "everything"
+
+    def limit(self, ranking: Any) -> float:  # noqa: ARG002 - a rule's signature
+        return -math.inf
+
+
+class Breaks:
+    name = "breaks"
+
+    def limit(self, ranking: Any) -> float:
+        return float(ranking[0][0])
+
+
+class Quits:
+    name = "quits"
+
+    def enough(self, best: float, before: Any) -> bool:  # noqa: ARG002 - a rule's signature
+        return bool(before[-1])
 
 
 class NotANumber:
@@ -363,18 +525,51 @@ def test_every_stopping_rule_of_the_core_passes(rule: Any) -> None:
     check_early_stopping(rule)
 
 
+LIMIT = r"limit at step 1 must be a number above -inf \(inf: no trial stops\), got "
+
+
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        (Whole(), "wanted the same limit twice, a float that is not NaN"),
-        (NotANumber(), "wanted the same limit twice, a float that is not NaN"),
-        (Drifts(), "wanted the same limit twice"),
-        (Perhaps(), "wanted the same yes or no twice"),
-        (Toggles(), "wanted the same yes or no twice"),
-        (Truncation(), "check_early_stopping: wanted a name and limit or enough, got Truncation"),
+        (Text(), LIMIT + "'0'"),
+        (NotANumber(), LIMIT + "nan"),
+        (Everything(), LIMIT + "-inf"),
+        (Breaks(), "limit at step 1 raised IndexError"),
+        (Perhaps(), r"enough\(inf, \.\.\.\) must be a bool, got None"),
+        (Quits(), "enough raised IndexError"),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_stopping_rule_that_is_none_is_caught(rule: Any, message: str) -> None:
+def test_a_spoilt_stopping_rule_is_caught_by_the_kit_and_by_a_run_that_then_is_as_before(
+    rule: Any, message: str
+) -> None:
     with pytest.raises(AssertionError, match=message):
         check_early_stopping(rule)
+    stops = {"trial_stopping" if hasattr(rule, "limit") else "generation_stopping": rule}
+    with pytest.raises(PluginError, match=rf"rule '{rule.name}' \(test_testing\.{type(rule).__name__}\): "):
+        to_the_end(make_run(Genealogical(), population=20, **stops))
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (Drifts(), "two answers to the ranking .* must be the same"),
+        (Toggles(), "two answers to the best loss .* must be the same"),
+        (Truncation(), "the rule must have a name, and limit or enough, got Truncation"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_stopping_rule_that_changes_its_mind_is_caught(rule: Any, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_early_stopping(rule)
+
+
+def test_a_stopping_rule_that_cannot_be_stored_is_caught() -> None:
+    class Never:
+        name: ClassVar[str] = "never"
+
+        def limit(self, ranking: Any) -> float:  # noqa: ARG002 - a rule's signature
+            return math.inf
+
+    with pytest.raises(ConfigError, match="a rule must be an attrs class with a name to be stored"):
+        check_early_stopping(Never())

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from gpbt_adapters.cli.main import cli
-from page_blocks import ROOT, blocks_of, run_page, run_program
+from page_blocks import ROOT, as_one_script, blocks_of, run_page, run_program
 
 DOCS = ROOT / "docs"
 PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
@@ -54,6 +54,20 @@ def test_every_block_of_python_and_every_command_runs_in_the_order_of_the_page(
     run_page(DOCS / name, monkeypatch)
 
 
+@pytest.mark.parametrize("name", ["tutorial/keras.md", "tutorial/pytorch.md"])
+def test_a_tutorial_runs_as_one_script_with_worker_processes(name: str, tmp_path: Path) -> None:
+    for library in NEEDS[name]:
+        pytest.importorskip(library, exc_type=ImportError)
+    script = as_one_script(DOCS / name)
+    assert "workers=2" in script
+    (tmp_path / "page.py").write_text(script, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "page.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("best: ") >= 2
+
+
 def test_the_recipe_of_a_gpu_for_each_worker_gives_each_its_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -86,6 +100,11 @@ def _all_libraries() -> None:
 @pytest.mark.usefixtures("_all_libraries")
 def test_the_tables_of_the_reference_agree_with_the_docstrings() -> None:
     assert _reference("--check") == ""
+
+
+def test_the_diagrams_are_those_of_the_code() -> None:
+    program = [sys.executable, "docs/diagrams.py", "--check"]
+    assert subprocess.run(program, capture_output=True, text=True, check=False, cwd=ROOT).stdout == ""
 
 
 def _homes() -> list[str]:

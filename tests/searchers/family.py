@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.searcher import Family, Query
-from gpbt_core.space import Space
+from gpbt_core.space import Config, Space
 from strategies import spaces
 
 __all__ = ["ask", "queries", "query_after", "query_of", "record_of", "trial_of"]
@@ -17,7 +17,13 @@ __all__ = ["ask", "queries", "query_after", "query_of", "record_of", "trial_of"]
 def trial_of(number: int, config: Mapping[str, Any], *, parent: int | None = None, generation: int = 0) -> Trial:
     """A trial of one step."""
     return Trial(
-        id=number, parent=parent, generation=generation, depth=generation, config=config, steps=1, start_step=generation
+        id=number,
+        parent=parent,
+        generation=generation,
+        depth=generation,
+        config=Config(config),
+        steps=1,
+        start_step=generation,
     )
 
 

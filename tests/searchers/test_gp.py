@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.searcher import Family, Query, Searcher
-from gpbt_core.space import Categorical, Float, Int, Space, When
+from gpbt_core.space import Categorical, Config, Float, Int, Space, When
 from gpbt_searchers.gp import GaussianProcess
 from strategies import spaces
 
@@ -34,7 +34,13 @@ NET = Space(
 
 def trial(number: int, config: Mapping[str, Any], *, parent: int | None = None, generation: int = 0) -> Trial:
     return Trial(
-        id=number, parent=parent, generation=generation, depth=generation, config=config, steps=1, start_step=generation
+        id=number,
+        parent=parent,
+        generation=generation,
+        depth=generation,
+        config=Config(config),
+        steps=1,
+        start_step=generation,
     )
 
 
@@ -164,7 +170,7 @@ def test_it_is_a_frozen_value_that_pickles() -> None:
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True, "150"])
 def test_a_count_of_candidates_that_is_none_is_refused(count: Any) -> None:
-    with pytest.raises(ConfigError, match="gp: wanted candidates as a whole number"):
+    with pytest.raises(ConfigError, match="gp: candidates: must be a whole number"):
         GaussianProcess(candidates=count)
 
 

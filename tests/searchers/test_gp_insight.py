@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Record, Status, Trial
-from gpbt_core.space import Categorical, Float, Int, Space
+from gpbt_core.space import Categorical, Config, Float, Int, Space
 from gpbt_searchers.gp import importance, posterior
 from strategies import spaces
 
@@ -18,7 +18,7 @@ SPACE = Space(sharp=Float(0, 1), dull=Float(0, 1), kind=Categorical(["a", "b", "
 
 
 def trial(number: int, config: Mapping[str, Any], generation: int = 0) -> Trial:
-    return Trial(id=number, parent=None, generation=generation, depth=0, config=config, steps=1, start_step=0)
+    return Trial(id=number, parent=None, generation=generation, depth=0, config=Config(config), steps=1, start_step=0)
 
 
 def records(count: int, noise: float = 0.0, generations: int = 1) -> list[Record]:
@@ -99,7 +99,7 @@ def test_the_generation_of_a_trial_counts() -> None:
 
 def test_a_trial_of_a_generation_that_is_not_there_is_refused() -> None:
     told = records(10)
-    with pytest.raises(ConfigError, match="wanted trials of generations below 1, got trial 5 of generation 2"):
+    with pytest.raises(ConfigError, match="trials must be of generations below 1, got trial 5 of generation 2"):
         posterior(SPACE, told, [trial(5, told[0].trial.config, 2)])
-    with pytest.raises(ConfigError, match="importance: wanted trials of generations below 2"):
+    with pytest.raises(ConfigError, match="importance: trials must be of generations below 2"):
         importance(SPACE, records(10, generations=3), generations=2)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gpbt_adapters.views import overview
-from gpbt_core import Float, Optimizer, Space
+from gpbt_core import Config, Float, Optimizer, Search, Space
 from gpbt_core.errors import ConfigError, ExtinctError, PluginError, ProtocolError
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.reproduction import Genealogical
@@ -16,7 +16,7 @@ SPACE = Space(x=Float(0, 1))
 
 
 def told(number: int, x: float, loss: float | None) -> Record:
-    trial = Trial(id=number, parent=None, generation=0, depth=0, config={"x": x}, steps=1, start_step=0)
+    trial = Trial(id=number, parent=None, generation=0, depth=0, config=Config({"x": x}), steps=1, start_step=0)
     return Record(trial=trial, status=Status.FAILED if loss is None else Status.COMPLETED, loss=loss, steps=1)
 
 
@@ -28,8 +28,7 @@ def run(seed: int, *, noise: float = 0.3, reproduction: str = "posterior", **opt
         seed=seed,
         reproduction=(reproduction, options),
         trial_stopping=None,
-        searcher="random",
-        founders=None,
+        searcher=Search("random"),
     )
     rng = np.random.default_rng(seed)
     while not optimizer.finished:
@@ -124,9 +123,9 @@ def test_until_the_end_the_best_is_the_best_score() -> None:
 
 
 def test_a_rule_without_litters_cannot_select_by_posterior() -> None:
-    with pytest.raises(ConfigError, match=r"select_by: wanted a genealogical rule .*got 'truncation'"):
+    with pytest.raises(ConfigError, match=r"select_by: the rule must be genealogical .*got 'truncation'"):
         Optimizer(SPACE, steps=3, preset="pbt", select_by="posterior")
-    with pytest.raises(PluginError, match=r"select_by: wanted 'score' or .*did you mean 'posterior'"):
+    with pytest.raises(PluginError, match=r"select_by: must be 'score' or .*did you mean 'posterior'"):
         Optimizer(SPACE, steps=3, select_by="posteriour")
 
 
@@ -142,8 +141,7 @@ def test_a_run_is_written_down_and_replayed_with_the_same_choices() -> None:
         seed=3,
         reproduction=("posterior", {"spread": 0.2}),
         trial_stopping=None,
-        searcher="random",
-        founders=None,
+        searcher=Search("random"),
     )
     assert replayed.state == optimizer.state
 

@@ -32,10 +32,11 @@ from gpbt_adapters.storing.checkpoints import CheckpointStore
 from gpbt_adapters.trainables.sklearn.trainables import SklearnTrainable, WarmStart
 from gpbt_adapters.views.words import counted, span
 from gpbt_core import Float, Int, Optimizer, Schedule, Space
+from gpbt_core.presets import PresetName
 
 __all__ = ["METHODS", "SPACE", "Outcome", "Task", "conclusions", "cross_entropy", "digits", "show", "train"]
 
-METHODS: Mapping[str, str] = {"gpbt": "gpbt", "classic PBT": "pbt", "random search": "random"}
+METHODS: Mapping[str, PresetName] = {"gpbt": "gpbt", "classic PBT": "pbt", "random search": "random"}
 """What is compared, and the preset that each is."""
 
 SPACE = Space(

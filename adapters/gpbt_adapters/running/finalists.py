@@ -11,7 +11,7 @@ import attrs
 
 from gpbt_core.errors import ConfigError
 from gpbt_core.optimizer import Best, Optimizer
-from gpbt_core.records import Trial
+from gpbt_core.records import Record, Trial
 
 __all__ = ["Reevaluated", "reevaluate"]
 
@@ -68,14 +68,15 @@ def reevaluate(
     for finalist in optimizer.finalists[:count]:
         scores: list[float] = []
         for _ in range(times):
-            scores.append(float(score(_again(finalist.trial, next_id))))
+            scores.append(float(score(_again(optimizer.records[finalist.trial.id], next_id))))
             next_id += 1
         found.append(Reevaluated(finalist=finalist, scores=tuple(scores), score=math.fsum(scores) / times))
     sign = 1.0 if optimizer.direction == "minimize" else -1.0
     return tuple(sorted(found, key=lambda one: sign * one.score if math.isfinite(one.score) else math.inf))
 
 
-def _again(trial: Trial, number: int) -> Trial:
+def _again(record: Record, number: int) -> Trial:
+    trial = record.trial
     return Trial(
         id=number,
         parent=trial.id,
@@ -83,5 +84,5 @@ def _again(trial: Trial, number: int) -> Trial:
         depth=trial.depth + 1,
         config=trial.config,
         steps=0,
-        start_step=trial.start_step + trial.steps,
+        start_step=trial.start_step + record.steps,
     )

@@ -24,12 +24,14 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.validation import _check_method_params
 
 from gpbt_adapters.running.driver import Result, run
+from gpbt_adapters.searching.spaces import from_scipy
 from gpbt_adapters.storing.checkpoints import CheckpointStore
 from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_adapters.trainables.sklearn.folds import CrossValidation, FitFailedError, Scoring
 from gpbt_adapters.trainables.sklearn.models import Model, Template, TrainingData
 from gpbt_core.errors import ConfigError
 from gpbt_core.optimizer import Optimizer
+from gpbt_core.presets import PresetName
 from gpbt_core.records import Record, Schedule, Status
 from gpbt_core.space import Space
 
@@ -56,6 +58,7 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         iterations: How many passes over the data, members or solver iterations make a step, at least 1.
         searcher: A searcher's name, its name and options, or the object; None: the preset's.
         preset: The named set-up.
+        known_configs: Configs to start from, complete or partial, as dicts from names to values; see `gpbt.Optimizer`.
         max_concurrent: How many trials may be in training at once without their results being waited for.
         scoring: As in RandomizedSearchCV. Of several scores the search follows the one named by `refit`, where that is
             a name, and otherwise the first.
@@ -104,7 +107,8 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         steps: int = 10,
         iterations: int = 1,
         searcher: Any = None,
-        preset: str = "gpbt",
+        preset: PresetName = "gpbt",
+        known_configs: Any = (),
         max_concurrent: int = 4,
         scoring: Any = None,
         n_jobs: int | None = None,
@@ -131,6 +135,7 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         self.iterations = iterations
         self.searcher = searcher
         self.preset = preset
+        self.known_configs = known_configs
         self.max_concurrent = max_concurrent
         self.random_state = random_state
 
@@ -153,7 +158,7 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         X, y = indexable(X, y)  # noqa: N806 - scikit-learn's name
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
-        space = self.space if isinstance(self.space, Space) else Space.from_scipy(self.space)
+        space = self.space if isinstance(self.space, Space) else from_scipy(self.space)
         if self.iterations < 1:
             raise ConfigError(f"GPBTSearchCV: wanted iterations of at least 1, got {self.iterations!r}")
         template = Template(clone(self.estimator))
@@ -197,6 +202,7 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
             max_concurrent=self.max_concurrent,
             preset=self.preset,
             searcher=self.searcher,
+            known_configs=self.known_configs,
         )
 
     def _search(self, optimizer: Optimizer, factory: CrossValidation) -> Result:

@@ -1,4 +1,4 @@
-"""The protocol of a thing that trains: what a driver needs of a model, and no more.
+"""The protocol of a trainable: what a driver needs of a model, and no more.
 
 A factory without arguments makes it. Then come either `setup` (from scratch) or `load` (a parent's checkpoint) and
 `apply` (this trial's config), `step` once per step, `save` and `close`. The driver reads the live values back through
@@ -12,22 +12,30 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from gpbt_core.errors import GpbtError
+from gpbt_core.errors import ConfigError, GpbtError
 
-__all__ = ["Factory", "HyperparameterNotAppliedError", "ReportsApplied", "Trainable", "verify_applied"]
+__all__ = [
+    "Factory",
+    "HyperparameterNotAppliedError",
+    "ReportsApplied",
+    "Trainable",
+    "as_score",
+    "check_callables",
+    "verify_applied",
+]
 
 TOLERANCE = 1e-6
-"""How far apart two floats may be, relative to the larger, and still be one value: a framework may keep 32 bits of
-64 (relative error 6e-8)."""
+"""The relative difference up to which two floats are one value: a framework may keep 32 bits of 64 (a relative error of
+6e-8)."""
 
 
 class HyperparameterNotAppliedError(GpbtError, RuntimeError):
-    """A framework's live value is not the one that the config wants; training on would tune something else.
+    """A framework's live value is not the config's; going on would tune something else.
 
     Attributes:
         parameter: The hyperparameter's name in the config.
         wanted: The config's value.
-        live: The value read back; None also where nothing was reported.
+        live: The value read back; None also if none was reported.
     """
 
     def __init__(self, message: str, parameter: str = "", wanted: object = None, live: object = None) -> None:
@@ -41,35 +49,41 @@ class HyperparameterNotAppliedError(GpbtError, RuntimeError):
 
 
 class Trainable(abc.ABC):
-    """Something whose training can be scored, interrupted, copied and steered.
+    """A model whose training can be scored, interrupted, copied and changed.
 
-    Promises (checked by `gpbt.testing.check_trainable`): saving, loading into a fresh object and training on
-    gives the same bits as training on without the break, on one machine and one thread; loading never changes the files
-    that it reads; a child starts from the parent's state with the child's hyperparameters on top; applying the config
-    that is live already changes nothing.
+    It promises (`gpbt.testing.check_trainable` checks): saving, loading into a fresh object and training on gives the
+    same bits as training on without the break, on one machine and one thread; loading never changes the files; a child
+    starts from the parent's state with its own hyperparameters; applying the live config again changes nothing.
 
-    An exception of the training itself may leave any method: it ends the trial as failed. A `gpbt.GpbtError` is
-    for a mistake in the set-up (a parameter that the model does not have): it ends the run.
+    Any method may raise an exception of the training itself, which ends the trial as failed. A `gpbt.GpbtError` is for
+    a mistake in the set-up, such as a parameter that the model does not have, and ends the run.
     """
 
     @abc.abstractmethod
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
-        """Builds a new model under `config`, its weights and data order drawn from `seed` (0 .. 2**32 - 1)."""
+        """Builds a new model under `config`, with weights and data order drawn from `seed` (0 .. 2**32 - 1)."""
 
     @abc.abstractmethod
     def apply(self, config: Mapping[str, Any]) -> None:
-        """Sets the hyperparameters on the live model, mid-run; the weights stay."""
+        """Sets the hyperparameters on the live model in the middle of its training; the weights stay."""
 
     @abc.abstractmethod
     def applied(self) -> Mapping[str, Any]:
         """Reads the live hyperparameters back from the framework, by the config's names.
 
-        What the framework does not hold (a value that only the next step reads from the config) is reported as this
-        object keeps it. Names that the config does not have are ignored.
+        A value that the framework does not hold, since the next step reads it from the config, is reported from where
+        the step reads it. Names that the config does not have are ignored.
         """
 
+    def fixed(self) -> Collection[str]:
+        """Names the hyperparameters that cannot change once the model is set up, such as a layer's width.
+
+        Asked before `setup`. A run whose children get other configs than their parents refuses to search these.
+        """
+        return ()
+
     def varying(self) -> Collection[str]:
-        """Names the hyperparameters that training itself changes, such as a start value from which it goes on.
+        """Names the hyperparameters that training itself changes, such as a start value.
 
         Their values are read back before the first step only; all others must be the same after the last step.
         """
@@ -87,30 +101,67 @@ class Trainable(abc.ABC):
     def save(self, path: Path) -> None:
         """Writes all that a later `load` needs into the existing empty directory `path`.
 
-        That is: weights, optimizer state, random states, the position in the data, and the hyperparameters in force.
+        That is the weights, the optimizer state, random states, the position in the data, and the hyperparameters.
         """
 
     @abc.abstractmethod
     def load(self, path: Path) -> None:
-        """Restores what `save` wrote, into an object fresh from the factory; `apply` follows."""
+        """Restores what `save` wrote into an object fresh from the factory; `apply` follows."""
 
     def figures(self) -> Mapping[str, float]:
-        """What else is to be known of the model as it stands (a training loss, each fold's score).
+        """Returns further numbers to be logged, such as a training loss or the score of each fold.
 
-        Read once, at the end of a segment.
+        Called once, at the end of a segment.
         """
         return {}
 
     def close(self) -> None:
-        """Lets go of what the object holds (a device, a process); called once at the end of a segment."""
+        """Frees what the object holds, such as a device or a process; called once at the end of a segment."""
 
 
 Factory: TypeAlias = Callable[[], Trainable]
-"""Makes a fresh trainable, each time it is called; picklable where the training runs in other processes."""
+"""Makes a fresh trainable each time it is called; it must be picklable if the training runs in other processes."""
+
+
+def as_score(score: object, who: str) -> float:
+    """A score as a float.
+
+    Args:
+        score: A number, or an array or tensor without dimensions.
+        who: Who returned it, for the error.
+
+    Raises:
+        ConfigError: It is something else: a list, a dict, None, an array of one.
+
+    Examples:
+        >>> as_score(3, "Model.step")
+        3.0
+    """
+    if type(score) is float:
+        return score
+    if not isinstance(score, bool | str | bytes) and hasattr(score, "__float__") and getattr(score, "ndim", 0) == 0:
+        return float(score)
+    raise ConfigError(
+        f"{who}: the score must be a number, got {score!r:.200}; return one number, higher or lower is better as the "
+        f"optimizer's direction says"
+    )
+
+
+def check_callables(who: str, given: Mapping[str, object]) -> None:
+    """Refuses other things where a trainable takes a function, such as the data in place of a function that makes them.
+
+    Raises:
+        ConfigError: One of them cannot be called.
+    """
+    for name, function in given.items():
+        if not callable(function):
+            raise ConfigError(
+                f"{who}: {name} must be a function, got a {type(function).__name__}; pass a function that returns it"
+            )
 
 
 class ReportsApplied(Protocol):
-    """The part of a trainable that `verify_applied` asks."""
+    """The part of a trainable that `verify_applied` calls."""
 
     def applied(self) -> Mapping[str, Any]:
         """Reads the live hyperparameters back."""

@@ -4,13 +4,13 @@ The rule `posterior` is `Genealogical` in everything but the values that it rank
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Protocol, TypeVar
 
 import attrs
 import numpy as np
 
-from gpbt_core.optimizer import Best, Optimizer
-from gpbt_core.records import Record, Status
+from gpbt_core.genealogy import ancestry
+from gpbt_core.records import Record, Status, Trial
 from gpbt_core.reproduction import Closing, Genealogical, Keep
 from gpbt_core.space import Space
 from gpbt_searchers.gp.insight import posterior
@@ -80,16 +80,41 @@ def expected_losses(
     return tuple(np.interp(means, np.sort(scores[np.isfinite(losses)]), known).tolist())
 
 
-def best_by_posterior(optimizer: Optimizer) -> Best:
+class _Finalist(Protocol):
+    @property
+    def trial(self) -> Trial: ...
+
+
+Finalist_co = TypeVar("Finalist_co", bound=_Finalist, covariant=True)
+
+
+class _Finished(Protocol[Finalist_co]):
+    """What is used of an `Optimizer`; searchers do not import the face of the core."""
+
+    @property
+    def space(self) -> Space: ...
+    @property
+    def records(self) -> Sequence[Record]: ...
+    @property
+    def generations(self) -> int: ...
+    @property
+    def finalists(self) -> Sequence[Finalist_co]: ...
+    @property
+    def best(self) -> Finalist_co: ...
+
+
+def best_by_posterior(optimizer: _Finished[Finalist_co]) -> Finalist_co:
     """The finalist with the lowest expected loss: the final model, where scores are noisy.
 
-    Chosen among `optimizer.finalists`, whose checkpoints are kept, under any reproduction rule.
+    Args:
+        optimizer: An Optimizer whose run is finished, under any reproduction rule. The choice is among its `finalists`,
+            whose checkpoints are kept.
 
     Returns:
-        Its `score` is what was told of it, not what is expected.
+        The finalist. Its `score` is what was told of it, not what is expected.
 
     Raises:
-        ProtocolError: The run is not finished.
+        NoResultError: The run is not finished.
         ExtinctError: It ended without a completed trial.
     """
     finalists = optimizer.finalists
@@ -128,12 +153,8 @@ def _children(run: Sequence[Record]) -> dict[int | None, list[Record]]:
 def _family(
     run: Sequence[Record], children: dict[int | None, list[Record]], parent: int | None, generation: int
 ) -> list[Record]:
-    """What a child of a generation could learn from, by rising id: each ancestor's children until the line left it."""
+    """What a child of a generation could learn from, by rising id."""
     found: list[Record] = []
-    ancestor, left = parent, generation
-    while True:
-        found += [record for record in children.get(ancestor, []) if record.trial.generation <= left]
-        if ancestor is None:
-            return sorted(found, key=lambda record: record.trial.id)
-        trial = run[ancestor].trial
-        ancestor, left = trial.parent, trial.generation
+    for ancestor, generations in ancestry(run, parent, generation):
+        found += [record for record in children.get(ancestor, []) if record.trial.generation in generations]
+    return sorted(found, key=lambda record: record.trial.id)

@@ -115,6 +115,14 @@ def test_workers_change_nothing(fitted: GPBTSearchCV) -> None:
     assert two.best_schedule_ == fitted.best_schedule_
 
 
+def test_known_configs_are_tried_first() -> None:
+    known = [{"alpha": 1e-3, "eta0": 0.1}, {"eta0": 0.5}]
+    search = _search(known_configs=known, refit=False).fit(X, Y)
+    first, second = search.cv_results_["params"][:2]
+    assert (first, second["eta0"]) == (known[0], 0.5)
+    assert clone(search).known_configs == known
+
+
 def test_a_space_of_gpbt_is_taken_as_well() -> None:
     search = _search(space=Space(alpha=Float(1e-6, 1e-1, log=True))).fit(X, Y)
     assert set(search.best_params_) == {"alpha"}

@@ -16,11 +16,14 @@ from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_adapters.trainables.trainable import HyperparameterNotAppliedError
 from gpbt_core.errors import ConfigError, GpbtError
 from gpbt_core.records import Trial
+from gpbt_core.space import Config
 from toy_trainables import Descent, Full, Raising, Slow
 
 
 def _order(trial_id: int = 0, parent: int | None = None, lr: float = 0.1, steps: int = 3, **settings: Any) -> Order:
-    trial = Trial(id=trial_id, parent=parent, generation=0, depth=0, config={"lr": lr}, steps=steps, start_step=0)
+    trial = Trial(
+        id=trial_id, parent=parent, generation=0, depth=0, config=Config({"lr": lr}), steps=steps, start_step=0
+    )
     return Order(**{"trial": trial, "seed": 5, "maximize": True, **settings})
 
 
@@ -103,7 +106,8 @@ def test_an_exception_of_the_training_ends_the_trial_with_its_reason_and_place(
     assert (outcome.status, len(outcome.scores)) == ("failed", 1)
     assert outcome.reason is not None
     assert outcome.reason.startswith("FloatingPointError: the loss blew up (toy_trainables.py:")
-    assert outcome.reason.endswith("after 1 steps")
+    assert outcome.reason.endswith(", in step), after 1 step")
+    assert outcome.traceback.endswith("FloatingPointError: the loss blew up\n")
 
 
 def test_a_factory_that_raises_is_no_failure_of_its_trial(store: CheckpointStore) -> None:
@@ -279,7 +283,7 @@ class Stubborn(Descent):
 def test_an_error_that_cannot_travel_arrives_as_its_text(store: CheckpointStore) -> None:
     outcome = train_packed_segment(_order(), pack(Stubborn, store), store)
     assert type(outcome.error) is GpbtError
-    assert str(outcome.error) == "StubbornError: code 7"
+    assert str(outcome.error).startswith("StubbornError: code 7 (test_segments.py:")
 
 
 def test_only_another_process_learns_to_ignore_ctrl_c(store: CheckpointStore) -> None:

@@ -21,6 +21,7 @@ uvicorn = pytest.importorskip("uvicorn")
 
 from gpbt_adapters.showing.dashboard import application  # noqa: E402 - after it is known that all it needs is there
 from gpbt_adapters.storing.journal import Journal, Study, open_study  # noqa: E402 - as above
+from gpbt_core import Search  # noqa: E402 - as above
 
 PATIENCE = 20.0
 
@@ -29,7 +30,7 @@ PATIENCE = 20.0
 def study(tmp_path: Path) -> Iterator[Study]:
     """A study that is going on, of 20 trials."""
     url = f"sqlite:///{tmp_path / 'runs.db'}"
-    rules: dict[str, Any] = {"searcher": "random", "founders": None, "trial_stopping": None, "seed": 3}
+    rules: dict[str, Any] = {"searcher": Search("random"), "trial_stopping": None, "seed": 3}
     rules["reproduction"] = "genealogical"
     with open_study(url, EVIL, SPACE, durability="process", population=12, steps=10, **rules) as opened:
         advance(opened, 20)

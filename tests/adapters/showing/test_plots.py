@@ -11,7 +11,7 @@ from gpbt_adapters.views.notebook import run_html
 from gpbt_core import Categorical, ConfigError, Float, Int, Optimizer, Space
 from looked_at import EVIL, SPACE, advance, run_of
 
-ALL = ["genealogy", "scores", "schedule", "parallel", "stopping"]
+ALL = ["genealogy", "scores", "curves", "schedule", "parallel", "stopping"]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -52,6 +52,17 @@ def test_printed_axes_have_ticks_to_read_values_by_and_titles_that_differ() -> N
     assert len({axes.get_title(loc="left") for axes in panels}) == 4
     assert [label.get_text() for label in panels[0].get_yticklabels()] == ["20", "50", "100", "200"]
     assert len(panels[1].get_yticks()) <= 10
+
+
+def test_a_printed_axis_of_1_minus_x_is_labelled_with_values() -> None:
+    pytest.importorskip("matplotlib")
+    optimizer = Optimizer(Space(beta=Float(0.9, 0.999, log="1-x")), population=4, steps=2, preset="random")
+    for trial in optimizer.ask(4):
+        optimizer.tell(trial.id, 0.0)
+    (axes,) = plots.plot_schedule(optimizer, backend="matplotlib").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0.9", "0.99", "0.999"]
+    texts = {text.get_text() for text in plots.plot_parallel(optimizer, backend="matplotlib").axes[0].texts}
+    assert {"0.9", "0.999"} <= texts
 
 
 def test_an_unknown_backend_is_refused() -> None:

@@ -1,8 +1,11 @@
 """Studies in a SQLite journal: durable, shared, opened again, leased, exported, and refused where they cannot be."""
 
+import contextlib
 import json
 import logging
 import math
+import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -13,18 +16,29 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine, text
 
-from gpbt_adapters.storing.journal import Journal, JournalError, Study, export_study, import_study, open_study, schema
+from gpbt_adapters.storing.journal import (
+    Journal,
+    JournalError,
+    Study,
+    check_journal,
+    copy_journal,
+    export_study,
+    import_study,
+    open_study,
+    schema,
+)
 from gpbt_adapters.storing.journal.engine import file_system
 from gpbt_adapters.storing.journal.workers import identity, is_gone
 from gpbt_core.early_stopping import TrialStopping
 from gpbt_core.errors import ConfigError, ProtocolError, SearcherError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Status, Verdict
+from gpbt_core.searcher import Search
 from gpbt_core.space import Categorical, Float, Int, Space
 from gpbt_core.state import Asked, Reported, Requeued, Told
 
 SPACE = Space(rate=Float(0.01, 1, log=True), width=Int(1, 9), kind=Categorical(["a", "b", None]))
-SETTINGS: dict[str, Any] = {"population": 5, "steps": 10, "searcher": "random", "founders": None, "seed": 3}
+SETTINGS: dict[str, Any] = {"population": 5, "steps": 10, "searcher": Search("random"), "seed": 3}
 
 
 @pytest.fixture
@@ -55,9 +69,9 @@ def _train(optimizer: Optimizer, trials: int | None = None) -> None:
     while not optimizer.finished and done != trials:
         for trial in optimizer.ask(1):
             for step in range(1, trial.steps + 1):
-                if optimizer.report(trial.id, step, _score(trial.id)) is Verdict.STOP:
+                if optimizer.report(trial, step, _score(trial.id)):
                     break
-            optimizer.tell(trial.id)
+            optimizer.tell(trial)
             done += 1
 
 
@@ -82,7 +96,7 @@ def test_an_event_is_in_the_database_when_the_call_returns(url: str, one: Study)
     trials = one.ask(2)
     assert [event["id"] for event in _journalled(url)] == [trial.id for trial in trials]
     one.tell(trials[0].id, 0.5)
-    assert _journalled(url)[-1] == {"type": "told", "id": trials[0].id, "loss": 0.5, "reason": None}
+    assert _journalled(url)[-1] == {"type": "told", "id": trials[0].id, "loss": 0.5, "reason": None, "attempt": 0}
     one.fail(trials[1].id, "broke")
     assert _journalled(url)[-1]["reason"] == "broke"
 
@@ -103,7 +117,7 @@ def test_reports_wait_for_the_next_event_unless_they_say_stop(url: str) -> None:
         ]
         (trial,) = study.ask()
         assert study.report(trial.id, 1, 0.9) is Verdict.STOP
-        assert _journalled(url)[-1] == {"type": "reported", "id": trial.id, "step": 1, "loss": 0.9}
+        assert _journalled(url)[-1] == {"type": "reported", "id": trial.id, "step": 1, "loss": 0.9, "attempt": 0}
 
 
 def test_what_is_held_back_is_written_on_closing(url: str, one: Study) -> None:
@@ -130,7 +144,9 @@ def test_opening_goes_on_exactly(url: str, trials: int) -> None:
         assert study.state == plain.state
 
 
-def test_snapshots_give_the_state_that_all_events_give(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snapshots_give_the_state_that_all_events_give(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("gpbt_adapters.storing.journal.study.SNAPSHOT", (10, 1.25))
     with open_study(url, "run", SPACE, **SETTINGS) as first:
         _train(first)
@@ -142,10 +158,12 @@ def test_snapshots_give_the_state_that_all_events_give(url: str, monkeypatch: py
         assert again.state == first.state
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(text("UPDATE gpbt_snapshots SET payload = '{\"version\": 0}'"))
+        connection.execute(text("UPDATE gpbt_snapshots SET payload = substr(payload, 2)"))
     engine.dispose()
     with open_study(url, "run") as again:
         assert again.state == first.state
+    assert "the snapshot of study 1 is damaged; its events are replayed instead" in caplog.text
+    assert "the snapshot of study 1 is damaged" in str(check_journal(url)["run"])
 
 
 def test_two_processes_share_a_study(one: Study, other: Study) -> None:
@@ -281,6 +299,27 @@ def test_a_searcher_that_raises_leaves_the_study_as_it_was(one: Study, monkeypat
     assert len(one.ask()) == 1
 
 
+def test_a_call_out_of_a_call_is_refused_and_the_outer_one_goes_on(one: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    (first,) = one.ask()
+    refused: list[str] = []
+    propose = Study._propose
+
+    def calls_back(self: Study, *arguments: Any) -> Any:
+        for call in (lambda: one.tell(first, 0.5), one.ask, one.refresh):
+            with pytest.raises(ProtocolError, match="study 'run': another call is using it") as caught:
+                call()
+            refused.append(str(caught.value))
+        return propose(self, *arguments)
+
+    monkeypatch.setattr(Study, "_propose", calls_back)
+    (second,) = one.ask()
+    assert len(refused) == 3
+    monkeypatch.undo()
+    one.tell(first, 0.5)
+    one.tell(second, 0.25)
+    assert [record.loss for record in one.records] == [0.5, 0.25]
+
+
 # --------------------------------------------------------------------------------------------------------------- leases
 
 
@@ -295,12 +334,27 @@ def test_a_trial_whose_lease_has_expired_is_asked_again(url: str, one: Study, ca
             assert trial in one.ask(4)
         assert "trial 0 is given out again: its worker is lost" in caplog.text
         lost.refresh()
-        with pytest.raises(ProtocolError, match="the lease of this one had expired"):
+        stale = "trial 0 was given back and handed out again as attempt 1, this is attempt 0; train it no more"
+        with pytest.raises(ProtocolError, match=f"report: {stale}"):
             lost.report(trial.id, 2, 0.5)
-        lost.tell(trial.id, 0.25)  # its late result is taken, as it comes first
-    with pytest.raises(ProtocolError, match="told already"):
-        one.tell(trial.id, 0.5)
-    assert one.records[trial.id].loss == 0.25
+        with pytest.raises(ProtocolError, match=f"tell: {stale}"):
+            lost.tell(trial.id, 0.25)
+    one.report(trial.id, 1, 0.5)
+    one.tell(trial.id, 0.5)
+    assert one.records[trial.id].loss == 0.5
+
+
+def test_a_report_held_back_by_a_lost_worker_is_not_taken_for_the_new_one_s(url: str, one: Study) -> None:
+    with open_study(url, "run", lease=0.2, durability="process") as lost:
+        (trial,) = lost.ask()
+        lost._heartbeat._ended.set()
+        lost.report(trial.id, 1, 0.5)  # waits for the next event
+        time.sleep(0.5)
+        assert trial in one.ask(4)
+        lost.refresh()
+        lost._transact(lambda: None)
+    one.refresh()
+    assert one.records[trial.id].reports == ()
 
 
 def test_a_late_result_is_refused_when_another_came_first(url: str, one: Study) -> None:
@@ -388,16 +442,29 @@ def test_a_whole_number_is_the_same_setting_as_the_fraction_that_equals_it(url: 
 
 
 @pytest.mark.parametrize("preset", ["gpbt", "paper", "pbt"])
-def test_every_setting_comes_back_from_the_header(url: str, preset: str) -> None:
+def test_every_setting_comes_back_from_the_header(url: str, preset: Any) -> None:
     settings: dict[str, Any] = {"population": 8, "steps": 20, "direction": "maximize", "seed": 9, "quorum": 0.5}
     with open_study(url, preset, SPACE, preset=preset, **settings) as first, open_study(url, preset) as again:
         assert again.settings == first.settings
         assert again.searcher == first.searcher
-        assert again._search == first._search
+        assert again.search == first.search
+
+
+def test_known_configs_are_stored_with_a_study_and_tried_first(url: str) -> None:
+    known: list[dict[str, Any]] = [{"rate": 0.5, "width": 3, "kind": "b"}, {"kind": None}]
+    with open_study(url, "known", SPACE, **SETTINGS, known_configs=known) as study:
+        first, second = study.ask(2)
+        assert (first.config, second.config["kind"]) == (known[0], None)
+        study.tell(first, 0.5)
+    with open_study(url, "known") as again:
+        assert again.search.known_configs == tuple(known)
+        assert again.records[1].trial.config == second.config
+    with pytest.raises(ConfigError, match="known_configs was"):
+        open_study(url, "known", SPACE, **SETTINGS)
 
 
 def test_a_searcher_without_a_name_cannot_be_written_down(url: str) -> None:
-    with pytest.raises(ConfigError, match="with a name"):
+    with pytest.raises(ConfigError, match="must have a name to be stored"):
         open_study(url, "run", SPACE, steps=3, searcher=Optimizer(SPACE, steps=3).searcher)
 
 
@@ -456,11 +523,11 @@ def test_a_study_goes_through_json_lines(url: str, one: Study, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("line", "content", "message"),
     [
-        (1, "{}", "line 1: wanted a study of format 1"),
-        (1, '{"gpbt_study": 1}', "line 1: wanted a study of format 1, with name and header"),
-        (1, '{"gpbt_study": 1, "name": "x", "header": 3}', "wanted the header of a study"),
-        (3, "{", "line 3 is not JSON"),
-        (3, "[]", "line 3: wanted an object"),
+        (1, "{}", "line 1: must be a study of format 1 or 2"),
+        (1, '{"gpbt_study": 1}', "line 1: must be a study of format 1 or 2, with name and header"),
+        (1, '{"gpbt_study": 1, "name": "x", "header": 3}', "must be the header of a study"),
+        (3, "{", "line 3: must be JSON"),
+        (3, "[]", "line 3: must be an object"),
         (3, '{"type": "told", "id": 99, "loss": 1.0, "reason": null}', "line 3: tell: trial 99 is unknown"),
         (4, '{"type": "eaten"}', "line 4: decode_event"),
     ],
@@ -486,9 +553,12 @@ def test_damaged_events_are_found_at_opening(url: str, one: Study) -> None:
     _train(one, 4)
     engine = create_engine(url)
     for statement, message in (
-        ("UPDATE gpbt_events SET payload = 'x' WHERE sequence = 3", "behind number 0"),
-        ('UPDATE gpbt_events SET payload = \'{"type": "requeued", "id": 77}\' WHERE sequence = 3', "does not follow"),
+        ("UPDATE gpbt_events SET payload = 'x' WHERE sequence = 3", "behind number 2 are damaged"),
         ("DELETE FROM gpbt_events WHERE sequence = 3", "misses events"),
+        (
+            "UPDATE gpbt_studies SET header = replace(header, '\"seed\":', '\"seed\" :')",
+            "header of study 'run' is damaged",
+        ),
     ):
         with engine.begin() as connection:
             connection.execute(text(statement))
@@ -535,16 +605,42 @@ def test_tables_of_an_older_version_are_brought_to_this_one(
     def migrate(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE gpbt_studies ADD COLUMN note TEXT"))
 
-    monkeypatch.setattr(schema, "VERSION", 2)
-    with pytest.raises(ConfigError, match="no way from 1 to 2"):
+    now = schema.VERSION
+    monkeypatch.setattr(schema, "VERSION", now + 1)
+    with pytest.raises(ConfigError, match=f"no way from {now} to {now + 1}"):
         open_study(url, "run")
-    monkeypatch.setattr(schema, "MIGRATIONS", {1: migrate})
+    monkeypatch.setattr(schema, "MIGRATIONS", {now: migrate})
     for _ in range(2):
         with open_study(url, "run") as again:
             assert len(again.records) == 3
-    monkeypatch.setattr(schema, "VERSION", 1)
-    with pytest.raises(ConfigError, match="version 1 or before, got version 2"):
+    monkeypatch.setattr(schema, "VERSION", now)
+    with pytest.raises(ConfigError, match=f"version {now} or before, got version {now + 1}"):
         open_study(url, "run")
+
+
+def test_a_journal_without_checksums_gets_them_and_goes_on(url: str, one: Study) -> None:
+    _train(one, 3)
+    one.close()
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        for statement in (
+            "DROP TABLE gpbt_heads",
+            "ALTER TABLE gpbt_studies DROP COLUMN checksum",
+            "ALTER TABLE gpbt_studies DROP COLUMN identity",
+            "ALTER TABLE gpbt_studies DROP COLUMN store",
+            "ALTER TABLE gpbt_events DROP COLUMN checksum",
+            "ALTER TABLE gpbt_snapshots DROP COLUMN checksum",
+            "UPDATE gpbt_version SET version = 2",
+        ):
+            connection.execute(statement)
+        connection.commit()
+    with pytest.raises(ConfigError, match="of an older gpbt; open it once"):
+        Journal(url, read_only=True)
+    with open_study(url, "run") as again:
+        assert len(again.records) == 3
+        assert len(again.identity) == 32
+        _train(again)
+        assert again.finished
+    assert check_journal(url) == {"run": None}
 
 
 @pytest.mark.parametrize(
@@ -581,10 +677,10 @@ def test_sqlite_on_a_network_is_refused_or_warned_of(
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("sqlite://", "wanted the path of a SQLite file"),
-        ("sqlite:///:memory:", "wanted the path of a SQLite file"),
-        ("mysql://host/x", "wanted a URL of sqlite or postgresql"),
-        ("://", "wanted the URL of a database"),
+        ("sqlite://", "url must have the path of a SQLite file"),
+        ("sqlite:///:memory:", "url must have the path of a SQLite file"),
+        ("mysql://host/x", "url must be a URL of sqlite or postgresql"),
+        ("://", "url must be the URL of a database"),
         ("/nowhere/at/all/runs.db", "directory that exists"),
     ],
 )
@@ -597,7 +693,7 @@ def test_arguments_out_of_their_range_are_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="durability"):
         open_study(url, "run", SPACE, steps=3, durability="none")  # type: ignore[arg-type]  # what is tested
     for lease in (0, math.nan, math.inf):
-        with pytest.raises(ConfigError, match="lease above 0"):
+        with pytest.raises(ConfigError, match="lease must be above 0"):
             open_study(url, "run", SPACE, steps=3, lease=lease)
 
 
@@ -611,3 +707,101 @@ def test_replayed_events_are_written_all_or_none(url: str, one: Study) -> None:
     assert len(_journalled(url)) == len(plain.events)
     assert one.state == plain.state
     assert all(record.status is not Status.RUNNING for record in one.records)
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("DELETE FROM gpbt_events WHERE sequence > 7", "misses events"),
+        ("UPDATE gpbt_events SET payload = replace(payload, '0.', '0.1') WHERE sequence = 1", "damaged"),
+        ("UPDATE gpbt_heads SET sequence = sequence - 1", "checksum|behind its last one"),
+        ("DELETE FROM gpbt_heads", "misses its head"),
+    ],
+)
+def test_whatever_is_damaged_is_found_by_a_check_and_no_call_waits_for_ever(
+    url: str, one: Study, statement: str, message: str
+) -> None:
+    _train(one, 4)
+    assert check_journal(url) == {"run": None}
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute(statement)
+        connection.commit()
+    assert re.search(message, str(check_journal(url)["run"]))
+    with pytest.raises(JournalError), open_study(url, "run") as again:
+        _train(again, 1)
+
+
+def test_a_lease_that_is_left_over_does_not_keep_its_trial_from_being_asked(url: str, one: Study) -> None:
+    _train(one, 4)
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("INSERT INTO gpbt_leases VALUES (1, 4, 'somebody', 0)")
+        connection.commit()
+    assert one.ask()[0].id == 4
+
+
+def test_a_copy_made_while_a_study_runs_is_whole(url: str, one: Study, tmp_path: Path) -> None:
+    _train(one, 4)
+    copy_journal(url, tmp_path / "copy.db")
+    assert check_journal(tmp_path / "copy.db") == {"run": None}
+    with open_study(tmp_path / "copy.db", "run") as copy:
+        assert len(copy.records) == 4
+        assert copy.identity == one.identity
+    with pytest.raises(ConfigError, match="is there already"):
+        copy_journal(url, tmp_path / "copy.db")
+    with pytest.raises(ConfigError, match="pg_dump"):
+        copy_journal("postgresql://host/runs", tmp_path / "other.db")
+
+
+def test_a_file_that_is_removed_or_replaced_while_it_is_open_is_noticed(url: str, one: Study) -> None:
+    _train(one, 2)
+    path = Path(url.removeprefix("sqlite:///"))
+    path.rename(path.with_name("moved.db"))
+    with pytest.raises(JournalError, match="removed or replaced while it was open"):
+        one.ask()
+    path.with_name("moved.db").rename(path)
+    assert one.ask()
+
+
+def test_what_was_told_to_stop_and_lost_its_lease_is_not_a_completed_trial(url: str) -> None:
+    settings = {"population": 8, "steps": 40, "searcher": "random", "trial_stopping": "median"}
+    with open_study(url, "long", SPACE, durability="process", **settings) as one:
+        stopped = None
+        for _ in range(8):
+            (trial,) = one.ask(1)
+            if one.report(trial.id, 1, 1.0 + trial.id) is Verdict.STOP:
+                stopped = trial.id
+                break
+            one.tell(trial.id, 1.0 + trial.id)
+        assert stopped is not None
+        with open_study(url, "long", durability="process") as other:
+            one._journal.renew(one._entry.id, one._worker, -1.0)  # as if this process had been suspended
+            assert stopped in [trial.id for trial in other.ask(20)]
+            with pytest.raises(ProtocolError, match=f"tell: trial {stopped} was given back"):
+                one.tell(stopped, 1.0)
+            other.tell(stopped, 0.5)
+        one.refresh()
+        assert one.records[stopped].status is Status.COMPLETED
+
+
+def test_a_study_where_nothing_can_be_written_can_be_looked_at(url: str, one: Study) -> None:
+    _train(one, 4)
+    one.close()
+    path = Path(url.removeprefix("sqlite:///"))
+    before = sorted(path.parent.iterdir())
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    try:
+        with open_study(url, "run", read_only=True) as shown:
+            assert len(shown.records) == 4
+            with pytest.raises(JournalError, match="read_only"):
+                shown.ask()
+        assert os.geteuid() == 0 or sorted(path.parent.iterdir()) == before  # nothing keeps root from writing
+    finally:
+        path.parent.chmod(0o755)
+
+
+def test_a_study_knows_where_its_store_is(url: str, one: Study) -> None:
+    assert one.store is None
+    one.keep_store("/data/checkpoints")
+    with open_study(url, "run") as again:
+        assert again.store == "/data/checkpoints"

@@ -96,7 +96,7 @@ def test_a_setter_uses_the_users_own_functions() -> None:
 def test_a_fixed_value_may_not_change_along_a_line() -> None:
     machine = Machine(founder={"width": 8})
     write(machine, {"width": Fixed[Machine]()}, {"width": 8})
-    with pytest.raises(ConfigError, match=r"'width' is bound as Fixed: its model was built with 8.*wants 16"):
+    with pytest.raises(ConfigError, match=r"'width' is bound as Fixed: its model was built with 8.*this config has 16"):
         write(machine, {"width": Fixed[Machine]()}, {"width": 16})
 
 

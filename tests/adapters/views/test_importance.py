@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gpbt_adapters.views.importances import importance
-from gpbt_core import Categorical, Float, Int, Optimizer, Space, When
+from gpbt_core import Categorical, Float, Int, Optimizer, Search, Space, When
 from gpbt_core.errors import ConfigError
 from gpbt_searchers import gp
 
@@ -24,8 +24,7 @@ def run(loss: Callable[[Mapping[str, Any], int], float], *, space: Space = SPACE
         population=population,
         steps=2,
         reproduction=("genealogical", {"segments": 1}),
-        searcher="random",
-        founders=None,
+        searcher=Search("random"),
     )
     while not optimizer.finished:
         for trial in optimizer.ask():
@@ -52,7 +51,7 @@ def test_losses_that_tell_nothing_give_no_parameter_all(method: Any) -> None:
 
 @each
 def test_failures_and_conditional_parameters_are_no_obstacle(method: Any) -> None:
-    space = Space(kind=Categorical(["p", "q"]), size=When(Int(1, 9), {"kind": ["p"]}), step=Float(0, 1, step=0.25))
+    space = Space(kind=Categorical(["p", "q"]), size=When(Int(1, 9), {"kind": ["p"]}), step=Float(0, 1))
     shares = importance(run(lambda c, _: math.nan if c["step"] > 0.8 else float(c["kind"] == "p"), space=space), method)
     assert sum(shares[0].values()) == pytest.approx(1)
     assert shares[0]["kind"] > shares[0]["size"]
@@ -60,7 +59,7 @@ def test_failures_and_conditional_parameters_are_no_obstacle(method: Any) -> Non
 
 def test_better_weights_are_not_put_down_to_a_hyperparameter() -> None:
     optimizer = Optimizer(
-        SPACE, population=40, steps=2, reproduction=("genealogical", {"segments": 1}), searcher="random", founders=None
+        SPACE, population=40, steps=2, reproduction=("genealogical", {"segments": 1}), searcher=Search("random")
     )
     told: dict[int | None, float] = {None: 0.0}
     while not optimizer.finished:

@@ -4,11 +4,12 @@ import pytest
 
 from gpbt_adapters.views.frames import to_frame
 from gpbt_core.records import Schedule, Segment
+from gpbt_core.space import Config
 
 FOUND = Schedule(
     (
-        Segment(config={"lr": 0.5, "kind": "adam"}, start_step=0, steps=2),
-        Segment(config={"lr": 0.25, "kind": "sgd", "momentum": 0.9}, start_step=2, steps=1),
+        Segment(config=Config({"lr": 0.5, "kind": "adam"}), start_step=0, steps=2),
+        Segment(config=Config({"lr": 0.25, "kind": "sgd", "momentum": 0.9}), start_step=2, steps=1),
     )
 )
 

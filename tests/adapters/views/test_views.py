@@ -1,6 +1,7 @@
 """What is said of a run: the tree, scores, schedules, savings and failures, at any size."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpbt_adapters import views
-from gpbt_core import Optimizer, Status
+from gpbt_core import Optimizer, Search, Status
 from looked_at import SPACE, run_of
 from runs import SPACE as ANY_SPACE
-from runs import Curious, World, run_sequentially, setups
+from runs import World, run_sequentially, setups
 
 
 @given(setup=setups(), until=st.integers(0, 40))
 @settings(max_examples=40)
-def test_every_run_can_be_looked_at_at_any_time(setup: dict[str, object], until: int) -> None:
-    optimizer = Optimizer(ANY_SPACE, searcher=Curious(), **setup)  # type: ignore[arg-type]  # drawn by name
+def test_every_run_can_be_looked_at_at_any_time(setup: dict[str, Any], until: int) -> None:
+    optimizer = Optimizer(ANY_SPACE, **setup)
     run_sequentially(optimizer, World(), until)
     tree = views.tree(optimizer)
     assert len(tree.trials) == len(optimizer.records)
@@ -30,6 +31,13 @@ def test_every_run_can_be_looked_at_at_any_time(setup: dict[str, object], until:
     ended = [r for r in optimizer.records if r.status not in views.PENDING]
     assert savings.completed.sum() + savings.stopped.sum() == sum(r.steps for r in optimizer.records)
     assert savings.trained == sum(r.steps for r in ended)
+    for curve in (views.curves(optimizer).best, *views.curves(optimizer).parents):
+        if curve is not None:
+            last = optimizer.records[curve.trial]
+            assert list(curve.steps) == sorted(set(curve.steps))
+            if last.steps and last.loss is not None:
+                assert curve.steps[-1] == last.trial.start_step + last.steps
+                assert curve.scores[-1] == optimizer.score_of(last.loss)
     seen = views.overview(optimizer)
     assert seen.budget == optimizer.budget
     assert sum(seen.counts.values()) == len(optimizer.records)
@@ -88,7 +96,7 @@ def test_shares_of_a_closed_generation_name_what_mattered() -> None:
 
 
 def test_failures_that_differ_in_numbers_alone_count_as_one() -> None:
-    optimizer = Optimizer(SPACE, population=12, steps=10, searcher="random", founders=None, seed=0)
+    optimizer = Optimizer(SPACE, population=12, steps=10, searcher=Search("random"), seed=0)
     said = ["tried to allocate 9.00 GiB at 0x7f3a", "tried to allocate 12.50 GiB at 0x81ff", "killed"]
     for trial, reason in zip(optimizer.ask(3), said, strict=True):
         optimizer.fail(trial.id, reason)

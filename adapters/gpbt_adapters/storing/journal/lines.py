@@ -5,6 +5,7 @@ The first line is the study's name and header, each further one an event. A file
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from gpbt_core.state import Event
 
 __all__ = ["export_study", "import_study"]
 
-FORMAT = 1
+FORMAT = 2
+"""Of the files. Those of format 1, which lack the plans, are read, too."""
 
 
 def export_study(url: str | os.PathLike[str], name: str, path: str | os.PathLike[str]) -> None:
@@ -58,34 +60,40 @@ def import_study(url: str | os.PathLike[str], path: str | os.PathLike[str], *, n
         JournalError: The database fails.
     """
     lines = Path(path).read_text("utf-8").splitlines()
-    header = _line(path, 1, lines[0] if lines else "")
-    if header.get("gpbt_study") != FORMAT or not {"name", "header"} <= header.keys():
-        raise ConfigError(
-            f"import_study: {str(path)!r}, line 1: wanted a study of format {FORMAT}, with name and header, got "
-            f"{header!r:.200}"
-        )
-    replayed = Optimizer(**settings_of(header["header"]))
-    events: list[Event] = []
-    for number, line in enumerate(lines[1:], 2):
-        try:
-            event = decode_event(_line(path, number, line))
-            replayed.replay([event])
-        except (ConfigError, ProtocolError) as error:
-            raise ConfigError(f"import_study: {str(path)!r}, line {number}: {error}") from error
-        events.append(event)
+    number = 1
+
+    def events() -> Iterator[Event]:
+        nonlocal number
+        for line in lines[1:]:
+            number += 1
+            yield decode_event(_parsed(line))
+
+    try:
+        header = _header(lines[0] if lines else "")
+        replayed = Optimizer(**settings_of(header["header"]))
+        replayed.replay(events())
+    except (ConfigError, ProtocolError) as error:
+        raise ConfigError(f"import_study: {str(path)!r}, line {number}: {error}") from error
     chosen = str(name or header["name"])
     with Journal(url) as journal:
         if journal.find(chosen) is not None:
             raise ConfigError(f"import_study: there is a study {chosen!r} already; choose another name")
-        journal.add(chosen, header["header"], events)
+        journal.add(chosen, header["header"], replayed.events)
     return chosen
 
 
-def _line(path: str | os.PathLike[str], number: int, line: str) -> dict[str, Any]:
+def _header(line: str) -> dict[str, Any]:
+    header = _parsed(line)
+    if header.get("gpbt_study") not in (1, FORMAT) or not {"name", "header"} <= header.keys():
+        raise ConfigError(f"must be a study of format 1 or {FORMAT}, with name and header, got {header!r:.200}")
+    return header
+
+
+def _parsed(line: str) -> dict[str, Any]:
     try:
         data = json.loads(line)
     except ValueError as error:
-        raise ConfigError(f"import_study: {str(path)!r}, line {number} is not JSON: {error}") from error
+        raise ConfigError(f"must be JSON: {error}") from error
     if not isinstance(data, dict):
-        raise ConfigError(f"import_study: {str(path)!r}, line {number}: wanted an object, got {line:.100}")
+        raise ConfigError(f"must be an object, got {line:.100}")
     return data

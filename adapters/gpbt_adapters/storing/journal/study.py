@@ -5,15 +5,16 @@ again after reading on if another process was first. Only reports that let a tri
 event of this process: nothing depends on them before their trial ends, and a trial that is lost is trained again.
 """
 
+import contextlib
 import json
 import logging
 import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, SupportsFloat, TypeVar, Unpack
 
 import attrs
 
@@ -23,18 +24,24 @@ from gpbt_adapters.storing.journal.storage import Entry, Journal, JournalError, 
 from gpbt_adapters.storing.journal.workers import identity, is_gone
 from gpbt_core.codec import decode_settings, decode_state, encode_state
 from gpbt_core.errors import ConfigError, ProtocolError
-from gpbt_core.optimizer import Optimizer
+from gpbt_core.optimizer import Optimizer, RunSettings
+from gpbt_core.optimizer.arguments import id_of
+from gpbt_core.optimizer.search import arguments_of, search_from_dict
 from gpbt_core.persistent import Vector
-from gpbt_core.presets import resolve_rule
 from gpbt_core.records import Trial, Verdict
+from gpbt_core.registry import resolve_rule
+from gpbt_core.searcher import Search
 from gpbt_core.space import Config, Space
-from gpbt_core.state import Asked, Event, Order, Requeued, State, apply
+from gpbt_core.state import Asked, Event, Order, Requeued, State, apply, replay
 
 __all__ = ["Study", "header_of", "open_study", "settings_of"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+HEADER = 1
+"""The version of what a study is started with."""
 
 SNAPSHOT = (2000, 1.25)
 """A snapshot is kept once there are 2000 events more than 1.25 times those of the last one: opening replays at most a
@@ -48,7 +55,8 @@ def open_study(
     *,
     durability: Durability = "full",
     lease: float = 60.0,
-    **settings: Any,
+    read_only: bool = False,
+    **settings: Unpack[RunSettings],
 ) -> "Study":
     """Opens a study, or starts it where there is none of that name.
 
@@ -60,6 +68,8 @@ def open_study(
             times as fast.
         lease: Seconds, above 0 and finite, after which others may train the trials of a process that no longer gives a
             sign of life. (One that is known to be dead, on the same host, need not be waited for.)
+        read_only: Whether the study is only to be looked at, as where the file cannot be written: it must be there, and
+            every call that would change it is refused.
         settings: The other arguments of `gpbt.Optimizer`; without a space: none.
 
     Raises:
@@ -82,7 +92,7 @@ def open_study(
     """
     if not 0 < lease <= threading.TIMEOUT_MAX:
         raise ConfigError(
-            f"open_study: wanted a lease above 0 s and of at most {threading.TIMEOUT_MAX:.3g} s, got {lease!r}"
+            f"open_study: lease must be above 0 s and at most {threading.TIMEOUT_MAX:.3g} s, got {lease!r}"
         )
     if space is None and settings:
         raise ConfigError(
@@ -90,9 +100,10 @@ def open_study(
             f"study's, or none"
         )
     given = None if space is None else header_of(Optimizer(space, **settings))
-    journal = Journal(url, durability=durability)
+    journal = Journal(url, durability=durability, read_only=read_only)
     try:
-        entry = journal.get(name) if given is None else (journal.find(name) or journal.add(name, given))
+        start = given if not read_only else None
+        entry = journal.get(name) if start is None else (journal.find(name) or journal.add(name, start))
         if given is not None:
             _compare(entry, given)
         return Study(journal=journal, entry=entry, lease=lease, **settings_of(entry.header))
@@ -110,8 +121,8 @@ class Study(Optimizer):
     again at once.
 
     A trial that was asked is leased, and the lease is renewed in the background as long as this object lives. When it
-    has expired, `ask` of any process gives the trial out again. The late result of the first worker still counts if it
-    comes before the second's; its reports are refused.
+    has expired, `ask` of any process hands the trial out again, with its next `attempt`. From then on, what the first
+    worker says of it is refused, so that the score and the checkpoint of a trial come from one worker.
 
     Use by one thread, as for any optimizer; and not across a fork.
     """
@@ -119,18 +130,19 @@ class Study(Optimizer):
     def __init__(self, space: Space, *, journal: Journal, entry: Entry, lease: float, **settings: Any) -> None:
         """Opens an entry of a journal, which is closed with this object; see `open_study`."""
         super().__init__(space, **settings)
-        self.name = entry.name
+        self.name, self.identity, self.store = entry.name, entry.identity, entry.store
         self._journal, self._entry, self._lease = journal, entry, lease
         self._worker = identity()
         self._proposed: dict[tuple[int, int | None], Config] = {}
-        self._lost: set[int] = set()  # trials of ours that were given to others
+        self._handed: dict[int, Trial] = {}  # the trials that this process was handed and that have not ended
         self._elsewhere: set[int] = set()  # trials whose asking was read: another's, or ours whose answer was lost
         self._looked = time.monotonic()  # when the leases were looked at
+        self._in_use = threading.Lock()
         self._unwritten: list[Event] = []
         self._written, self._sequence = self._newest_snapshot()
         self._snapshot = self._sequence
         self._start(self._written)
-        self.refresh()
+        self._refresh()
         self._events = Vector()
         self._heartbeat = Heartbeat(journal, entry.id, self._worker, lease)
         self._end = weakref.finalize(self, self._heartbeat.end)
@@ -159,27 +171,42 @@ class Study(Optimizer):
             finally:
                 self._end()
 
+    def keep_store(self, address: str) -> None:
+        """Notes in the journal where the checkpoints of the study are: `run` does so, and goes on there by itself.
+
+        Args:
+            address: A path or URL.
+
+        Raises:
+            JournalError: The database fails.
+        """
+        self._journal.keep_store(self._entry.id, address)
+        self.store = address
+
     def refresh(self) -> int:
         """Reads what other processes did; `ask` does so by itself. Returns how many events that were.
 
         Raises:
             JournalError: The database fails, or what it holds is damaged.
+            ProtocolError: Another call is using the study: from another thread, a searcher or a rule.
         """
+        with self._alone():
+            return self._refresh()
+
+    def _refresh(self) -> int:
         news = self._journal.events(self._entry.id, self._sequence)
         if not news:
             return 0
-        written = self._written
+        written, happened = self._written, list[Event]()
         try:
-            for event in news:
-                if type(event) is Asked:
-                    self.space.validate(event.trial.config)
-                written = apply(written, event)
+            for state, event in replay(written, self._valid(news)):
+                written = state
+                happened.append(event)
         except (ConfigError, ProtocolError) as error:
             raise JournalError(
                 f"{self._journal!r}: study {self.name!r} does not follow from its settings: {error}; it was written by "
                 f"another version of gpbt or a rule, or is damaged"
             ) from error
-        self._lost |= {event.trial_id for event in news if type(event) is Requeued}
         self._elsewhere |= {event.trial.id for event in news if type(event) is Asked}
         state, kept = written, []
         for event in self._unwritten:
@@ -189,7 +216,7 @@ class Study(Optimizer):
                 continue
             kept.append(event)
         self._written, self._sequence, self._state, self._unwritten = written, self._sequence + len(news), state, kept
-        self._events = _extended(self._events, news)
+        self._events = self._events.extend(happened)
         return len(news)
 
     @property
@@ -220,53 +247,48 @@ class Study(Optimizer):
         trials = self._transact(asked)
         self._proposed.clear()
         if trials:
-            self._lost.difference_update(trial.id for trial in trials)
+            self._handed.update((trial.id, trial) for trial in trials)
             self._elsewhere.difference_update(trial.id for trial in trials)
             self._heartbeat.start()
         else:
             self._journal.check(self._entry.id)
         return trials
 
-    def report(self, trial_id: int, step: int, score: float) -> Verdict:
+    def report(self, trial: Trial | int, step: int, score: SupportsFloat) -> Verdict:
         """As `Optimizer.report`; a verdict to stop is durable on return.
 
         Raises:
             ConfigError: The score is not a number.
-            ProtocolError: As for any optimizer; or the lease had expired and the trial was given to another worker.
+            ProtocolError: As for any optimizer; or the lease had expired and the trial was handed to another worker.
             JournalError: The database fails.
         """
+        return self._transact(
+            lambda: super(Study, self).report(self._ours(trial), step, score),
+            hold=lambda verdict: verdict is Verdict.CONTINUE,
+        )
 
-        def reported() -> Verdict:
-            if trial_id in self._lost:
-                raise ProtocolError(
-                    f"report: trial {trial_id} was given back or to another worker, as the lease of this one had "
-                    f"expired; train it no more"
-                )
-            return super(Study, self).report(trial_id, step, score)
-
-        return self._transact(reported, hold=lambda verdict: verdict is Verdict.CONTINUE)
-
-    def tell(self, trial_id: int, score: float | None = None) -> None:
+    def tell(self, trial: Trial | int, score: SupportsFloat | None = None, *, steps: int | None = None) -> None:
         """As `Optimizer.tell`.
 
         Raises:
             ConfigError: The score is not a number.
-            ProtocolError: As for any optimizer: another worker, which got the trial when the lease of this one had
-                expired, may have told it before.
+            ProtocolError: As for any optimizer; or the lease had expired and the trial was handed to another worker.
             JournalError: The database fails.
         """
-        self._transact(lambda: super(Study, self).tell(trial_id, score))
+        self._transact(lambda: super(Study, self).tell(self._ours(trial), score, steps=steps))
+        self._forget(trial)
 
-    def fail(self, trial_id: int, reason: str) -> None:
+    def fail(self, trial: Trial | int, reason: str | BaseException) -> None:
         """As `Optimizer.fail`.
 
         Raises:
             ProtocolError: The trial is unknown or has ended.
             JournalError: The database fails.
         """
-        self._transact(lambda: super(Study, self).fail(trial_id, reason))
+        self._transact(lambda: super(Study, self).fail(self._ours(trial), reason))
+        self._forget(trial)
 
-    def requeue(self, trial_id: int) -> None:
+    def requeue(self, trial: Trial | int) -> None:
         """As `Optimizer.requeue`, for a trial that no other worker is training.
 
         Raises:
@@ -275,7 +297,8 @@ class Study(Optimizer):
         """
 
         def requeued() -> None:
-            super(Study, self).requeue(trial_id)
+            super(Study, self).requeue(self._ours(trial))
+            trial_id = id_of("requeue", trial)
             for lease in self._journal.leases(self._entry.id):
                 if lease.trial == trial_id and lease.worker != self._worker and not _is_lost(lease):
                     raise ProtocolError(
@@ -284,15 +307,17 @@ class Study(Optimizer):
                     )
 
         self._transact(requeued)
+        self._forget(trial)
 
-    def cancel(self, trial_id: int, reason: str = "cancelled by the caller") -> None:
+    def cancel(self, trial: Trial | int, reason: str = "cancelled by the caller") -> None:
         """As `Optimizer.cancel`.
 
         Raises:
             ProtocolError: The trial is unknown or has ended.
             JournalError: The database fails.
         """
-        self._transact(lambda: super(Study, self).cancel(trial_id, reason))
+        self._transact(lambda: super(Study, self).cancel(self._ours(trial), reason))
+        self._forget(trial)
 
     def extend(self, generations: int) -> None:
         """As `Optimizer.extend`.
@@ -317,6 +342,17 @@ class Study(Optimizer):
         self._elsewhere.difference_update(event.trial.id for event in taken if type(event) is Asked)
         self._heartbeat.start()
 
+    @classmethod
+    def from_state(cls, state: State, *, space: Space | None = None, search: Search | None = None) -> Self:  # noqa: ARG003
+        """Refused: a study goes on from its journal.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(
+            "from_state: a study goes on from its journal, open_study(url, name); use Optimizer.from_state"
+        )
+
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, study {self.name!r} of {self._journal!r}>"
 
@@ -328,6 +364,13 @@ class Study(Optimizer):
 
     # ----------------------------------------------------------------------------------------------------------- inside
 
+    def _ours(self, trial: Trial | int) -> Trial | int:
+        """The trial as this process was handed it, for one that is given by its id: its attempt is then checked."""
+        return trial if isinstance(trial, Trial) else self._handed.get(id_of("study", trial), trial)
+
+    def _forget(self, trial: Trial | int) -> None:
+        self._handed.pop(id_of("study", trial), None)
+
     def _transact(self, action: Callable[[], T], *, hold: Callable[[T], bool] = lambda _: False) -> T:
         """Lets `action` commit events against the newest state, and writes them.
 
@@ -337,26 +380,40 @@ class Study(Optimizer):
         """
         if not self._end.alive:
             raise ProtocolError(f"study {self.name!r} is closed; open it again")
-        while True:
-            before = (self._state, self._events, list(self._unwritten), self._written, self._sequence)
-            try:
-                result = action()
-                written = hold(result) or self._write()
-            except BaseException as error:
-                # What was written all the same (its answer was lost, or Ctrl-C came behind it) is read as news.
+        with self._alone():
+            while True:
+                before = (self._state, self._events, list(self._unwritten), self._written, self._sequence)
+                try:
+                    result = action()
+                    written = hold(result) or self._write()
+                except BaseException as error:
+                    # What was written all the same (its answer was lost, or Ctrl-C came behind it) is read as news.
+                    self._state, self._events, self._unwritten, self._written, self._sequence = before
+                    if isinstance(error, ProtocolError) and self._refresh():
+                        continue  # it may be legal after what another process did
+                    raise
+                if written:
+                    return result
                 self._state, self._events, self._unwritten, self._written, self._sequence = before
-                if isinstance(error, ProtocolError) and self.refresh():
-                    continue  # it may be legal after what another process did
-                raise
-            if written:
-                return result
-            self._state, self._events, self._unwritten, self._written, self._sequence = before
-            if not self.refresh():
-                self._journal.check(self._entry.id)
+                if not self._refresh():
+                    self._journal.check(self._entry.id)
 
-    def _commit(self, state: State, happened: list[Event]) -> None:
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A call that no other one may interrupt: its transaction is undone as a whole."""
+        if not self._in_use.acquire(blocking=False):
+            raise ProtocolError(
+                f"study {self.name!r}: another call is using it: another thread, or a searcher or rule that calls "
+                f"back; nothing of this call happened; use a study from one thread only, and call again"
+            )
+        try:
+            yield
+        finally:
+            self._in_use.release()
+
+    def _commit(self, before: State, state: State, happened: Sequence[Event]) -> None:
         """Lets events happen here; `_transact` writes them."""
-        super()._commit(state, happened)
+        super()._commit(before, state, happened)
         self._unwritten.extend(happened)
 
     def _write(self) -> bool:
@@ -396,7 +453,8 @@ class Study(Optimizer):
         found = self._journal.snapshot(self._entry.id)
         if found is not None:
             try:
-                return decode_state(found[1], resolve_rule), found[0]
+                state = decode_state(found[1], resolve_rule)
+                return attrs.evolve(state, settings=self.settings), found[0]  # with the search, which it does not hold
             except ConfigError as error:
                 logger.info("study %s: all events are replayed: %s", self.name, error)
         return self._state, 0
@@ -416,11 +474,11 @@ def header_of(optimizer: Optimizer) -> dict[str, Any]:
         ConfigError: A searcher or a rule was given as an object without a name, and cannot be written down.
     """
     data = optimizer.to_dict()
-    plain = {"version": 1, "settings": data["state"]["settings"], "search": data["search"]}
+    plain = {"version": HEADER, "settings": data["state"]["settings"], "search": data["search"]}
     try:
         return dict(json.loads(json.dumps(plain)))  # as it will be read: tuples are lists
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"open_study: wanted options that can be written as JSON: {error}") from error
+        raise ConfigError(f"open_study: options must be such that they can be written as JSON: {error}") from error
 
 
 def settings_of(header: Mapping[str, Any]) -> dict[str, Any]:
@@ -431,16 +489,18 @@ def settings_of(header: Mapping[str, Any]) -> dict[str, Any]:
         PluginError: A rule's name is unknown, offered twice, or cannot be built.
     """
     try:
-        settings, search = header["settings"], dict(header["search"])
-        for part in ("searcher", "founders"):
-            if search[part] is not None:
-                search[part] = (search[part]["name"], search[part]["options"])
+        if header["version"] != HEADER:
+            raise ConfigError(
+                f"journal: the header of a study must be of version {HEADER}, got version {header['version']!r}; use "
+                f"the gpbt that wrote it"
+            )
+        stored, search = header["settings"], header["search"]
     except (KeyError, TypeError) as error:
         raise ConfigError(
-            f"journal: wanted the header of a study, got {header!r:.200}, which misses {error}"
+            f"journal: must be the header of a study, got {header!r:.200}, which misses {error}"
         ) from error
-    rules = attrs.asdict(decode_settings(settings, resolve_rule), recurse=False, filter=lambda field, _: field.init)
-    return {**rules, **search}
+    settings = attrs.evolve(decode_settings(stored, resolve_rule), search=search_from_dict(search))
+    return arguments_of(settings)
 
 
 def _compare(entry: Entry, given: Mapping[str, Any]) -> None:
@@ -470,9 +530,3 @@ def _by_name(data: Any) -> Any:
 
 def _is_lost(lease: Lease) -> bool:
     return lease.seconds <= 0 or is_gone(lease.worker)
-
-
-def _extended(events: Vector[Event], more: Iterable[Event]) -> Vector[Event]:
-    for event in more:
-        events = events.append(event)
-    return events

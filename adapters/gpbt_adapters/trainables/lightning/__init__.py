@@ -15,7 +15,8 @@ from gpbt_adapters.trainables.bindings import Binding, Fixed, Setter, StepValue
 from gpbt_adapters.trainables.lightning.fields import BatchSize, DataField, HParam, Nth
 from gpbt_adapters.trainables.lightning.steering import LightningParts
 from gpbt_adapters.trainables.lightning.trainable import LightningTrainable
-from gpbt_adapters.trainables.pytorch.fields import ModuleField, OptimizerField, ScheduledRate
+from gpbt_adapters.trainables.pytorch.fields import ModuleField
+from gpbt_adapters.trainables.pytorch.optimizer_fields import OptimizerField, ScheduledRate
 from gpbt_adapters.trainables.pytorch.schedules import lambda_lr
 
 __all__ = [

@@ -12,7 +12,8 @@ except ImportError as error:
     ) from error
 
 from gpbt_adapters.trainables.bindings import Binding, Fixed, Setter, StepValue
-from gpbt_adapters.trainables.pytorch.fields import ModuleField, OptimizerField, ScheduledRate
+from gpbt_adapters.trainables.pytorch.fields import ModuleField
+from gpbt_adapters.trainables.pytorch.optimizer_fields import OptimizerField, ScheduledRate
 from gpbt_adapters.trainables.transformers.fields import ArgumentField, WeightDecay
 from gpbt_adapters.trainables.transformers.steering import TransformersParts
 from gpbt_adapters.trainables.transformers.trainable import TransformersTrainable

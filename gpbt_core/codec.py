@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import attrs
 
 from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import as_float, as_int
 from gpbt_core.persistent import Vector
 from gpbt_core.records import Schedule, Segment, Status, Trial
 from gpbt_core.reproduction import Plan, Slot
@@ -226,12 +227,21 @@ def decode_state(data: Mapping[str, Any], resolve: Resolve) -> State:
         data = {**data, "settings": decode_settings(data["settings"], resolve)}
         if version == 1:
             data["records"] = [{**record, "trial": {"attempt": 0, **record["trial"]}} for record in data["records"]]
+            data["open"] = _with_distinct(data["open"], data["settings"])
         decoded: State = _coder(State).decode(data)
     except ConfigError:
         raise
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise ConfigError(f"decode_state: the data is damaged: {error!r}") from error
     return decoded
+
+
+def _with_distinct(opened: Mapping[str, Any], settings: Settings) -> Mapping[str, Any]:
+    """An open generation of version 1, whose promise did not say yet whether parents differ in their configs."""
+    if opened["keep"] is None:
+        return opened
+    now = settings.reproduction.keep(opened["index"] + 1, settings.population)
+    return {**opened, "keep": {**opened["keep"], "distinct": now is not None and now.distinct}}
 
 
 def _finite(loss: float) -> float | None:
@@ -247,15 +257,17 @@ def _told(value: float | None) -> float | None:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if as_float(value) is None:
         raise TypeError(f"must be a number, got {value!r}")
-    return value
+    found: float = value
+    return found
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    found = as_int(value)
+    if found is None:
         raise TypeError(f"must be a whole number, got {value!r}")
-    return value
+    return found
 
 
 def _whole_or_none(value: Any) -> int | None:
@@ -359,7 +371,7 @@ _CODERS: Mapping[Any, _Coder] = {
     Settings: _Coder(encode_settings, _as_it_is),  # decoded before, as rules have to be resolved
     Slot: _Coder(lambda slot: [slot.parent, slot.repeat], lambda data: Slot(*data)),
     Status: _Coder(lambda status: status.value, Status),
-    Mapping[str, Any]: _Coder(dict, Config),
+    Config: _Coder(dict, Config),
 }
 """Types that are written in a way of their own."""
 

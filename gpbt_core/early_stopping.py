@@ -11,8 +11,8 @@ from typing import ClassVar, Protocol, runtime_checkable
 import attrs
 
 from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import as_float
 from gpbt_core.rule import Rule
-from gpbt_core.space.parameters import as_float
 
 __all__ = ["EarlyStoppingSpec", "GenerationStopping", "Improvement", "Quantile", "TrialStopping"]
 

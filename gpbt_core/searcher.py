@@ -6,16 +6,16 @@ run depend on its scores alone and not on its workers (docs/algorithm.md, "Deter
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
 
 from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import at_least, plain
 from gpbt_core.records import Record, Trial
 from gpbt_core.space import Config, Space
-from gpbt_core.space.parameters import plain
 
 __all__ = ["Family", "History", "Query", "Search", "Searcher", "SearcherChoice", "SearcherSpec"]
 
@@ -75,6 +75,18 @@ class Query:
     def pending(self) -> tuple[Trial, ...]:
         """The family's trials whose result is not known yet, by rising id."""
         return self._family.pending
+
+    def are_siblings(self, trials: Iterable[Trial]) -> list[bool]:
+        """Which trials start from the same weights as the trial to propose, in the same generation.
+
+        Args:
+            trials: n trials of the family, such as `query.pending`.
+
+        Returns:
+            n flags.
+        """
+        parent = None if self.parent is None else self.parent.trial.id
+        return [trial.generation == self.generation and trial.parent == parent for trial in trials]
 
 
 @runtime_checkable
@@ -165,11 +177,6 @@ def _history(_: object, __: object, value: object) -> None:
         raise ConfigError(f'history: must be "family", "all" or "none", got {value!r}')
 
 
-def _count(_: object, __: object, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigError(f"number_of_founders: must be a whole number of at least 0, got {value!r}")
-
-
 def _configs(given: Sequence[Mapping[str, Any]]) -> tuple[Config, ...]:
     if not isinstance(given, Sequence) or not all(isinstance(config, Mapping) for config in given):
         raise ConfigError(f"known_configs: must be a list of dicts from names to values, got {given!r:.200}")
@@ -198,6 +205,6 @@ class Search:
 
     searcher: SearcherChoice = attrs.field(converter=_choice)
     founders: SearcherChoice | None = attrs.field(default=None, converter=_optional_choice, kw_only=True)
-    number_of_founders: int = attrs.field(default=0, converter=plain, validator=_count, kw_only=True)
+    number_of_founders: int = attrs.field(default=0, converter=plain, validator=at_least(0, "Search"), kw_only=True)
     history: History = attrs.field(default="family", validator=_history, kw_only=True)
     known_configs: tuple[Config, ...] = attrs.field(default=(), converter=_configs, kw_only=True)

@@ -3,7 +3,7 @@
 Whatever they draw is sound: bounds at the edges of what floats can hold are as likely as everyday ones.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from hypothesis import assume, reject
@@ -16,6 +16,7 @@ from gpbt_core.space import Categorical, Float, Int, Parameter, Space, When
 __all__ = ["categoricals", "floats", "generators", "ints", "parameters", "points", "spaces", "units"]
 
 _everyday = st.sampled_from([1e-5, 1e-3, 0.1, 0.3, 0.5, 0.9, 0.999, 1.0, 2.0, 10.0, 100.0, 1e6])
+_below_1 = st.sampled_from([-1.0, 0.0, 0.1, 0.5, 0.9, 0.99, 0.9999, 1 - 1e-8, 1 - 2**-53])
 _plain = st.one_of(
     st.none(),
     st.booleans(),
@@ -27,16 +28,19 @@ _plain = st.one_of(
 
 @st.composite
 def floats(draw: st.DrawFn) -> Float:
-    """Floats: linear and log, continuous and stepped, of one value, of neighbouring floats, of huge and tiny bounds."""
-    log = draw(st.booleans())
-    if log:
+    """Floats of every scale, continuous and stepped, of one value, of neighbouring floats, of huge and tiny bounds."""
+    log: bool | Literal["1-x"] = draw(st.sampled_from([False, True, "1-x"]))
+    if log is True:
         bound = _everyday | st.floats(5e-324, 1e308)
+    elif log == "1-x":
+        bound = _below_1 | st.floats(-5e307, 1 - 2**-53)
     else:
         bound = _everyday | st.just(0.0) | st.floats(-5e307, 5e307) | st.floats(-10, 10)
     low = draw(bound)
     high = draw(bound | st.just(low) | st.integers(1, 100).map(lambda ulps: low + ulps * float(np.spacing(low))))
     low, high = sorted((low, high))
     assume(high - low <= 1e308)
+    assume(high < 1 or log != "1-x")
     step = draw(st.none() | st.sampled_from([0.1, 0.25, 1.0, 3.0]) | st.integers(1, 40).map(lambda n: (high - low) / n))
     try:
         return Float(low, high, log=log, step=step)

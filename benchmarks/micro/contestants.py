@@ -119,6 +119,7 @@ def _distribution(parameter: Parameter) -> Any:
         case Categorical():
             return CategoricalDistribution(parameter.choices)
         case Float():
+            assert parameter.log != "1-x"  # no function of these has one
             return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
         case Int():
             return IntDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)

@@ -8,25 +8,12 @@ import attrs
 import numpy as np
 
 from gpbt_core.errors import ConfigError, PluginError, ProtocolError
+from gpbt_core.numbers import as_int, plain
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.reproduction import Genealogical
-from gpbt_core.space.parameters import as_int, plain
 from gpbt_core.state import ENDED
 
-__all__ = ["attempt_of", "id_of", "last_report", "number", "resolved", "rule", "selecting", "stopping_rule", "whole"]
-
-
-def whole(who: str, value: object, low: int | None = None) -> int:
-    """A whole number as a plain int.
-
-    Raises:
-        ConfigError: It is not a whole number, or below `low`.
-    """
-    found = value if type(value) is int else as_int(value)
-    if found is None or (low is not None and found < low):
-        bound = "" if low is None else f" of at least {low}"
-        raise ConfigError(f"{who}: must be a whole number{bound}, got {value!r}")
-    return found
+__all__ = ["attempt_of", "id_of", "last_report", "number", "resolved", "rule", "selecting", "stopping_rule"]
 
 
 def id_of(who: str, trial: object, records: Sequence[Record] | None = None) -> Any:

@@ -15,6 +15,7 @@ import attrs
 from gpbt_core import genealogy, presets
 from gpbt_core.early_stopping import GenerationStopping, TrialStopping
 from gpbt_core.errors import ConfigError, ExtinctError, NoResultError, ProtocolError
+from gpbt_core.numbers import plain, whole
 from gpbt_core.optimizer.arguments import (
     attempt_of,
     id_of,
@@ -24,7 +25,6 @@ from gpbt_core.optimizer.arguments import (
     rule,
     selecting,
     stopping_rule,
-    whole,
 )
 from gpbt_core.optimizer.known import known
 from gpbt_core.optimizer.needs import Needs, needs_of
@@ -36,7 +36,7 @@ from gpbt_core.records import Record, Schedule, Status, Trial, Verdict
 from gpbt_core.reproduction import Reproduction
 from gpbt_core.searcher import Search, Searcher, SearcherChoice
 from gpbt_core.space import Config, Space
-from gpbt_core.space.parameters import alike, plain
+from gpbt_core.space.parameters import alike
 from gpbt_core.state import (
     ENDED,
     Asked,

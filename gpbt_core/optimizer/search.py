@@ -1,6 +1,6 @@
 """The search step: who is asked for the config of the next slot, with which query, and what may come back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import attrs
@@ -68,7 +68,26 @@ def propose(searchers: Searchers, state: State, parent: int | None, order: Order
     except ConfigError as error:
         who = _who(searcher, query)
         raise SearcherError(f"{who} proposed what is not a config of the space: {error}") from error
-    return valid if config is None else completed(state.settings.space, config, valid, rng)
+    if config is not None:
+        return completed(state.settings.space, config, valid, rng)
+    space = state.settings.space
+    return space.untried(valid, _tried(state, parent)) if space.finite else valid
+
+
+def _tried(state: State, parent: int | None) -> Iterator[Config]:
+    """The configs of a parent's children, those of the founders if there is no parent.
+
+    Training one of them again from the same weights would tell nothing new, and its clones would take the places of
+    parents. A repeat that the plan still holds counts too. All of this is known whatever has been told.
+    """
+    born, plan = -1, state.open.plan
+    if parent is not None:
+        born = state.records[parent].trial.generation
+        if any(plan.slots[place].repeat for place in plan.litters.get(parent, ())):
+            yield state.records[parent].trial.config
+    for generation in range(born + 1, state.open.index + 1):
+        for trial_id in genealogy.children(state, parent, generation):
+            yield state.records[trial_id].trial.config
 
 
 def search_to_dict(search: Search) -> dict[str, Any]:

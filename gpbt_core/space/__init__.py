@@ -1,7 +1,7 @@
 """Parameters, configs, and the map to and from the unit cube.
 
-`parameters` says what there is to choose, `space` puts it together, and `Config` is what comes out; nothing here knows
-of trials, scores or searchers.
+`parameters` has the kinds of parameters, `space` combines them, and a `Config` holds their values. Nothing here knows
+trials, scores or searchers.
 """
 
 from gpbt_core.space.config import Config

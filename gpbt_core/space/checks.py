@@ -1,25 +1,15 @@
-"""Whether a value is one of a parameter, and its plain form.
+"""Checks of the values of parameters.
 
-A check returns the value or raises; what it returns is exactly what came, but for its type: numpy scalars become plain,
-and whole numbers become floats where a float is wanted.
+A check returns the value or raises an error. It changes nothing but the type: numpy scalars become plain values, and
+whole numbers become floats where the parameter is a Float.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from gpbt_core.errors import ConfigError
-from gpbt_core.space.parameters import (
-    Categorical,
-    Float,
-    Int,
-    Parameter,
-    as_float,
-    as_int,
-    lattice_value,
-    plain,
-    slack,
-    typed,
-)
+from gpbt_core.numbers import as_float, as_int, plain
+from gpbt_core.space.parameters import Categorical, Float, Int, Parameter, lattice_value, slack, typed
 
 __all__ = ["Check", "check_of"]
 
@@ -27,10 +17,10 @@ Check = Callable[[Any], Any]
 
 
 def check_of(name: str, parameter: Parameter) -> Check:
-    """The check of a parameter's values: a value -> its plain form.
+    """The check of a parameter's values, which returns their plain form.
 
     Args:
-        name: What errors call the parameter.
+        name: The parameter's name, for errors.
         parameter: Any of the three kinds.
     """
     if isinstance(parameter, Categorical):
@@ -42,8 +32,8 @@ def check_of(name: str, parameter: Parameter) -> Check:
     return _float(name, parameter)
 
 
-def _refusal(name: str, wanted: str, came: object) -> ConfigError:
-    return ConfigError(f"parameter {name!r}: wanted {wanted}, got {came!r} of type {type(came).__name__}")
+def _refusal(name: str, values: str, came: object) -> ConfigError:
+    return ConfigError(f"parameter {name!r} must be {values}, got {came!r} of type {type(came).__name__}")
 
 
 def _float(name: str, parameter: Float) -> Check:
@@ -78,13 +68,13 @@ def _stepped(name: str, parameter: Float) -> Check:
 
 def _int(name: str, parameter: Int) -> Check:
     low, high, step = parameter.low, parameter.high, parameter.step
-    wanted = f"an int from {low} to {high}" + (f" in steps of {step}" if step > 1 else "")
+    values = f"an int from {low} to {high}" + (f" in steps of {step}" if step > 1 else "")
 
     def check(value: Any) -> int:
         number = value if value.__class__ is int else as_int(value)
         if number is not None and low <= number <= high and (number - low) % step == 0:
             return number
-        raise _refusal(name, wanted, value)
+        raise _refusal(name, values, value)
 
     return check
 

@@ -1,6 +1,6 @@
-"""Conditions between the parameters of one flat space: what they must be, and when they are met.
+"""Conditions between the parameters of a flat space.
 
-They are checked and brought into their one form when a space is made; nothing is found out later.
+They are checked and normalized when a space is created.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,10 @@ from gpbt_core.space.parameters import Plain, typed
 __all__ = ["Conditions", "Need", "Wanted", "is_active", "resolve", "suggestion"]
 
 Conditions = Mapping[str, tuple[tuple[str, tuple[Plain, ...]], ...]]
-"""Of each conditional parameter: the parameters that control it, each with the values under which it is active."""
+"""For each conditional parameter, the parameters that control it, each with the values under which it is active."""
 
 Wanted = Mapping[str, Sequence[tuple[str, Sequence[Any]]]]
-"""Conditions as they were asked for: names and values not checked yet, one name possibly more than once."""
+"""Conditions as the caller wrote them: names and values are unchecked, and a name may occur more than once."""
 
 _SHOWN = 10  # of the known names in an error message
 
@@ -57,33 +57,33 @@ def is_active(needs: tuple[Need, ...], values: Mapping[str, Any]) -> bool:
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """What to do about an unknown name, as the end of an error message."""
+    """A hint about an unknown name, as the end of an error message."""
     import difflib
 
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
     more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-    return f"there is {', '.join(map(repr, known[:_SHOWN]))}{more}"
+    return f"known names are {', '.join(map(repr, known[:_SHOWN]))}{more}"
 
 
 def resolve(
     wanted: Wanted, checks: Mapping[str, Check], axes: Mapping[str, Axis]
 ) -> tuple[dict[str, tuple[Need, ...]], tuple[str, ...]]:
-    """Checks conditions and brings them into their one form.
+    """Checks and normalizes conditions.
 
     Args:
-        wanted: Of each conditional parameter its (flat name, values) pairs.
+        wanted: The (flat name, values) pairs of each conditional parameter.
         checks: The check of each parameter, in the order of the space.
         axes: Each parameter as a dimension.
 
     Returns:
-        The needs of each conditional parameter, in the order of the space; and all names, those that control before
-        those that they control, otherwise in the order of the space.
+        The needs of each conditional parameter, in the order of the space; and all names, controlling parameters first,
+        otherwise in the order of the space.
 
     Raises:
-        ConfigError: An unknown name; a continuous controller; a value that it can never take, or twice the same; a
-            circle; a parameter that can never be active.
+        ConfigError: A name is unknown; a controlling parameter is continuous; a value does not exist or occurs twice;
+            the conditions form a circle; a parameter can never be active.
     """
     needs = {name: _needs(name, wanted[name], checks, axes) for name in checks if name in wanted}
     order = _order(list(checks), needs)
@@ -119,11 +119,11 @@ def _places(
     if controller not in checks:
         inside = [known for known in checks if known.startswith(controller + ".")]
         todo = f"it is a space; name one of {inside}" if inside else suggestion(controller, list(checks))
-        raise ConfigError(f"{who}: wanted the name of a parameter, got {controller!r}; {todo}")
+        raise ConfigError(f"{who} must name a parameter, got {controller!r}; {todo}")
     lattice = axes[controller].lattice
     if lattice is None:
         raise ConfigError(
-            f"{who}: wanted a parameter of countable values, got a continuous Float; give it a step, or take an Int "
+            f"{who} must be on a parameter of countable values, got a continuous Float; give it a step, or take an Int "
             "or a Categorical"
         )
     plain = []
@@ -134,7 +134,7 @@ def _places(
             raise ConfigError(f"{who} names a value that it can never take: {error}") from None
     places = dict(zip(lattice.locate(plain).tolist(), plain, strict=True))
     if len(places) < len(plain):
-        raise ConfigError(f"{who}: wanted distinct values, got {plain!r}; leave the repeated ones out")
+        raise ConfigError(f"{who} must have distinct values, got {plain!r}; leave the repeated ones out")
     return places
 
 
@@ -150,7 +150,9 @@ def _order(names: Sequence[str], needs: Mapping[str, tuple[Need, ...]]) -> tuple
             else:
                 left.append(name)
         if len(left) == len(waiting):
-            raise ConfigError(f"the conditions of {left} form a circle: wanted some of them to depend on others only")
+            raise ConfigError(
+                f"the conditions of {left} form a circle; some of these parameters must depend on others only"
+            )
         waiting = left
     return tuple(order)
 

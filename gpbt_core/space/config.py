@@ -1,6 +1,6 @@
-"""Configs, and the read-only dict they are made of.
+"""Configs, and the read-only dict that they derive from.
 
-Nothing here knows of a space: what may stand in a config is decided elsewhere; here it only cannot be changed any more.
+Nothing here knows a space or checks values; that is done before a config is created.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,13 @@ V = TypeVar("V")
 
 
 class ReadOnlyDict(dict[str, V]):
-    """A dict that refuses changes, and that pickles, copies and hashes, unlike `types.MappingProxyType`."""
+    """A read-only dict that can be pickled, copied and hashed, unlike `types.MappingProxyType`."""
 
     __slots__ = ()
 
     def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         kind = type(self).__name__
-        raise TypeError(f"{kind} is read-only: make a changed dict of your own, {{**it, name: value}}")
+        raise TypeError(f"{kind} is read-only; make a changed copy: {{**config, name: value}}")
 
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
@@ -33,17 +33,18 @@ class ReadOnlyDict(dict[str, V]):
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self  # what it holds is immutable too
+        return self  # its values are immutable, too
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[dict[str, V]]]:
         return type(self), (dict(self),)  # pickle would fill an empty one item by item, which is refused
 
 
 class Config(ReadOnlyDict[Any]):
-    """Values for every active parameter of a space, in the order of the space; a dict that refuses changes.
+    """The values of every active parameter of a space, in the order of the space, as a read-only dict.
 
-    The values are plain: str, int, float, bool or None. It compares equal to a plain dict, `json.dumps` takes it, and
-    it can be hashed; `dict(config)` and `{**config, "lr": 0.1}` give plain dicts. Changing it is a TypeError.
+    The values are plain: str, int, float, bool or None. A config compares equal to a plain dict, can be hashed, and can
+    be passed to `json.dumps`. `dict(config)` and `{**config, "lr": 0.1}` are plain dicts. Changing a config raises
+    TypeError.
 
     Examples:
         >>> config = Config({"lr": 0.1, "layers": 2})

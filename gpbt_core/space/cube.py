@@ -1,9 +1,9 @@
 """The map between a parameter's values and the unit interval.
 
-Every map is pure and is made once, when the space is: `decode` takes one u and is the hot path, the others take whole
-columns. A discrete parameter cuts [0, 1] into bins, one per value. A continuous one is resolved to 2**-48 of the
-interval, or more coarsely where the range holds fewer floats than that: far below what matters in training, and what
-makes encode invert decode to the last bit.
+The maps are pure and are made when the space is created. `decode` takes one u and is the hot path; the others take
+whole columns. A discrete parameter divides [0, 1] into bins, one per value. A continuous one has a resolution of 2**-48
+of the interval, or a coarser one where the range holds fewer floats. That is far below what matters in training, and it
+lets encode invert decode exactly.
 """
 
 import math
@@ -21,8 +21,9 @@ __all__ = ["Axis", "Lattice", "axis"]
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-_RESOLUTION = 48  # bits of u that decode looks at; encode errs by less than 2**-49, so that decode rounds it away
-_MARGIN = 16  # neighbouring values are at least so many rounding errors apart, for the same reason
+_RESOLUTION = 48  # bits of u that decode uses; encode errs by less than 2**-49, which decode rounds away
+_MARGIN = 16  # neighbouring values are at least this many rounding errors apart, for the same reason
+_EVEN = 1e300  # steps from which on bins on a log scale are as good as even
 _TABLE = 1024  # log-scaled lattices up to this size have their bin centres in a table
 
 
@@ -59,7 +60,7 @@ class Axis:
 
 
 def axis(parameter: Parameter) -> Axis:
-    """The dimension that a parameter is.
+    """A parameter as a dimension of the unit cube.
 
     Args:
         parameter: Any of the three kinds.
@@ -70,6 +71,8 @@ def axis(parameter: Parameter) -> Axis:
         return _int(parameter)
     if parameter.bins:
         return _stepped(parameter)
+    if parameter.log == "1-x":
+        return _mirrored_log(parameter)
     return _log(parameter) if parameter.log else _linear(parameter)
 
 
@@ -138,6 +141,30 @@ def _log_extreme(parameter: Float) -> Axis:
     def encode(values: Sequence[float]) -> Floats:
         x = np.array(values, dtype=np.float64)
         return _within((np.log(x) - start) / width, x, parameter)
+
+    return Axis(bins=0, decode=decode, encode=encode)
+
+
+def _mirrored_log(parameter: Float) -> Axis:
+    """The log axis of 1 - x, from its far end to its near one."""
+    low, high = parameter.low, parameter.high
+    if (1.0 - low) / (1.0 - high) == 1.0:  # so narrow that the logarithm cannot tell the values apart
+        return _linear(parameter)
+    distance = _log(Float(1.0 - high, 1.0 - low, log=True))
+    # 1 - x has an absolute error of an ulp of x, which is a large relative error where x is close to 1.
+    width = math.log(1.0 - low) - math.log(1.0 - high)
+    c = _rounder(width * 2.0**52 * min(1.0, 1.0 - high))
+
+    def decode(u: float) -> float:
+        u = (u + c) - c
+        if u == 0.0:
+            return low
+        value = 1.0 - float(distance.decode(1.0 - u))
+        return low if value < low else value if u < 1.0 and value < high else high
+
+    def encode(values: Sequence[float]) -> Floats:
+        x = np.array(values, dtype=np.float64)
+        return _within(1.0 - distance.encode((1.0 - x).tolist()), x, parameter)
 
     return Axis(bins=0, decode=decode, encode=encode)
 
@@ -222,14 +249,30 @@ def _stepped(parameter: Float) -> Axis:
         return np.rint((np.array(values, dtype=np.float64) - low) / step).astype(np.int64)
 
     if parameter.log and bins > 1:
-        place, index, centre = _uneven(bins, low / step)
+        mirrored = parameter.log == "1-x"
+        nearest = min((1.0 - value_at(bins - 1)) / step, _EVEN) if mirrored else low / step
+        scale = _uneven(bins, nearest)
+        place, index, centre = _mirrored(bins, *scale) if mirrored else scale
         return _discrete(bins, lambda u: value_at(place(u)), locate, index, centre)
     return _discrete(bins, lambda u: value_at(int(u * bins)), locate, *_even(bins))
 
 
-def _uneven(
-    bins: int, low: float
-) -> tuple[Callable[[float], int], Callable[[Floats], Indices], Callable[[Indices], Floats]]:
+_Bins = tuple[Callable[[float], int], Callable[[Floats], Indices], Callable[[Indices], Floats]]
+
+
+def _mirrored(
+    bins: int, place: Callable[[float], int], index: Callable[[Floats], Indices], centre: Callable[[Indices], Floats]
+) -> _Bins:
+    """The same bins from right to left."""
+    last = bins - 1
+    return (
+        lambda u: last - place(1.0 - u),
+        lambda u: last - index(1.0 - u),
+        lambda indices: 1.0 - centre(last - indices),
+    )
+
+
+def _uneven(bins: int, low: float) -> _Bins:
     """Bins on a log scale: the index of one u, and `index` and `centre`.
 
     In units of the step, value i has the bin [low + i - 1/2, low + i + 1/2], as in Optuna's IntDistribution; but the

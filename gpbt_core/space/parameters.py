@@ -1,18 +1,18 @@
 """The three kinds of parameters: Float, Int and Categorical.
 
-A parameter is a frozen fact that is sound once it exists: what cannot be is refused here, on construction. It knows
-neither its name nor the unit cube.
+A parameter is a frozen record that is checked when it is created. It knows neither its name nor the unit cube.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
 
 from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import as_float, as_int, plain
 
 __all__ = [
     "Categorical",
@@ -21,74 +21,56 @@ __all__ = [
     "Parameter",
     "Plain",
     "alike",
-    "as_float",
-    "as_int",
     "lattice_value",
-    "plain",
     "slack",
     "typed",
 ]
 
 Plain = str | int | float | bool | None
-"""What a value of a config may be."""
+"""The types that values of a config may have."""
 
 _MAX_BINS = 2**40  # with more values, not each would have a place of its own in a float u
 _MAX_INT = 2**53  # a float holds each integer up to here
-_PER_STEP = 10**9  # the reciprocal of what counts as no distance, in steps: what sums and quotients of decimals lose
+_PER_STEP = 10**9  # values closer than 1 / 10**9 steps count as equal, as sums of decimals round
 _MAX_WIDTH = 1e308  # so that no difference of two values overflows
 _MAX_LOG_RANGE = 600.0  # of log(high / low) on a lattice: expm1 overflows beyond 709
-
-
-def plain(value: object) -> Any:
-    """A numpy scalar as the plain Python value that it stands for; anything else as it is."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def as_float(value: object) -> float | None:
-    """A Python or numpy number as a float, infinite where it is too large for one; None: no number, or a bool."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def as_int(value: object) -> int | None:
-    """A Python or numpy integer as an int; None: anything else, bools and whole floats too."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        return None
-    return int(value)
 
 
 @attrs.frozen(repr=False)
 class Float:
     """A real number between inclusive bounds.
 
-    Without a step the parameter is continuous: any float between the bounds is a value. With one, the values are
-    low + i * step up to `high`, whether or not `high` is among them; bounds and step are taken as the decimals they
-    print as, so that `Float(0, 1, step=0.1)` has the value 0.3 and not 0.30000000000000004, and a last value within
-    1e-9 of a step from `high` is `high`, so that `Float(0, 1, step=1 / 3)` ends with 1.0. With `log` and a step, the
-    values are those of the lattice, and the one nearest to a point of the log scale is taken.
+    Without a step the parameter is continuous: any float between the bounds is a value. With a step, the values are
+    low + i * step up to `high`, which need not be one of them. Bounds and step count as the decimals that they print
+    as, so `Float(0, 1, step=0.1)` has the value 0.3 and not 0.30000000000000004. A last value within 1e-9 of a step
+    from `high` is `high`, so `Float(0, 1, step=1 / 3)` ends with 1.0. With `log` and a step, a point of the log scale
+    stands for the nearest of these values.
+
+    Use `log="1-x"` for a value that approaches 1, such as a momentum, a beta of Adam, a discount factor or the decay of
+    a moving average: 0.9, 0.99 and 0.999 are then equally far apart.
 
     Attributes:
-        low: The smallest value, finite; above 0 with `log`.
-        high: The largest value, finite, at least `low`.
-        log: Whether the logarithm of the value is what is searched uniformly.
-        step: The distance of the values, above 0; None: continuous.
+        low: The smallest value, finite; above 0 with `log=True`.
+        high: The largest value, finite, at least `low`; below 1 with `log="1-x"`.
+        log: The scale on which the search is uniform: the value (False), its logarithm (True), or the logarithm of its
+            distance to 1 ("1-x").
+        step: The distance between neighbouring values, above 0; None: continuous.
 
     Raises:
-        ConfigError: A bound or the step is not a finite number, low > high, high - low > 1e308, log with low <= 0,
-            step <= 0, or the step is too fine: more than 2**40 values, or less than four times the spacing of floats.
+        ConfigError: A bound or the step is not a finite number, low > high, high - low > 1e308, `log` is something
+            else, low <= 0 with log=True, high >= 1 with log="1-x", step <= 0, or the step is too fine: more than 2**40
+            values, or less than four times the spacing of floats.
 
     Examples:
         >>> Float(1e-5, 1, log=True)
         Float(1e-05, 1.0, log=True)
+        >>> Float(0.9, 0.9999, log="1-x")
+        Float(0.9, 0.9999, log='1-x')
     """
 
     low: float
     high: float
-    log: bool = attrs.field(default=False, kw_only=True)
+    log: bool | Literal["1-x"] = attrs.field(default=False, kw_only=True)
     step: float | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
@@ -99,27 +81,31 @@ class Float:
         _check_log(self)
         _check_order(self)
         if self.high - self.low > _MAX_WIDTH:
-            raise _refusal(self, f"high - low to be at most {_MAX_WIDTH:g}", (self.low, self.high))
+            raise _refusal(self, f"high - low must be at most {_MAX_WIDTH:g}", (self.low, self.high))
         if self.step is not None:
             self._check_step(self.step)
 
     def _finite(self, what: str, value: object) -> float:
         number = as_float(value)
         if number is None:
-            raise _refusal(self, f"{what} to be a number", value)
+            raise _refusal(self, f"{what} must be a number", value)
         if not math.isfinite(number):
-            raise _refusal(self, f"{what} to be finite", value)
+            raise _refusal(self, f"{what} must be finite", value)
         return number
 
     def _check_step(self, step: float) -> None:
         if step <= 0:
-            raise _refusal(self, "step to be above 0, or None for a continuous parameter", step)
+            raise _refusal(self, "step must be above 0, or None for a continuous parameter", step)
         finest = 4 * math.ulp(max(abs(self.low), abs(self.high)))
         if step < finest or self.bins > _MAX_BINS:
             finest = max(finest, (self.high - self.low) / (_MAX_BINS - 1))
-            raise _refusal(self, f"step to be at least {finest:.2g} for these bounds, or None", step)
-        if self.log and math.log(self.high) - math.log(self.low) > _MAX_LOG_RANGE:
-            raise _refusal(self, "high / low to be at most 1e260 where log and step meet", (self.low, self.high))
+            raise _refusal(self, f"step must be at least {finest:.2g} for these bounds, or None", step)
+        if not self.log:
+            return
+        smallest, largest = (self.low, self.high) if self.log is True else (1.0 - self.high, 1.0 - self.low)
+        if math.log(largest) - math.log(smallest) > _MAX_LOG_RANGE:
+            ratio = "high / low" if self.log is True else "(1 - low) / (1 - high)"
+            raise _refusal(self, f"{ratio} must be at most 1e260 where log and step meet", (self.low, self.high))
 
     @property
     def bins(self) -> int:
@@ -133,20 +119,21 @@ class Float:
 
     def __repr__(self) -> str:
         step = "" if self.step is None else f", step={self.step!r}"
-        return f"Float({self.low!r}, {self.high!r}{', log=True' if self.log else ''}{step})"
+        log = f", log={self.log!r}" if self.log else ""
+        return f"Float({self.low!r}, {self.high!r}{log}{step})"
 
 
 @attrs.frozen(repr=False)
 class Int:
     """A whole number between inclusive bounds.
 
-    The values are low + i * step up to `high`, whether or not `high` is among them.
+    The values are low + i * step up to `high`, which need not be one of them.
 
     Attributes:
         low: The smallest value; at least 1 with `log`.
         high: The largest value, at least `low`; bounds lie within +-2**53.
-        log: Whether the logarithm of the value is what is searched uniformly.
-        step: The distance of the values, at least 1.
+        log: Whether the search is uniform in the logarithm of the value.
+        step: The distance between neighbouring values, at least 1.
 
     Raises:
         ConfigError: A bound or the step is not a whole number, low > high, log with low < 1, step < 1, a bound beyond
@@ -167,16 +154,16 @@ class Int:
             value = getattr(self, what)
             number = as_int(value)
             if number is None:
-                raise _refusal(self, f"{what} to be a whole number (an int)", value)
+                raise _refusal(self, f"{what} must be a whole number (an int)", value)
             if abs(number) > _MAX_INT:
-                raise _refusal(self, f"{what} to lie within +-2**53", value)
+                raise _refusal(self, f"{what} must lie within +-2**53", value)
             object.__setattr__(self, what, number)
         _check_log(self)
         _check_order(self)
         if self.step < 1:
-            raise _refusal(self, "step to be at least 1", self.step)
+            raise _refusal(self, "step must be at least 1", self.step)
         if self.bins > _MAX_BINS:
-            raise _refusal(self, "at most 2**40 values; take a larger step, or a Float", self.bins)
+            raise _refusal(self, "there must be at most 2**40 values; take a larger step, or a Float", self.bins)
 
     @property
     def bins(self) -> int:
@@ -194,31 +181,31 @@ def _plain_choices(choices: Sequence[Plain]) -> tuple[Plain, ...]:
     if isinstance(given, np.ndarray) and given.ndim == 1:
         given = given.tolist()
     if isinstance(given, (str, bytes)) or not isinstance(given, Sequence):  # a set has no order to rely on
-        raise ConfigError(f"Categorical: wanted a list of choices, got {choices!r} of type {type(choices).__name__}")
+        raise ConfigError(f"Categorical: choices must be a list, got {choices!r} of type {type(choices).__name__}")
     if not given:
-        raise ConfigError("Categorical: wanted at least one choice, got none; leave the parameter out instead")
+        raise ConfigError("Categorical: there must be at least one choice, got none; leave the parameter out instead")
     values: dict[tuple[type, Plain], Plain] = {}
     for choice in map(plain, given):
         if type(choice) not in (str, int, float, bool, type(None)):
             raise ConfigError(
-                f"Categorical: wanted choices of type str, int, float, bool or None, got {choice!r} of type "
+                f"Categorical: choices must be of type str, int, float, bool or None, got {choice!r} of type "
                 f"{type(choice).__name__}; offer its name as a choice, and look the object up where you train"
             )
         if isinstance(choice, float) and not math.isfinite(choice):
-            raise ConfigError(f"Categorical: wanted finite choices, got {choice!r}; say it as None or as a string")
+            raise ConfigError(f"Categorical: choices must be finite, got {choice!r}; write it as None or as a string")
         if (type(choice), choice) in values:
-            raise ConfigError(f"Categorical: wanted distinct choices, got {choice!r} twice; leave one of them out")
+            raise ConfigError(f"Categorical: choices must be distinct, got {choice!r} twice; leave one of them out")
         values[type(choice), choice] = choice
     return tuple(values.values())
 
 
 def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two configs are equal with the types of their values, as `typed` tells them apart."""
+    """Whether two configs are equal, the types of their values included."""
     return one == other and typed(one.values()) == typed(other[name] for name in one)
 
 
 def typed(values: Iterable[Plain]) -> tuple[tuple[type, Plain], ...]:
-    """What tells values apart: 1, 1.0 and True are three of them, though equal to Python."""
+    """Values with their types, to tell 1, 1.0 and True apart, which are equal to Python."""
     return tuple((type(value), value) for value in values)
 
 
@@ -227,7 +214,7 @@ class Categorical:
     """One of several values without an order.
 
     Attributes:
-        choices: The distinct values, at least one: str, int, finite float, bool or None. 1, 1.0 and True are three.
+        choices: The distinct values, at least one: str, int, finite float, bool or None. 1, 1.0 and True are distinct.
 
     Raises:
         ConfigError: No choices, the same choice twice, a choice of another type, or choices without an order (a set).
@@ -253,7 +240,7 @@ Parameter = Float | Int | Categorical
 
 
 def lattice_value(parameter: Float) -> Callable[[int], float]:
-    """The values of a Float with a step (or of one value) by their indices; from bins - 1 on it is the last one.
+    """The values of a Float with a step (or with one value) by index; from bins - 1 on it is the last value.
 
     Args:
         parameter: With bins > 0.
@@ -285,17 +272,22 @@ def _lattice(parameter: Float) -> tuple[int, int, int]:
 
 def _check_log(parameter: Float | Int) -> None:
     log: object = parameter.log
+    if isinstance(log, str) and log == "1-x" and isinstance(parameter, Float):
+        if parameter.high >= 1:
+            raise _refusal(parameter, 'high must be below 1 with log="1-x"', parameter.high)
+        return
     if not isinstance(log, (bool, np.bool_)):
-        raise _refusal(parameter, "log to be True or False", log)
+        known = 'True, False or "1-x"' if isinstance(parameter, Float) else "True or False"
+        raise _refusal(parameter, f"log must be {known}", log)
     object.__setattr__(parameter, "log", bool(log))
     if parameter.log and parameter.low <= 0:
-        raise _refusal(parameter, "low to be above 0 with log=True", parameter.low)
+        raise _refusal(parameter, "low must be above 0 with log=True", parameter.low)
 
 
 def _check_order(parameter: Float | Int) -> None:
     if parameter.low > parameter.high:
-        raise _refusal(parameter, "low to be at most high; swap them", (parameter.low, parameter.high))
+        raise _refusal(parameter, "low must be at most high; swap them", (parameter.low, parameter.high))
 
 
-def _refusal(parameter: Float | Int, wanted: str, came: object) -> ConfigError:
-    return ConfigError(f"{parameter!r}: wanted {wanted}, got {came!r}")
+def _refusal(parameter: Float | Int, rule: str, came: object) -> ConfigError:
+    return ConfigError(f"{parameter!r}: {rule}, got {came!r}")

@@ -1,9 +1,10 @@
-"""What a space does with configs and with points of the unit cube, worked out when the space is made.
+"""The work of a space on configs and on points of the unit cube, prepared when the space is created.
 
-A plan is data and pure functions of them: the parameters as dimensions, and the order in which activity is decided.
+A plan holds the parameters as dimensions and the order in which their activity is decided.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, Self
 
 import attrs
@@ -30,6 +31,14 @@ class _Step:
     check: Check
     needs: tuple[Need, ...]
 
+    def values(self, first: Mapping[str, Any]) -> Iterator[Any]:
+        """The values of a discrete parameter, from that of a config on, and round the corner."""
+        lattice, bins = self.axis.lattice, self.axis.bins
+        assert lattice is not None  # the space is finite
+        start = int(lattice.locate([first[self.name]])[0]) if self.name in first else 0
+        for place in itertools.chain(range(start, bins), range(start)):
+            yield self.axis.decode(float(lattice.centre(np.array([place]))[0]))
+
 
 @attrs.frozen(eq=False)
 class Plan:
@@ -37,15 +46,17 @@ class Plan:
 
     Attributes:
         parameters: By flat name, in order.
-        conditions: Of each conditional parameter; flat names.
+        conditions: Those of each conditional parameter; flat names.
         names: The flat names.
         axes: The parameters as dimensions, in the order of the names.
+        finite: Whether no parameter is continuous.
     """
 
     parameters: Mapping[str, Parameter]
     conditions: Conditions
     names: tuple[str, ...]
     axes: tuple[Axis, ...]
+    finite: bool
     _decoders: tuple[Callable[[float], Any], ...]
     _checks: tuple[tuple[str, Check], ...]
     _steps: tuple[_Step, ...]
@@ -56,10 +67,10 @@ class Plan:
 
         Args:
             parameters: By flat name, in order.
-            wanted: Of each conditional parameter its (flat name, values) pairs.
+            wanted: The (flat name, values) pairs of each conditional parameter.
 
         Raises:
-            ConfigError: The conditions cannot be.
+            ConfigError: The conditions are unsound.
         """
         axes = {name: axis(parameter) for name, parameter in parameters.items()}
         checks = {name: check_of(name, parameter) for name, parameter in parameters.items()}
@@ -72,6 +83,7 @@ class Plan:
             ),
             names=tuple(parameters),
             axes=tuple(axes.values()),
+            finite=all(one.bins for one in axes.values()),
             decoders=tuple(one.decode for one in axes.values()),
             checks=tuple(checks.items()),
             steps=tuple(_Step(positions[name], name, axes[name], checks[name], needs.get(name, ())) for name in order),
@@ -137,8 +149,8 @@ class Plan:
             filled = -1
         if np.count_nonzero((out >= 0.0) & (out <= 1.0)) != filled:
             for config in configs:
-                self.validate(config)  # says what is wrong
-            raise ConfigError("encode: wanted configs with plain values; validate them first")
+                self.validate(config)  # raises the error that names the mistake
+            raise ConfigError("encode: the configs must have plain values; validate them first")
         return out
 
     def snap(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -162,8 +174,32 @@ class Plan:
                 out[rows, k] = lattice.centre(places[rows, k])
         return out
 
+    def configs(self, first: Mapping[str, Any]) -> Iterator[Config]:
+        """Each config of a finite space once, from `first` on; the last parameter changes fastest."""
+        values: dict[str, Any] = {}
+        trail: list[tuple[int, Iterator[Any]]] = []  # the active parameters, with the values that they have yet to take
+        depth = 0
+        while True:
+            for place, step in enumerate(self._steps[depth:], depth):
+                if is_active(step.needs, values):
+                    trail.append((place, step.values(first)))
+                    values[step.name] = next(trail[-1][1])
+            yield self._ordered(values)
+            while trail:
+                place, rest = trail[-1]
+                for step in self._steps[place:]:
+                    values.pop(step.name, None)
+                following = list(itertools.islice(rest, 1))
+                if following:
+                    values[self._steps[place].name] = following[0]
+                    depth = place + 1
+                    break
+                trail.pop()
+            else:
+                return
+
     def _refuse_names(self, config: Mapping[str, Any]) -> NoReturn:
-        """Says which names a config has too many or too few."""
+        """Raises the error that names a missing or superfluous parameter."""
         for name in config:
             if name not in self.parameters:
                 raise ConfigError(f"config: {name!r} is no parameter of the space; {suggestion(str(name), self.names)}")
@@ -179,8 +215,8 @@ class Plan:
                 raise ConfigError(f"config: parameter {step.name!r} is active only where {where}; leave it out")
             if active:
                 values[step.name] = step.check(config[step.name])
-        raise ConfigError(f"config: wanted a mapping of {len(values)} values, got one whose length is {len(config)}")
+        raise ConfigError(f"config: the mapping must have {len(values)} values, got a length of {len(config)}")
 
 
 def _refuse_point(name: str, x: float) -> NoReturn:
-    raise ConfigError(f"parameter {name!r}: wanted u in [0, 1], got {x!r}; clip or reflect it first")
+    raise ConfigError(f"parameter {name!r}: u must be in [0, 1], got {x!r}; clip or reflect it first")

@@ -1,7 +1,7 @@
 """Spaces to and from plain JSON-able data.
 
-The data says each thing in full, defaults too, so that a later default changes no stored space; what it says is checked
-by the same constructors that check a user's.
+The data contains every field, defaults included, so a later default does not change a stored space. It is checked by
+the same constructors that check what users write.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ def to_plain(parameters: Mapping[str, Parameter], conditions: Conditions) -> dic
 
     Args:
         parameters: By flat name, in order.
-        conditions: Of each conditional parameter; flat names.
+        conditions: Those of each conditional parameter; flat names.
     """
     items = []
     for name, parameter in parameters.items():
@@ -45,24 +45,24 @@ def _facts(parameter: Parameter) -> dict[str, Any]:
 
 
 def from_plain(data: object) -> tuple[dict[str, Parameter], Wanted]:
-    """The parameters and conditions that `to_plain` told.
+    """The parameters and conditions from the data of `to_plain`.
 
     Args:
         data: What it returned, possibly by way of JSON.
 
     Raises:
-        ConfigError: It is something else, or says what no parameter can be.
+        ConfigError: It is something else, or describes an unsound parameter.
     """
     if not isinstance(data, Mapping) or set(data) != {"parameters"} or not isinstance(data["parameters"], list):
-        raise _refusal("{'parameters': [...]} as Space.to_dict makes it", data)
+        raise _refusal("data must be {'parameters': [...]} as Space.to_dict makes it", data)
     parameters: dict[str, Parameter] = {}
     conditions: dict[str, list[tuple[str, list[Any]]]] = {}
     for item in data["parameters"]:
         if not isinstance(item, Mapping) or not isinstance(item.get("name"), str):
-            raise _refusal("a dict with a name for each parameter", item)
+            raise _refusal("each parameter must be a dict with a name", item)
         name = item["name"]
         if name in parameters:
-            raise _refusal("each name once", name)
+            raise _refusal("each name must stand once", name)
         parameters[name] = _parameter(item)
         if "when" in item:
             conditions[name] = _pairs(item["when"])
@@ -72,9 +72,11 @@ def from_plain(data: object) -> tuple[dict[str, Parameter], Wanted]:
 def _parameter(item: Mapping[str, Any]) -> Parameter:
     kind = item.get("type")
     if not isinstance(kind, str) or kind not in _FIELDS:
-        raise _refusal(f"a type out of {list(_FIELDS)}", item)
+        raise _refusal(f"type must be one of {list(_FIELDS)}", item)
     if set(item) - {"when"} != {"name", "type", *_FIELDS[kind]}:
-        raise _refusal(f"name, type, {', '.join(_FIELDS[kind])}, and when if it is conditional, for a {kind}", item)
+        raise _refusal(
+            f"the keys of {kind!r} must be name, type, {', '.join(_FIELDS[kind])}, and when if it is conditional", item
+        )
     try:
         if kind == "categorical":
             return Categorical(item["choices"])
@@ -85,14 +87,14 @@ def _parameter(item: Mapping[str, Any]) -> Parameter:
 
 def _pairs(when: object) -> list[tuple[str, list[Any]]]:
     if not isinstance(when, list) or not when:
-        raise _refusal("'when' to be a list of [name, values]", when)
+        raise _refusal("'when' must be a list of [name, values]", when)
     pairs: dict[str, list[Any]] = {}
     for pair in when:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], str) or pair[0] in pairs:
-            raise _refusal("'when' to be a list of [name, values], each name once", when)
+            raise _refusal("'when' must be a list of [name, values], each name once", when)
         pairs[pair[0]] = pair[1]
     return list(pairs.items())
 
 
-def _refusal(wanted: str, came: object) -> ConfigError:
-    return ConfigError(f"Space.from_dict: wanted {wanted}, got {came!r}")
+def _refusal(rule: str, came: object) -> ConfigError:
+    return ConfigError(f"Space.from_dict: {rule}, got {came!r}")

@@ -176,4 +176,4 @@ def _words(error: Exception) -> str:
 
 
 def _is_int(value: object, low: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+    return type(value) is int and value >= low  # numpy's integers cannot be stored

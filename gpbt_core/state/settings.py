@@ -7,33 +7,20 @@ import numpy as np
 
 from gpbt_core.early_stopping import GenerationStopping, TrialStopping
 from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import a_share, at_least, plain
 from gpbt_core.reproduction import Reproduction
 from gpbt_core.searcher import Search
 from gpbt_core.space import Space
-from gpbt_core.space.parameters import plain
 from gpbt_core.state.decisions import segment_lengths
 
 __all__ = ["Settings", "generator"]
 
 
-def _whole(name: str, low: int) -> Any:
-    def check(_: object, __: object, value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise ConfigError(f"{name}: must be a whole number of at least {low}, got {value!r}")
-
-    return check
-
-
 def _space(_: object, __: object, value: Any) -> None:
     if not isinstance(value, Space):
         raise ConfigError(
-            f"space: must be a Space, got {value!r}; Space.from_optuna, from_scipy and from_configspace convert others"
+            f"space: must be a Space, got {value!r}; gpbt.spaces converts those of Optuna, scipy and ConfigSpace"
         )
-
-
-def _quorum(_: object, __: object, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-        raise ConfigError(f"quorum: must be a number above 0 and at most 1, got {value!r}")
 
 
 def _rule(name: str, protocol: type, *, optional: bool) -> Any:
@@ -73,13 +60,13 @@ class Settings:
     """
 
     space: Space = attrs.field(validator=_space)
-    population: int = attrs.field(validator=_whole("population", 1), converter=plain)
-    steps: int = attrs.field(validator=_whole("steps", 1), converter=plain)
+    population: int = attrs.field(validator=at_least(1), converter=plain)
+    steps: int = attrs.field(validator=at_least(1), converter=plain)
     reproduction: Reproduction = attrs.field(validator=_rule("reproduction", Reproduction, optional=False))
     direction: Literal["minimize", "maximize"] = attrs.field(default="minimize", validator=_direction)
-    seed: int = attrs.field(default=0, validator=_whole("seed", 0), converter=plain)
-    max_concurrent: int = attrs.field(default=4, validator=_whole("max_concurrent", 1), converter=plain)
-    quorum: float = attrs.field(default=1.0, validator=_quorum)
+    seed: int = attrs.field(default=0, validator=at_least(0), converter=plain)
+    max_concurrent: int = attrs.field(default=4, validator=at_least(1), converter=plain)
+    quorum: float = attrs.field(default=1.0, validator=a_share())
     trial_stopping: TrialStopping | None = attrs.field(
         default=None, validator=_rule("trial_stopping", TrialStopping, optional=True)
     )

@@ -5,6 +5,7 @@ import math
 import attrs
 
 from gpbt_core.errors import ConfigError, ProtocolError
+from gpbt_core.numbers import as_int, whole
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.state.decisions import limits
 from gpbt_core.state.events import Asked, Cancelled, Event, Extended, Planned, Reported, Requeued, Told
@@ -167,7 +168,7 @@ def _told_steps(record: Record, steps: int) -> int:
     """The steps that the caller says a trial trained, checked."""
     low = record.steps or min(1, record.trial.steps)
     high = record.steps if record.status is Status.STOPPING else record.trial.steps
-    if isinstance(steps, bool) or not isinstance(steps, int) or not low <= steps <= high:
+    if as_int(steps) is None or not low <= steps <= high:
         raise ProtocolError(
             f"tell: steps must be how many steps trial {record.trial.id} trained, from {low} to {high}, got {steps!r}"
         )
@@ -188,8 +189,7 @@ def _requeued(state: State, event: Requeued) -> State:
 
 
 def _extended(state: State, generations: int) -> State:
-    if isinstance(generations, bool) or not isinstance(generations, int) or generations < 1:
-        raise ConfigError(f"extend: generations must be a whole number of at least 1, got {generations!r}")
+    whole("extend: generations", generations, 1)
     _refuse_before_plan(state, "extend")
     if state.extinct:
         raise ProtocolError(
@@ -217,7 +217,7 @@ def _planned(state: State, event: Planned) -> State:
 
 def _known(state: State, trial_id: int, attempt: int | None, call: str) -> Record:
     """The record of a trial, if it may be spoken of by the worker of an attempt."""
-    if isinstance(trial_id, bool) or not isinstance(trial_id, int) or not 0 <= trial_id < len(state.records):
+    if as_int(trial_id) is None or not 0 <= trial_id < len(state.records):
         raise ProtocolError(f"{call}: trial {trial_id!r} is unknown; {len(state.records)} trials were asked so far")
     record = state.records[trial_id]
     # A trial that was given back and is not handed out again yet has no other worker: a late result of it may count.

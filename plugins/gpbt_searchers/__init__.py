@@ -1,6 +1,6 @@
-"""The searchers that gpbt ships, and a rule that uses their model, found through the same entry point as a stranger's.
+"""The searchers that gpbt ships, and a rule that uses the model of one, offered through an entry point as any plugin.
 
-What one needs is imported when it is built: listing them costs nothing.
+A searcher's libraries are imported when it is built, so listing the searchers costs nothing.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """The searcher `cmaes`: CMA-ES with margin, warm-started from the family history and replayed through it.
 
-A pure function of the query: the strategy has no life of its own, it is built from the told trials at each question.
+A pure function of the query: the strategy is built anew from the told trials for each proposal.
 """
 
 import math
@@ -11,16 +11,18 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from gpbt_core.errors import ConfigError, PluginError
+from gpbt_core.errors import PluginError
+from gpbt_core.numbers import a_share
 from gpbt_core.records import Record
 from gpbt_core.searcher import Query
 from gpbt_core.space import Space
+from gpbt_searchers.encoded import Encoded, Memory
 from gpbt_searchers.gp.scores import rank_normal
 
 try:
     from cmaes import CMAwM, get_warm_start_mgd  # type: ignore[import-untyped]  # the package has no type hints
 except ImportError as error:
-    raise PluginError('cmaes: wanted the package "cmaes", which is not installed; pip install "gpbt[cmaes]"') from error
+    raise PluginError('cmaes: the package "cmaes" must be installed: pip install "gpbt[cmaes]"') from error
 
 __all__ = ["CMAES"]
 
@@ -32,24 +34,19 @@ _STEP = 0.2  # deviation around a parent without a history
 _SEED = 2**32 - 1
 
 
-def _share(_: Any, attribute: "attrs.Attribute[float]", value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-        raise ConfigError(f"cmaes: wanted {attribute.name} above 0 and at most 1, got {value!r}")
-
-
 @attrs.frozen(kw_only=True)
 class CMAES:
-    """Draws from the normal distribution to which CMA-ES has come over the family history.
+    """Draws from the normal distribution that CMA-ES has reached after the family history.
 
     The first trials warm-start it: mean and covariance of their best fraction (Nomura et al. 2021). Each further
     `population` of trials, in the order of their ids, is then told to it as one of its generations, with losses ranked
-    among the children of one generation of ours, since losses fall from one to the next. Where it has converged, it is
+    among the trials of one generation of the run, since losses fall from one to the next. Where it has converged, it is
     warm-started again from all trials so far. Ints and stepped floats on an even lattice get the margin of Hamano et
     al. 2022, which keeps a neighbour in reach; log lattices are rounded. Categories, which have no direction, are drawn
     as often as the best fraction has them, plus half a trial for each choice.
 
     Attributes:
-        fraction: Which share of trials counts as best, in (0, 1].
+        fraction: The share of trials that counts as best, in (0, 1].
 
     Raises:
         ConfigError: `fraction` is not in (0, 1].
@@ -66,7 +63,8 @@ class CMAES:
         True
     """
 
-    fraction: float = attrs.field(default=0.25, validator=_share)
+    fraction: float = attrs.field(default=0.25, validator=a_share("cmaes"))
+    _memory: Memory = attrs.field(init=False, factory=Memory, eq=False, repr=False)
 
     def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
         """Answers with a config of `query.space`.
@@ -77,10 +75,9 @@ class CMAES:
             query: Its history is all that is learnt from.
             rng: The source of the draw.
         """
-        space, records = query.space, query.history
-        axes = _Axes.of(space)
-        u = space.encode([record.trial.config for record in records])
-        scores = -_scores(records)
+        space, told = query.space, self._memory.history(query)
+        axes, records, u = _Axes.of(space), told.records, told.u
+        scores = -_scores(told)
         drawn = rng.random(len(space))
         if len(records) >= axes.start:
             best = np.argsort(scores, kind="stable")[: self._best(len(records))]
@@ -201,12 +198,11 @@ def _category(best: Array, count: int, rng: np.random.Generator) -> float:
     return (min(chosen, count - 1) + 0.5) / count
 
 
-def _scores(records: Sequence[Record]) -> Array:
+def _scores(told: Encoded) -> Array:
     """Normal scores of the losses among the records of the same generation, higher is better, shape (n,)."""
-    losses = np.array([np.inf if record.loss is None else record.loss for record in records], dtype=np.float64)
-    generations = np.array([record.trial.generation for record in records], dtype=np.intp)
+    losses = np.where(np.isnan(told.losses), np.inf, told.losses)
     scores = np.zeros(losses.size)
-    for generation in np.unique(generations):
-        same = generations == generation
+    for generation in np.unique(told.generations):
+        same = told.generations == generation
         scores[same] = rank_normal(losses[same])
     return scores

@@ -1,7 +1,7 @@
 """The searcher `sobol`: points of low discrepancy, one scrambled sequence per generation.
 
-A point depends on the run's seed, the generation and the slot alone; the slot's own generator is not used. Blocks of
-points are remembered, since the k-th one cannot be had without those before it.
+A point depends only on the run's seed, the generation and the slot; the slot's own generator is not used. Blocks of
+points are cached, since the k-th point needs those before it.
 """
 
 import functools
@@ -25,9 +25,9 @@ _BLOCK = 256  # a power of 2, which scipy asks for
 class Sobol:
     """Covers the unit cube of the space more evenly than random draws do.
 
-    The slots of one generation, whatever their parents, follow one Sobol sequence. Its scrambling follows from the
-    run's seed and the generation, so that later litters repeat no points of earlier ones. Nothing is learnt from
-    results: it is best for founders.
+    The slots of one generation, whatever their parents, follow one Sobol sequence. Its scrambling depends on the run's
+    seed and the generation, so later litters repeat no points of earlier ones. It learns nothing from results and is
+    best for founders.
 
     Raises:
         ConfigError: The space has more parameters than there are dimensions with direction numbers (21,201).
@@ -50,7 +50,7 @@ class Sobol:
         dimensions = len(query.space)
         if dimensions > qmc.Sobol.MAXDIM:
             raise ConfigError(
-                f"sobol: wanted a space of at most {qmc.Sobol.MAXDIM} parameters, got one of {dimensions}; "
+                f"sobol: the space must have at most {qmc.Sobol.MAXDIM} parameters, got {dimensions}; "
                 "use the searcher 'random'"
             )
         block, place = divmod(query.slot, _BLOCK)

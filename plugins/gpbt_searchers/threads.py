@@ -1,7 +1,7 @@
-"""How many threads the linear algebra of a searcher uses: one.
+"""Limits the linear algebra of a searcher to one thread.
 
-Its matrices are small; sharing them among threads costs more than it saves, tenfold where the other cores are busy
-with training, and lets the last bits of an answer depend on how many there are.
+Its matrices are small. Several threads cost more than they save, ten times as much where the other cores are busy with
+training, and the last bits of a result would depend on their number.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ __all__ = ["one_blas_thread"]
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Holds BLAS to one thread while it is entered; the libraries that were loaded when it was first called.
+    """Limits BLAS to one thread inside the context; applies to the libraries that were loaded when it was first called.
 
-    The setting is the whole process's: of several threads one is inside at a time, or the last one to leave would put
-    back what another one had set.
+    The setting belongs to the process. Only one thread is inside at a time; otherwise the last one to leave would
+    restore what another one had set.
     """
     with _turn.lock, _controller().limit(limits=1, user_api="blas"):
         yield

@@ -1,6 +1,6 @@
 """The searcher `random`: uniform in the unit cube, whatever has happened.
 
-It looks at nothing but the space, so that a family history is not even made.
+It uses nothing but the space, so the family history is never computed.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ __all__ = ["Random"]
 
 @attrs.frozen
 class Random:
-    """Draws each config uniformly from the unit cube of the space: on log scales where the space says so.
+    """Draws each config uniformly from the unit cube of the space.
 
     Examples:
         >>> from gpbt_core.space import Float, Space

@@ -28,7 +28,7 @@ def train(optimizer: Optimizer, *scores: float) -> Verdict:
     for step, score in enumerate(scores, start=1):
         assert verdict is Verdict.CONTINUE
         verdict = optimizer.report(trial.id, step, score)
-    optimizer.tell(trial.id)
+    optimizer.tell(trial.id, scores[-1])
     return verdict
 
 
@@ -125,7 +125,7 @@ def test_a_step_that_was_left_out_stops_nothing_and_counts_for_nothing() -> None
     (trial,) = optimizer.ask()
     assert optimizer.report(trial.id, 1, 9.0) is Verdict.CONTINUE
     assert optimizer.report(trial.id, 3, 9.0) is Verdict.CONTINUE
-    optimizer.tell(trial.id)
+    optimizer.tell(trial.id, 9.0)
     assert train(optimizer, 0.1, 0.2) is Verdict.STOP
 
 

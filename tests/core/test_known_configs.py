@@ -33,7 +33,7 @@ def test_known_configs_are_tried_first_and_what_they_leave_open_is_filled_in() -
 def test_every_known_config_is_tried_even_beyond_the_founders_of_the_preset() -> None:
     space = Space(rate=Float(0.01, 1, log=True), layers=Int(1, 4))
     known = [{"rate": (i + 1) / 100, "layers": 2} for i in range(12)]
-    optimizer = Optimizer(space, population=25, steps=10, known_configs=known)
+    optimizer = Optimizer(space, population=25, steps=10, preset="gp", known_configs=known)
     assert optimizer.search.number_of_founders == 8
     tried: list[Config] = []
     while len(tried) < 25:
@@ -80,8 +80,8 @@ def test_known_configs_are_stored_with_a_run_and_in_their_plain_form() -> None:
         ([FULL] * 2, r"known_configs\[1\]: must differ from the others, got known_configs\[0\] again"),
         ([{}] * 7, r"known_configs: must be at most 6, the slots of generation 0, got 7"),
         ([{"ratte": 0.1}], r"known_configs\[0\]: 'ratte' is not a parameter of the space; did you mean 'rate'\?"),
-        ([{}, {"rate": 2}], r"known_configs\[1\]: parameter 'rate': wanted a float from 0\.0001 to 1"),
-        ([{"layers": 1.5}], r"known_configs\[0\]: parameter 'layers': wanted an int"),
+        ([{}, {"rate": 2}], r"known_configs\[1\]: parameter 'rate' must be a float from 0\.0001 to 1"),
+        ([{"layers": 1.5}], r"known_configs\[0\]: parameter 'layers' must be an int"),
         ([{"momentum": 0.5}], r"known_configs\[0\]: 'momentum' is active only where 'kind' .*; give 'kind', too"),
         ([{"kind": "adam", "momentum": 0.5}], r"known_configs\[0\]: 'momentum' is active only .*, got 'adam'; leave"),
         ([3], r"known_configs: must be a list of dicts from names to values, got \[3\]"),

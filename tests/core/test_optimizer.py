@@ -41,6 +41,7 @@ from gpbt_core import (
     codec,
 )
 from gpbt_core.optimizer import RunSettings
+from gpbt_core.presets import preset
 from gpbt_core.registry import resolve_rule
 from gpbt_core.searcher import Query
 from gpbt_core.state import ENDED, LIFE, Asked, Extended, Reported, Told
@@ -158,10 +159,10 @@ def test_what_makes_no_search_is_named(wrong: dict[str, Any], message: str) -> N
 
 def test_what_the_preset_says_holds_unless_it_is_changed() -> None:
     own = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Search(Uniform()))
-    assert own.settings.trial_stopping == Quantile()
-    assert own.settings.reproduction == Genealogical()
-    changed = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Search(Uniform()), trial_stopping=None)
-    assert changed.settings.trial_stopping is None
+    assert own.settings.trial_stopping is None
+    assert own.settings.reproduction == preset("gpbt").rule(25, 10)
+    changed = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Search(Uniform()), trial_stopping="median")
+    assert changed.settings.trial_stopping == Quantile()
     named = Optimizer(SPACE, steps=10, searcher=Search(Uniform()), reproduction=("genealogical", {"noise": 0.5}))
     assert named.settings.reproduction == Genealogical(noise=0.5)
 
@@ -726,7 +727,7 @@ def test_a_run_needs_no_more_than_it_says(setup: dict[str, Any], world: World, w
 
 def test_what_the_default_needs_is_told_before_it_starts() -> None:
     optimizer = Optimizer(LINE, population=25, steps=10, searcher=Search(Uniform()))
-    assert optimizer.needs == Needs(trials=150, steps=253, checkpoints=31)
+    assert optimizer.needs == Needs(trials=212, steps=251, checkpoints=49)
     assert Optimizer(LINE, steps=10, quorum=0.5, searcher=Search(Uniform())).needs.checkpoints is None
 
 
@@ -751,7 +752,7 @@ def test_a_run_can_be_extended_after_its_end_and_during_it() -> None:
 def test_an_extension_is_by_at_least_one_generation(generations: Any) -> None:
     optimizer = make()
     state = optimizer.state
-    with pytest.raises(ConfigError, match="extend: generations must be a whole number of at least 1, got"):
+    with pytest.raises(ConfigError, match="extend: generations: must be a whole number of at least 1, got"):
         optimizer.extend(generations)
     assert optimizer.state is state
 
@@ -966,7 +967,7 @@ def test_an_event_s_numbers_are_checked_where_it_happens() -> None:
             "report: the loss of trial 0 must be a number above -inf, or inf if there is none",
         ),
         (Reported(trial_id=0, step=1, loss=-math.inf), "report: the loss of trial 0 must be"),
-        (Extended(generations=0), "extend: generations must be a whole number of at least 1, got 0"),
+        (Extended(generations=0), "extend: generations: must be a whole number of at least 1, got 0"),
     ]
     for event, message in wrong:
         with pytest.raises(ConfigError, match=message):

@@ -133,28 +133,31 @@ ANY_SPACE: Any = Space
 ANY_WHEN: Any = When
 
 BAD: list[tuple[Callable[[], Any], str]] = [
-    (Space, "Space: wanted at least one parameter, got none"),
-    (lambda: Space({}), "Space: wanted at least one parameter, got none"),
-    (lambda: ANY_SPACE([("x", Float(0, 1))]), "Space: wanted a dict from names to parameters, got"),
-    (lambda: ANY_SPACE(x=(0, 1)), r"Space: wanted a Float, .* as parameter 'x', got \(0, 1\)"),
-    (lambda: ANY_SPACE(x=Float), "as parameter 'x', got"),
+    (Space, "Space: there must be at least one parameter, got none"),
+    (lambda: Space({}), "Space: there must be at least one parameter, got none"),
+    (lambda: ANY_SPACE([("x", Float(0, 1))]), "Space: the parameters must be a dict by name, got"),
+    (lambda: ANY_SPACE(x=(0, 1)), r"Space: parameter 'x' must be a Float, .*, got \(0, 1\)"),
+    (lambda: ANY_SPACE(x=Float), "parameter 'x' must be a Float, .*, got"),
     (lambda: Space({"x": Float(0, 1)}, x=Float(0, 1)), "Space: two parameters are called 'x'; rename one of them"),
     (lambda: Space({"a": Space(b=Int(0, 1)), "a.b": Int(0, 1)}), "two parameters are called 'a.b'"),
     (lambda: Space({"a.b": Int(0, 1), "a": Space(b=Int(0, 1))}), "two parameters are called 'a.b'"),
     (lambda: Space({"a": Int(0, 1), "a.b": Int(0, 1)}), "'a' is a parameter and also holds 'a.b'; rename one of them"),
     (lambda: Space({"a.b.c": Int(0, 1), "a": Int(0, 1)}), "'a' is a parameter and also holds 'a.b.c'"),
-    (lambda: ANY_SPACE({3: Int(0, 1)}), "wanted a name, or names joined by single dots, got 3"),
+    (lambda: ANY_SPACE({3: Int(0, 1)}), "a name must be a word, or words joined by single dots, got 3"),
     *[
-        (lambda name=name: Space({name: Int(0, 1)}), "wanted a name, or names joined by single dots")
+        (lambda name=name: Space({name: Int(0, 1)}), "a name must be a word, or words joined by single dots")
         for name in ("", ".", "a.", ".a", "a..b")
     ],
-    (lambda: ANY_WHEN(3, {"x": [1]}), "When: wanted a Float, Int, Categorical or Space to make conditional, got 3"),
-    (lambda: When(Int(0, 1), {}), "When: wanted a dict from names to lists of values, not empty, got {}"),
-    (lambda: ANY_WHEN(Int(0, 1), ["x"]), "When: wanted a dict from names to lists"),
-    (lambda: When(Int(0, 1), {"x": "sgd"}), "When: wanted a list of at least one value of 'x', got 'sgd'"),
-    (lambda: When(Int(0, 1), {"x": []}), "When: wanted a list of at least one value of 'x'"),
-    (lambda: ANY_WHEN(Int(0, 1), {"x": 1}), "When: wanted a list of at least one value of 'x', got 1"),
-    (lambda: When(Int(0, 1), {"a..b": [1]}), "When: wanted a name"),
+    (lambda: ANY_WHEN(3, {"x": [1]}), "When: what is conditional must be a Float, Int, Categorical or Space, got 3"),
+    (
+        lambda: When(Int(0, 1), {}),
+        "When: the conditions must be a dict from names to lists of values, not empty, got {}",
+    ),
+    (lambda: ANY_WHEN(Int(0, 1), ["x"]), "When: the conditions must be a dict from names to lists"),
+    (lambda: When(Int(0, 1), {"x": "sgd"}), "When: the values of 'x' must be a list of at least one, got 'sgd'"),
+    (lambda: When(Int(0, 1), {"x": []}), "When: the values of 'x' must be a list of at least one"),
+    (lambda: ANY_WHEN(Int(0, 1), {"x": 1}), "When: the values of 'x' must be a list of at least one, got 1"),
+    (lambda: When(Int(0, 1), {"a..b": [1]}), "When: a name must be"),
 ]
 
 
@@ -200,7 +203,7 @@ def test_a_step_longer_than_the_range_does_not_stretch_it() -> None:
     space = Space(x=Float(0, 1, step=1e10))
     assert space.validate({"x": 0}) == {"x": 0.0}
     for x in (-0.5, 0.5, 1.0, 1.5):
-        with pytest.raises(ConfigError, match=r"parameter 'x': wanted a float from 0\.0 to 0\.0 in steps of"):
+        with pytest.raises(ConfigError, match=r"parameter 'x' must be a float from 0\.0 to 0\.0 in steps of"):
             space.validate({"x": x})
 
 
@@ -211,7 +214,7 @@ def test_bools_and_numbers_are_told_apart() -> None:
     valid = space.validate({"x": np.float32(1), "y": np.False_})
     assert (type(valid["x"]), type(valid["y"])) == (float, bool)
     for config in ({"x": 1, "y": 1}, {"x": True, "y": 1.0}, {"x": True, "y": True}, {"x": True, "y": 0}):
-        with pytest.raises(ConfigError, match="wanted one of"):
+        with pytest.raises(ConfigError, match="must be one of"):
             space.validate(config)
 
 
@@ -223,29 +226,29 @@ def test_a_config_is_brought_into_the_order_of_the_space() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lr": 0.0}, r"parameter 'lr': wanted a float from 1e-05 to 1.0, got 0.0 of type float"),
-        ({"lr": 1.0000000000000002}, "parameter 'lr': wanted a float"),
-        ({"lr": math.nan}, "parameter 'lr': wanted a float from 1e-05 to 1.0, got nan"),
-        ({"lr": math.inf}, "parameter 'lr': wanted a float"),
-        ({"lr": True}, "parameter 'lr': wanted a float from 1e-05 to 1.0, got True of type bool"),
-        ({"lr": np.True_}, "parameter 'lr': wanted a float"),
-        ({"lr": "0.1"}, "parameter 'lr': wanted a float from 1e-05 to 1.0, got '0.1' of type str"),
-        ({"lr": np.array(0.1)}, "parameter 'lr': wanted a float"),
-        ({"lr": 10**400}, "parameter 'lr': wanted a float"),
-        ({"lr": None}, "parameter 'lr': wanted a float"),
-        ({"layers": 2}, "parameter 'layers': wanted an int from 1 to 9 in steps of 2, got 2 of type int"),
-        ({"layers": 11}, "parameter 'layers': wanted an int from 1 to 9"),
-        ({"layers": 3.0}, "parameter 'layers': wanted an int from 1 to 9 in steps of 2, got 3.0 of type float"),
-        ({"layers": True}, "parameter 'layers': wanted an int"),
-        ({"opt.kind": "SGD"}, r"parameter 'opt.kind': wanted one of \['sgd', 'adam'\], got 'SGD' of type str"),
-        ({"opt.kind": ["sgd"]}, "parameter 'opt.kind': wanted one of"),
-        ({"opt.kind": np.array(["sgd"])}, "parameter 'opt.kind': wanted one of"),
-        ({"drop": 0.55}, "parameter 'drop': wanted a float from 0.0 to 0.9 in steps of 0.1, got 0.55"),
-        ({"drop": 1.0}, "parameter 'drop': wanted a float"),
-        ({"drop": math.nan}, "parameter 'drop': wanted a float"),
-        ({"drop": False}, "parameter 'drop': wanted a float"),
+        ({"lr": 0.0}, r"parameter 'lr' must be a float from 1e-05 to 1.0, got 0.0 of type float"),
+        ({"lr": 1.0000000000000002}, "parameter 'lr' must be a float"),
+        ({"lr": math.nan}, "parameter 'lr' must be a float from 1e-05 to 1.0, got nan"),
+        ({"lr": math.inf}, "parameter 'lr' must be a float"),
+        ({"lr": True}, "parameter 'lr' must be a float from 1e-05 to 1.0, got True of type bool"),
+        ({"lr": np.True_}, "parameter 'lr' must be a float"),
+        ({"lr": "0.1"}, "parameter 'lr' must be a float from 1e-05 to 1.0, got '0.1' of type str"),
+        ({"lr": np.array(0.1)}, "parameter 'lr' must be a float"),
+        ({"lr": 10**400}, "parameter 'lr' must be a float"),
+        ({"lr": None}, "parameter 'lr' must be a float"),
+        ({"layers": 2}, "parameter 'layers' must be an int from 1 to 9 in steps of 2, got 2 of type int"),
+        ({"layers": 11}, "parameter 'layers' must be an int from 1 to 9"),
+        ({"layers": 3.0}, "parameter 'layers' must be an int from 1 to 9 in steps of 2, got 3.0 of type float"),
+        ({"layers": True}, "parameter 'layers' must be an int"),
+        ({"opt.kind": "SGD"}, r"parameter 'opt.kind' must be one of \['sgd', 'adam'\], got 'SGD' of type str"),
+        ({"opt.kind": ["sgd"]}, "parameter 'opt.kind' must be one of"),
+        ({"opt.kind": np.array(["sgd"])}, "parameter 'opt.kind' must be one of"),
+        ({"drop": 0.55}, "parameter 'drop' must be a float from 0.0 to 0.9 in steps of 0.1, got 0.55"),
+        ({"drop": 1.0}, "parameter 'drop' must be a float"),
+        ({"drop": math.nan}, "parameter 'drop' must be a float"),
+        ({"drop": False}, "parameter 'drop' must be a float"),
         ({"lrr": 0.1}, r"config: 'lrr' is no parameter of the space; did you mean 'lr'\?"),
-        ({3: 0.1}, r"config: 3 is no parameter of the space; there is 'lr', 'layers'"),
+        ({3: 0.1}, r"config: 3 is no parameter of the space; known names are 'lr', 'layers'"),
         (
             {"opt.kind": "adam"},
             r"config: parameter 'opt.momentum' is active only where 'opt.kind' is in \['sgd'\]; leave it out",
@@ -276,7 +279,7 @@ def test_a_flat_space_refuses_missing_and_unknown_names() -> None:
 
 @pytest.mark.parametrize("config", [None, [("lr", 0.1)], "lr", 3])
 def test_a_config_must_be_a_mapping(config: Any) -> None:
-    with pytest.raises(ConfigError, match="config: wanted a dict from names to values, got"):
+    with pytest.raises(ConfigError, match="config must be a dict from names to values, got"):
         SPACE.validate(config)
 
 

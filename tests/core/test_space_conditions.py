@@ -78,26 +78,26 @@ def test_conditions_hold_plain_values() -> None:
 BAD: list[tuple[Callable[[], Any], str]] = [
     (
         lambda: Space(kind=ABC, x=When(UNIT, {"kin": ["a"]})),
-        r"the condition of 'x' on 'kin': wanted the name of a parameter, got 'kin'; did you mean 'kind'\?",
+        r"the condition of 'x' on 'kin' must name a parameter, got 'kin'; did you mean 'kind'\?",
     ),
-    (lambda: Space(x=When(UNIT, {"zzz": ["a"]})), "got 'zzz'; there is 'x'"),
+    (lambda: Space(x=When(UNIT, {"zzz": ["a"]})), "got 'zzz'; known names are 'x'"),
     (
         lambda: Space(kind=ABC, inner=Space(y=UNIT, x=When(UNIT, {"y": [0.5]}))),
-        "wanted a parameter of countable values, got a continuous Float",
+        "must be on a parameter of countable values, got a continuous Float",
     ),
-    (lambda: Space(kind=ABC, inner=Space(x=When(UNIT, {"kind": ["a"]}))), "wanted the name of a parameter, got 'kind'"),
+    (lambda: Space(kind=ABC, inner=Space(x=When(UNIT, {"kind": ["a"]}))), "must name a parameter, got 'kind'"),
     (
         lambda: Space(sub=Space(kind=ABC), x=When(UNIT, {"sub": ["a"]})),
         r"got 'sub'; it is a space; name one of \['sub.kind'\]",
     ),
     (
         lambda: Space(kind=ABC, x=When(UNIT, {"kind": ["d"]})),
-        r"the condition of 'x' on 'kind' names a value that it can never take: .* wanted one of \['a', 'b', 'c'\]",
+        r"the condition of 'x' on 'kind' names a value that it can never take: .* must be one of \['a', 'b', 'c'\]",
     ),
     (lambda: Space(n=Int(0, 3), x=When(UNIT, {"n": [4]})), "names a value that it can never take"),
     (lambda: Space(n=Int(0, 3), x=When(UNIT, {"n": [True]})), "names a value that it can never take"),
     (lambda: Space(k=ABC, x=ANY_WHEN(UNIT, {"k": [["a"]]})), "names a value that it can never take"),
-    (lambda: Space(k=ABC, x=When(UNIT, {"k": ["a", "a"]})), r"wanted distinct values, got \['a', 'a'\]"),
+    (lambda: Space(k=ABC, x=When(UNIT, {"k": ["a", "a"]})), r"must have distinct values, got \['a', 'a'\]"),
     (lambda: Space(x=When(Int(0, 1), {"x": [0]})), r"the conditions of \['x'\] form a circle"),
     (
         lambda: Space(x=When(Int(0, 1), {"y": [0]}), y=When(Int(0, 1), {"x": [0]}), z=Int(0, 1)),
@@ -122,5 +122,5 @@ def test_what_no_condition_can_be_is_refused(make: Callable[[], Any], message: s
 
 def test_an_unknown_name_among_many_shows_some() -> None:
     many = {f"p{i:03}": UNIT for i in range(200)}
-    with pytest.raises(ConfigError, match=r"there is 'p000', .*'p009' and 191 more$"):
+    with pytest.raises(ConfigError, match=r"known names are 'p000', .*'p009' and 191 more$"):
         Space({**many, "x": When(UNIT, {"?": [1]})})

@@ -28,7 +28,7 @@ CONFIG = Config({"lr": 0.1, "act": "relu", "deep": True, "seed": 3, "none": None
 )
 def test_a_config_refuses_changes(change: Callable[[Any], object]) -> None:
     config = Config(CONFIG)
-    with pytest.raises(TypeError, match=r"Config is read-only: make a changed dict"):
+    with pytest.raises(TypeError, match=r"Config is read-only; make a changed copy"):
         change(config)
     assert dict(config) == dict(CONFIG)
 

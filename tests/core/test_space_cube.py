@@ -2,7 +2,7 @@
 
 import decimal
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -137,7 +137,11 @@ def test_a_float_from_elsewhere_comes_back_within_the_resolution(data: st.DataOb
     back = space.decode(space.encode([{"x": value}])[0])["x"]
     low, high = parameter.low, parameter.high
     coarse = 64 * math.ulp(max(abs(low), abs(high)))  # where a range holds few floats, the resolution is in them
-    if parameter.log:
+    if parameter.log == "1-x":
+        ratio = math.log(1 - low) - math.log(1 - high)
+        resolution = max(2.0**-48 * ratio, 64 * 2.0**-52 / min(1.0, 1 - high))  # of 1 - x
+        assert math.isclose(1 - back, 1 - value, rel_tol=resolution) or abs(back - value) <= coarse
+    elif parameter.log:
         ratio = math.log(high) - math.log(low)
         assert math.isclose(back, value, rel_tol=max(2.0**-48 * ratio, 64 * 2.0**-52), abs_tol=5e-324)
     else:
@@ -145,9 +149,37 @@ def test_a_float_from_elsewhere_comes_back_within_the_resolution(data: st.DataOb
     assert space.decode(space.encode([{"x": back}])[0])["x"] == back
 
 
-def everyday_floats(log: bool) -> list[Float]:
+def test_on_the_scale_1_minus_x_each_decade_towards_1_takes_the_same_room() -> None:
+    space = Space(beta=Float(0.9, 0.9999, log="1-x"))
+    betas = [config["beta"] for config in space.decode_all([[0.0], [1 / 3], [2 / 3], [1.0]])]
+    assert betas == pytest.approx([0.9, 0.99, 0.999, 0.9999], rel=1e-12)
+    stepped = Space(beta=Float(0.5, 0.98, step=0.01, log="1-x"))
+    assert 0.89 <= stepped.decode([0.5])["beta"] <= 0.91  # half-way from 1/2 to 1/50 on the log scale is 1/10
+    assert stepped.snap([[0.0]])[0, 0] < 1 - stepped.snap([[1.0]])[0, 0]  # bins become wider towards 1
+
+
+def test_a_lattice_far_finer_than_its_distance_to_1_is_even() -> None:
+    space = Space(x=Float(0, 8e-310, step=2e-310, log="1-x"))
+    assert [config["x"] for config in space.decode_all([[0.1], [0.3], [0.5], [0.7], [0.9]])] == [
+        0, 2e-310, 4e-310, 6e-310, 8e-310,
+    ]  # fmt: skip
+
+
+@given(st.floats(1e-6, 0.5), st.floats(1.01, 1e6), units())
+def test_the_scale_1_minus_x_is_the_log_scale_of_the_distance_to_1(nearest: float, ratio: float, u: float) -> None:
+    farthest = nearest * ratio
+    distance = Space(x=Float(nearest, farthest, log=True)).decode([1 - u])["x"]
+    value = Space(x=Float(1 - farthest, 1 - nearest, log="1-x")).decode([u])["x"]
+    assert 1 - value == pytest.approx(distance, rel=1e-8)
+
+
+def everyday_floats(log: bool | Literal["1-x"]) -> list[Float]:
     """Many bounds: wide ones and narrow ones, down to a few neighbouring floats, of all magnitudes."""
     rng = np.random.default_rng(0)
+    if log == "1-x":
+        near = 1 - 10.0 ** rng.uniform(-15, 6, 1500)
+        distant = near - np.maximum(1 - near, 1e-3) * 10.0 ** rng.uniform(-15, 9, 1500)
+        return [Float(a, b, log="1-x") for a, b in zip(distant.tolist(), near.tolist(), strict=True)]
     low = 10.0 ** rng.uniform(-12, 12, 1500) * (1 if log else rng.choice([-1, 0, 1], 1500))
     width = np.maximum(np.abs(low), 1e-3) * 10.0 ** rng.uniform(-15, 9, 1500)
     far = [Float(10.0**-a, 10.0**b, log=True) for a in range(155, 300, 5) for b in range(155, 300, 5)] if log else []
@@ -156,8 +188,8 @@ def everyday_floats(log: bool) -> list[Float]:
     return [Float(a, a + b, log=log) for a, b in zip(low.tolist(), width.tolist(), strict=True)] + far
 
 
-@pytest.mark.parametrize("log", [False, True])
-def test_rounding_neither_leaves_the_bounds_nor_spoils_a_round_trip(log: bool) -> None:
+@pytest.mark.parametrize("log", [False, True, "1-x"])
+def test_rounding_neither_leaves_the_bounds_nor_spoils_a_round_trip(log: bool | Literal["1-x"]) -> None:
     rng = np.random.default_rng(1)
     for parameter in everyday_floats(log):
         space = Space(x=parameter)
@@ -248,7 +280,7 @@ def test_a_uniform_float_is_its_u() -> None:
 @pytest.mark.parametrize("x", [Float(0, 1), When(Float(0, 1), {"k": [0]}), When(Int(0, 9), {"k": [0]})])
 def test_a_point_outside_the_cube_is_refused(x: Float | When, u: float) -> None:
     space = Space(k=Int(0, 1), x=x)
-    message = r"parameter 'x': wanted u in \[0, 1\], got"
+    message = r"parameter 'x': u must be in \[0, 1\], got"
     with pytest.raises(ConfigError, match=message):
         space.decode([0, u])
     with pytest.raises(ConfigError, match=message):
@@ -268,14 +300,14 @@ def test_anything_goes_where_a_parameter_is_not_active() -> None:
 def test_points_of_another_shape_are_refused(call: str) -> None:
     space = Space(x=Float(0, 1), y=Float(0, 1))
     for u in ([[[0.5, 0.5]]], [0.5], [[0.5]], 0.5, []):
-        with pytest.raises(ConfigError, match=rf"{call}: wanted an array of shape"):
+        with pytest.raises(ConfigError, match=rf"{call}: u must have the shape"):
             getattr(space, call)(u)
 
 
 @pytest.mark.parametrize("call", ["decode", "decode_all", "snap"])
 @pytest.mark.parametrize("u", ["half", [["a", "b"]], [[0.5], [0.5, 0.5]], None])
 def test_points_that_are_no_numbers_are_refused(call: str, u: Any) -> None:
-    with pytest.raises(ConfigError, match=rf"{call}: wanted an array of"):
+    with pytest.raises(ConfigError, match=rf"{call}: u must (be an array of|have the shape)"):
         getattr(Space(x=Float(0, 1), y=Float(0, 1)), call)(u)
 
 

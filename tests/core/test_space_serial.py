@@ -14,7 +14,7 @@ from strategies import spaces
 SPACE = Space(
     kind=Categorical(["sgd", 1, 1.0, True, None]),
     n=Int(1, 9, log=True),
-    m=When(Float(0, 0.99), {"kind": ["sgd", 1.0], "n": [1]}),
+    m=When(Float(0, 0.99, log="1-x"), {"kind": ["sgd", 1.0], "n": [1]}),
 )
 
 
@@ -32,7 +32,7 @@ def test_the_data_says_everything_in_full() -> None:
             {"name": "kind", "type": "categorical", "choices": ["sgd", 1, 1.0, True, None]},
             {"name": "n", "type": "int", "low": 1, "high": 9, "log": True, "step": 1},
             {
-                "name": "m", "type": "float", "low": 0.0, "high": 0.99, "log": False, "step": None,
+                "name": "m", "type": "float", "low": 0.0, "high": 0.99, "log": "1-x", "step": None,
                 "when": [["kind", ["sgd", 1.0]], ["n", [1]]],
             },
         ]
@@ -58,26 +58,29 @@ def with_parameter(place: int, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (None, r"Space.from_dict: wanted {'parameters': \[...\]} as Space.to_dict makes it, got None"),
-        ({}, "wanted {'parameters'"),
-        ({"parameters": {}}, "wanted {'parameters'"),
-        ({"parameters": [], "more": 1}, "wanted {'parameters'"),
-        ({"parameters": []}, "wanted at least one parameter"),
-        ({"parameters": [3]}, "wanted a dict with a name for each parameter, got 3"),
-        (with_parameter(0, name=["kind"]), "wanted a dict with a name"),
-        (with_parameter(1, name="kind"), "wanted each name once, got 'kind'"),
-        (with_parameter(0, type="ordinal"), r"wanted a type out of \['float', 'int', 'categorical'\], got"),
-        (with_parameter(0, type=["int"]), "wanted a type out of"),
-        (with_parameter(0, low=1), "wanted name, type, choices, and when if it is conditional, for a categorical"),
-        (with_parameter(1, step="gone"), "wanted name, type, low, high, log, step, and when"),
-        (with_parameter(1, low=10), "parameter 'n': .*wanted low to be at most high"),
-        (with_parameter(1, low=1.5), "parameter 'n': .*wanted low to be a whole number"),
-        (with_parameter(1, log=None), "parameter 'n': .*wanted log to be True or False"),
-        (with_parameter(2, when={}), r"wanted 'when' to be a list of \[name, values\]"),
-        (with_parameter(2, when=[]), r"wanted 'when' to be a list"),
-        (with_parameter(2, when=[["kind"]]), r"wanted 'when' to be a list"),
+        (None, r"Space.from_dict: data must be {'parameters': \[...\]} as Space.to_dict makes it, got None"),
+        ({}, "data must be {'parameters'"),
+        ({"parameters": {}}, "data must be {'parameters'"),
+        ({"parameters": [], "more": 1}, "data must be {'parameters'"),
+        ({"parameters": []}, "there must be at least one parameter"),
+        ({"parameters": [3]}, "each parameter must be a dict with a name, got 3"),
+        (with_parameter(0, name=["kind"]), "each parameter must be a dict with a name"),
+        (with_parameter(1, name="kind"), "each name must stand once, got 'kind'"),
+        (with_parameter(0, type="ordinal"), r"type must be one of \['float', 'int', 'categorical'\], got"),
+        (with_parameter(0, type=["int"]), "type must be one of"),
+        (
+            with_parameter(0, low=1),
+            "the keys of 'categorical' must be name, type, choices, and when if it is conditional",
+        ),
+        (with_parameter(1, step="gone"), "the keys of 'int' must be name, type, low, high, log, step, and when"),
+        (with_parameter(1, low=10), "parameter 'n': .*low must be at most high"),
+        (with_parameter(1, low=1.5), "parameter 'n': .*low must be a whole number"),
+        (with_parameter(1, log=None), "parameter 'n': .*log must be True or False"),
+        (with_parameter(2, when={}), r"'when' must be a list of \[name, values\]"),
+        (with_parameter(2, when=[]), r"'when' must be a list"),
+        (with_parameter(2, when=[["kind"]]), r"'when' must be a list"),
         (with_parameter(2, when=[["kind", [1]], ["kind", [1]]]), "each name once"),
-        (with_parameter(2, when=[["kind", "sgd"]]), "wanted a list of at least one value of 'kind'"),
+        (with_parameter(2, when=[["kind", "sgd"]]), "the values of 'kind' must be a list of at least one"),
         (with_parameter(2, when=[["kind", ["x"]]]), "names a value that it can never take"),
     ],
 )

@@ -32,9 +32,12 @@ NEEDS = {
     "searchers/cmaes.md": ["cmaes"],
     "searchers/index.md": ["optuna"],
     "searchers/optuna.md": ["optuna", "torch"],
+    "tutorial/jax.md": ["equinox", "flax", "optax"],
     "tutorial/keras.md": ["keras", "matplotlib", "plotly", "sqlalchemy", "tensorflow"],
+    "tutorial/lightning.md": ["lightning"],
     "tutorial/pytorch.md": ["matplotlib", "plotly", "sqlalchemy", "torch"],
     "tutorial/scikit-learn.md": ["matplotlib", "pandas", "plotly", "sqlalchemy"],
+    "tutorial/transformers.md": ["accelerate", "transformers"],
 }
 """The optional libraries of a page; without them it is left out."""
 

@@ -140,7 +140,7 @@ def test_it_is_offered_by_name_with_its_option() -> None:
 
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.5, "half", True])
 def test_a_fraction_that_is_none_is_refused(fraction: Any) -> None:
-    with pytest.raises(ConfigError, match="cmaes: wanted fraction above 0"):
+    with pytest.raises(ConfigError, match="cmaes: fraction: must be a number above 0"):
         CMAES(fraction=fraction)
 
 

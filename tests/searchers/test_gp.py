@@ -170,7 +170,7 @@ def test_it_is_a_frozen_value_that_pickles() -> None:
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True, "150"])
 def test_a_count_of_candidates_that_is_none_is_refused(count: Any) -> None:
-    with pytest.raises(ConfigError, match="gp: wanted candidates as a whole number"):
+    with pytest.raises(ConfigError, match="gp: candidates: must be a whole number"):
         GaussianProcess(candidates=count)
 
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from gpbt_searchers.gp.assumptions import LINEAGE, PLAIN
-from gpbt_searchers.gp.belief import Data, believe, fitted_to
-from gpbt_searchers.gp.kernel import Array, Layout
+from gpbt_searchers.gp.belief import Data, believe, fitted_length, fitted_to
+from gpbt_searchers.gp.kernel import Array, PointLayout
 
-LAYOUT = Layout(choices=(0, 0), generation=False)
+LAYOUT = PointLayout(choices=(0, 0), generation=False)
 
 
 def data(losses: Array, seed: int = 0, pending: int = 0) -> Data:
@@ -22,11 +22,19 @@ def data(losses: Array, seed: int = 0, pending: int = 0) -> Data:
     )
 
 
-@pytest.mark.parametrize("count", [0, 3, 5, 14, 300])
-def test_up_to_the_bound_every_point_counts_and_the_fit_sees_a_multiple_of_five(count: int) -> None:
+@pytest.mark.parametrize(("count", "fit"), [(0, 0), (3, 0), (5, 5), (14, 10), (99, 95), (199, 195), (299, 290)])
+def test_up_to_the_bound_every_point_counts_and_the_fit_sees_a_round_number_of_them(count: int, fit: int) -> None:
     fitted, used = fitted_to(data(np.random.default_rng(1).random(count)))
-    assert fitted.x.shape[0] == count - count % 5
+    assert fitted.x.shape[0] == fit
     assert used.tolist() == list(range(count))
+
+
+def test_fits_become_rarer_as_the_history_grows_and_never_see_less_than_before() -> None:
+    lengths = [fitted_length(count) for count in range(2000)]
+    assert lengths == sorted(lengths)
+    assert lengths[:200] == [count - count % 5 for count in range(200)]
+    assert all(0 <= count - length < max(5, min(count / 20, 40)) for count, length in enumerate(lengths))
+    assert len(set(lengths[200:400])) == 20
 
 
 def test_beyond_it_the_model_keeps_the_best_the_latest_and_some_of_the_rest() -> None:

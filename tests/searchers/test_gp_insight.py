@@ -99,7 +99,7 @@ def test_the_generation_of_a_trial_counts() -> None:
 
 def test_a_trial_of_a_generation_that_is_not_there_is_refused() -> None:
     told = records(10)
-    with pytest.raises(ConfigError, match="wanted trials of generations below 1, got trial 5 of generation 2"):
+    with pytest.raises(ConfigError, match="trials must be of generations below 1, got trial 5 of generation 2"):
         posterior(SPACE, told, [trial(5, told[0].trial.config, 2)])
-    with pytest.raises(ConfigError, match="importance: wanted trials of generations below 2"):
+    with pytest.raises(ConfigError, match="importance: trials must be of generations below 2"):
         importance(SPACE, records(10, generations=3), generations=2)

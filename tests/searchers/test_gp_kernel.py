@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpbt_searchers.gp.kernel import Array, Hyper, Layout, Points, covariance, features, slopes, squared_distances
+from gpbt_searchers.gp.kernel import Array, Hyper, PointLayout, Points, covariance, features, slopes, squared_distances
 
-MIXED = Layout(choices=(0, 3, 0, 2), generation=True)
+MIXED = PointLayout(choices=(0, 3, 0, 2), generation=True)
 
 
-def hyper_of(layout: Layout, rng: np.random.Generator) -> Hyper:
+def hyper_of(layout: PointLayout, rng: np.random.Generator) -> Hyper:
     return Hyper.from_logs(layout, 0.5 * rng.standard_normal(layout.size))
 
 
-def points_of(layout: Layout, count: int, rng: np.random.Generator) -> Array:
+def points_of(layout: PointLayout, count: int, rng: np.random.Generator) -> Array:
     """Points a fifth of whose values are inactive."""
     u = rng.random((count, layout.columns))
     hps = len(layout.choices)
@@ -24,12 +24,12 @@ def points_of(layout: Layout, count: int, rng: np.random.Generator) -> Array:
     return u
 
 
-def squares_of(layout: Layout, hyper: Hyper, u: Array) -> Array:
+def squares_of(layout: PointLayout, hyper: Hyper, u: Array) -> Array:
     x = features(Points.of(layout, u), hyper)
     return squared_distances(x, x)
 
 
-def flat(layout: Layout) -> Hyper:
+def flat(layout: PointLayout) -> Hyper:
     """No warp, length-scales 1."""
     return Hyper.from_logs(layout, np.zeros(layout.size))
 
@@ -45,21 +45,21 @@ def test_covariances_are_symmetric_and_positive_definite_whatever_is_inactive(se
 
 
 def test_two_different_categories_lie_at_the_inverse_square_of_their_length() -> None:
-    layout = Layout(choices=(4,), generation=False)
+    layout = PointLayout(choices=(4,), generation=False)
     hyper = Hyper.from_logs(layout, np.log([0.5, 1.0, 1.0]))
     squares = squares_of(layout, hyper, np.array([[0.125], [0.375], [0.875]]))
     np.testing.assert_allclose(squares, 4.0 * (1.0 - np.eye(3)), atol=1e-12)
 
 
 def test_an_inactive_value_is_at_no_distance_from_another_and_at_the_centre_for_the_rest() -> None:
-    layout = Layout(choices=(0, 2), generation=False)
+    layout = PointLayout(choices=(0, 2), generation=False)
     u = np.array([[np.nan, np.nan], [np.nan, np.nan], [0.9, np.nan], [np.nan, 0.25], [np.nan, 0.75]])
     squares = squares_of(layout, flat(layout), u)
     np.testing.assert_allclose(squares[0], [0.0, 0.0, 0.16, 0.5, 0.5], atol=1e-12)
 
 
 def test_the_generation_counts_as_a_number_that_is_not_warped() -> None:
-    layout = Layout(choices=(0,), generation=True)
+    layout = PointLayout(choices=(0,), generation=True)
     hyper = Hyper.from_logs(layout, np.log([1.0, 0.5, 1.0, 1.0, 3.0, 0.3]))
     squares = squares_of(layout, hyper, np.array([[0.5, 0.0], [0.5, 1.0]]))
     assert squares[0, 1] == pytest.approx(4.0)
@@ -67,7 +67,7 @@ def test_the_generation_counts_as_a_number_that_is_not_warped() -> None:
 
 @given(st.floats(-2, 2), st.floats(-2, 2))
 def test_the_warp_rises_from_0_to_1(log_a: float, log_b: float) -> None:
-    layout = Layout(choices=(0,), generation=False)
+    layout = PointLayout(choices=(0,), generation=False)
     hyper = Hyper.from_logs(layout, np.array([0.0, 0.0, 0.0, log_a, log_b]))
     warped = features(Points.of(layout, np.linspace(0, 1, 101)[:, None]), hyper)[:, 0] + 0.5
     assert (np.diff(warped) >= 0).all()

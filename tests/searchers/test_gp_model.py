@@ -9,15 +9,15 @@ from scipy.linalg import cho_solve, cholesky
 
 from gpbt_searchers.gp import model
 from gpbt_searchers.gp.assumptions import LINEAGE, PLAIN, Assumptions, prior
-from gpbt_searchers.gp.kernel import Array, Layout, Points, covariance, features
-from gpbt_searchers.gp.model import Fit, Posterior, condition, fit, log_posterior
+from gpbt_searchers.gp.kernel import Array, PointLayout, Points, covariance, features
+from gpbt_searchers.gp.model import Belief, Fit, condition, fit, log_posterior
 from gpbt_searchers.gp.scores import rank_normal
 
-MIXED = Layout(choices=(0, 3, 0, 0, 2), generation=True)
-LINE = Layout(choices=(0,), generation=False)
+MIXED = PointLayout(choices=(0, 3, 0, 0, 2), generation=True)
+LINE = PointLayout(choices=(0,), generation=False)
 
 
-def data(layout: Layout, count: int, seed: int) -> tuple[Array, Array]:
+def data(layout: PointLayout, count: int, seed: int) -> tuple[Array, Array]:
     """Points, some values of which are inactive, and scores."""
     rng = np.random.default_rng(seed)
     u = rng.random((count, layout.columns))
@@ -26,7 +26,7 @@ def data(layout: Layout, count: int, seed: int) -> tuple[Array, Array]:
     return u, rng.standard_normal(count)
 
 
-def conditioned(layout: Layout, u: Array, y: Array, assumptions: Assumptions = LINEAGE) -> Posterior:
+def conditioned(layout: PointLayout, u: Array, y: Array, assumptions: Assumptions = LINEAGE) -> Belief:
     return condition(fit(layout, assumptions, u, y), u[:0], y, u[:0])
 
 
@@ -41,9 +41,9 @@ def same(first: Fit, second: Fit) -> bool:
     )
 
 
-@pytest.mark.parametrize("layout", [MIXED, LINE, Layout(choices=(3,), generation=False)])
+@pytest.mark.parametrize("layout", [MIXED, LINE, PointLayout(choices=(3,), generation=False)])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_gradient_of_the_log_posterior_is_that_of_finite_differences(layout: Layout, seed: int) -> None:
+def test_the_gradient_of_the_log_posterior_is_that_of_finite_differences(layout: PointLayout, seed: int) -> None:
     u, y = data(layout, 25, seed)
     points, z = Points.of(layout, u), np.random.default_rng(seed).standard_normal(layout.size)
     _, found = log_posterior(z, points, y, LINEAGE)
@@ -83,7 +83,7 @@ def test_a_fit_is_more_probable_than_the_prior_medians_and_keeps_in_reach_of_the
 
 def test_a_fit_finds_what_matters() -> None:
     rng = np.random.default_rng(6)
-    layout = Layout(choices=(0, 0, 0), generation=False)
+    layout = PointLayout(choices=(0, 0, 0), generation=False)
     u = rng.random((60, 3))
     length = fit(layout, LINEAGE, u, rank_normal(np.sin(6 * u[:, 1]))).hyper.length
     assert length[1] < 0.6 * min(length[0], length[2])

@@ -16,6 +16,7 @@ from gpbt_core.records import Record, Status, Trial
 from gpbt_core.searcher import Family, Query
 from gpbt_core.space import Categorical, Config, Float, Int, Space, When
 from gpbt_core.testing import check_searcher
+from gpbt_searchers.encoded import Encoded
 from gpbt_searchers.pb2 import PB2
 from gpbt_searchers.pb2.bandit import probabilities
 from gpbt_searchers.pb2.model import Inputs, Kernel, condition, covariance, fit, inputs, log_likelihood
@@ -226,7 +227,8 @@ def test_losses_before_are_scaled_by_those_of_the_rows() -> None:
 
 def test_inactive_numbers_lie_in_the_middle_and_inactive_categories_agree() -> None:
     adam = NET.validate({"lr": 0.1, "layers": 1, "kind": "adam"})
-    rows = rows_of(NET, [(child(1, 0, 1, adam, 1.0), 2.0)])
+    record = child(1, 0, 1, adam, 1.0)
+    rows = rows_of(NET, Encoded.of(NET, [record]), [(record, 2.0)])
     assert rows.numbers[0, 2] == 0.5
     assert rows.categories.tolist() == [[1]]
 

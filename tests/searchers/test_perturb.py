@@ -32,6 +32,12 @@ def test_a_float_is_multiplied_by_either_factor(parameter: Float) -> None:
     assert found == [0.08, 0.12]
 
 
+def test_on_the_scale_1_minus_x_the_distance_to_1_is_multiplied() -> None:
+    found = values(Float(0.5, 0.9999, log="1-x"), 0.99)
+    assert sorted(round(value, 9) for value in found) == [0.988, 0.992]
+    assert values(Float(0, 0.99, step=0.01, log="1-x"), 0.98) == {0.97, 0.99}
+
+
 def test_both_factors_are_as_likely() -> None:
     found = [child["x"] > 0.1 for child in children(Space(x=Float(0, 1)), {"x": 0.1}, 1000)]
     assert sum(found) == pytest.approx(500, abs=60)
@@ -119,12 +125,12 @@ def test_the_family_history_is_not_made() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"factors": ()}, r"factors to be at least one number above 0, all finite, got \(\)"),
+        ({"factors": ()}, r"factors must be at least one finite number, all above 0, got \(\)"),
         ({"factors": (0.8, -1)}, "above 0"),
         ({"factors": (float("inf"),)}, "finite"),
         ({"factors": 3}, "a list of numbers, got 3"),
         ({"factors": ["a"]}, "a list of numbers"),
-        ({"resample_probability": 1.5}, "resample_probability to be from 0 to 1, got 1.5"),
+        ({"resample_probability": 1.5}, "resample_probability: must be a number from 0 to 1, got 1.5"),
         ({"resample_probability": True}, "got True"),
         ({"resample_probability": float("nan")}, "got nan"),
     ],

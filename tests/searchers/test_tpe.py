@@ -219,13 +219,13 @@ def test_a_sibling_in_training_moves_the_next_proposal() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"startup": 0}, "tpe: wanted startup to be a whole number of at least 1, got 0"),
+        ({"startup": 0}, "tpe: startup: must be a whole number of at least 1, got 0"),
         ({"startup": 2.5}, "got 2.5"),
-        ({"candidates": True}, "wanted candidates to be a whole number of at least 1, got True"),
-        ({"good": 0}, "wanted good to be a number above 0 and at most 1, got 0"),
+        ({"candidates": True}, "candidates: must be a whole number of at least 1, got True"),
+        ({"good": 0}, "good: must be a number above 0 and at most 1, got 0"),
         ({"good": float("nan")}, "got nan"),
         ({"good": "half"}, "got 'half'"),
-        ({"multivariate": 1}, "wanted multivariate to be True or False, got 1"),
+        ({"multivariate": 1}, "multivariate: must be True or False, got 1"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:

@@ -117,6 +117,15 @@ def test_in_a_block_of_its_own_a_parameter_is_learnt_from_records_in_which_it_is
     assert abs(with_others[:, 0] - without[:, 0]).min() > 0.1
 
 
+def test_on_the_scale_1_minus_x_bins_become_wider_towards_1() -> None:
+    space = Space(far=Float(0.01, 0.5, step=0.01, log=True), near=Float(0.5, 0.99, step=0.01, log="1-x"))
+    u = space.encode([{"far": far, "near": 1 - far} for far in (0.01, 0.1, 0.5)]).T
+    far, near = layout_of(space).bin_widths(u)
+    assert near == pytest.approx(far, rel=1e-6)
+    fine = Space(x=Float(0, 1e-319, step=2e-320, log="1-x"))
+    assert layout_of(fine).bin_widths(np.array([[0.5]])) == pytest.approx(1 / 6, rel=0.2)
+
+
 def test_a_kernel_reaches_the_next_value_of_a_lattice() -> None:
     space = Space(even=Int(1, 10), log=Int(1, 512, log=True), free=Float(0, 1))
     configs = [{"even": even, "log": log, "free": 0.5} for even, log in [(3, 1), (3, 1), (3, 400), (3, 400)]]

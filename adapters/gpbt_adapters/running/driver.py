@@ -7,7 +7,7 @@ the result. Whatever ends a run (the budget, Ctrl-C, an error) leaves an optimiz
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import attrs
@@ -16,10 +16,10 @@ from gpbt_adapters.running.loop import Limits, Loop, configs_change
 from gpbt_adapters.running.ownership import store_for
 from gpbt_adapters.running.pools import Executors, Pool
 from gpbt_adapters.running.progress import ProgressBar
-from gpbt_adapters.running.replay import Replays, replay
+from gpbt_adapters.running.replay import Replays, replays
 from gpbt_adapters.running.watchers import Watcher, Watchers
 from gpbt_adapters.storing.checkpoints import Store
-from gpbt_adapters.trainables.random_states import setup_seed
+from gpbt_adapters.trainables.random_states import fresh_seeds, setup_seed
 from gpbt_adapters.trainables.trainable import Factory, Trainable, verify_applied
 from gpbt_adapters.views import story
 from gpbt_core.errors import ConfigError
@@ -87,33 +87,30 @@ class Result:
         """Why the best schedule is one config all the time, or ends before the last step: sentences; () if neither."""
         return story(self.optimizer)
 
-    def replay(self, *, seeds: int = 1) -> Replays:
-        """Trains new models from scratch under the best schedule, to see what it is worth.
-
-        The best score of a run is the best of many noisy ones, and so too good on average. New seeds give other initial
-        weights and other orders of the data.
+    def replay(self, seeds: int | Sequence[int] = 5) -> Replays:
+        """Trains new models from scratch under the best schedule: is the schedule good, or were its weights lucky?
 
         Args:
-            seeds: How many models, at least 1. The first has the seed of the founder of the schedule, and so is the
-                best model again; the others have the seeds that follow.
+            seeds: How many fresh seeds, which no model of the run has had (the same ones each time); or the seeds
+                themselves, each 0 .. 2**32 - 1.
 
         Returns:
-            The scores, their mean and their spread. The models are closed.
+            The scores of the new models, with their mean and spread; `print` shows them in a line, and `write_report`
+            takes them.
 
         Raises:
-            ConfigError: `seeds` is below 1.
+            ConfigError: `seeds` is neither a whole number of at least 1 nor a sequence of at least one seed.
             ExtinctError: The run has ended, and no trial was ever completed.
             ProtocolError: The run was interrupted before a trial was completed.
+            HyperparameterNotAppliedError: A live value was not what the schedule wants.
             Exception: Whatever the training raises.
         """
-        if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-            raise ConfigError(f"replay: seeds must be a whole number of at least 1, got {seeds!r}")
-        scores = []
-        for number in range(seeds):
-            made = replay(self.factory, self.schedule, (self.founder_seed + number) % 2**32)
-            made.trainable.close()
-            scores.append(made.score)
-        return Replays(scores=tuple(scores))
+        if isinstance(seeds, int):
+            if isinstance(seeds, bool) or seeds < 1:
+                raise ConfigError(f"Result.replay: seeds must be a whole number of at least 1 or seeds, got {seeds!r}")
+            used = {setup_seed(self.optimizer.seed, record.trial.id) for record in self.optimizer.records}
+            seeds = fresh_seeds(self.optimizer.seed, seeds, used)
+        return replays(self.factory, self.schedule, seeds)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

@@ -24,6 +24,7 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.validation import _check_method_params
 
 from gpbt_adapters.running.driver import Result, run
+from gpbt_adapters.searching.spaces import from_scipy
 from gpbt_adapters.storing.checkpoints import CheckpointStore
 from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_adapters.trainables.sklearn.folds import CrossValidation, FitFailedError, Scoring
@@ -157,7 +158,7 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         X, y = indexable(X, y)  # noqa: N806 - scikit-learn's name
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
-        space = self.space if isinstance(self.space, Space) else Space.from_scipy(self.space)
+        space = self.space if isinstance(self.space, Space) else from_scipy(self.space)
         if self.iterations < 1:
             raise ConfigError(f"GPBTSearchCV: wanted iterations of at least 1, got {self.iterations!r}")
         template = Template(clone(self.estimator))

@@ -1,4 +1,5 @@
-"""Searchers that other libraries implement, offered to gpbt through the same plugin hook as anybody's.
+"""Spaces and searchers of other libraries.
 
-Start with `optuna_plugin`, the entry point. Imports no other room.
+`spaces` reads their spaces. `optuna_plugin`, an entry point, offers Optuna's samplers as any plugin offers its
+searchers; `optuna` implements them. Imports no other room.
 """

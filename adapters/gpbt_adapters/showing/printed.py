@@ -15,7 +15,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from gpbt_adapters.showing.figures.parts import log_ticks, shortened
+from gpbt_adapters.showing.figures.parts import log_ticks, nines_ticks, shortened
 from gpbt_adapters.showing.palette import BEST, CALM, GRID, INK, MUTED, PALE, SCALE, STATUS, sensible_range
 from gpbt_adapters.views import PENDING, Axis, Line, Run, curves, savings, schedules, scores, state_of, tree, trials
 from gpbt_adapters.views import axes as axes_of
@@ -283,6 +283,9 @@ def _values(axes: Axes, axis: Axis) -> None:
         ticks = log_ticks(axis.low, axis.high, whole=axis.whole)
         axes.set_yticks(ticks, [number(tick) for tick in ticks])
         axes.yaxis.set_minor_formatter(ticker.NullFormatter())
+    if axis.scale == "1-x":
+        ticks = nines_ticks(axis.low, axis.high)
+        axes.set_yticks(ticks, [axis.text(tick) for tick in ticks])
     if axis.whole and axis.scale == "linear":
         axes.yaxis.set_major_locator(ticker.MaxNLocator(integer=True, nbins=5))
 
@@ -312,7 +315,7 @@ def _scale_beside(axes: Axes, place: int, axis: Axis, *, inactive: bool) -> None
         labels = list(enumerate(shortened(axis.labels, 14)))[:: math.ceil(len(axis.labels) / 20)]
         marks = [((i - axis.low) / span, label) for i, label in labels]
     else:
-        marks = [(0.0, number(axis.low)), (1.0, number(axis.high))]
+        marks = [(0.0, axis.text(axis.low)), (1.0, axis.text(axis.high))]
     if inactive:
         marks.append((_INACTIVE, "inactive"))
     _scale_ends(axes, place, marks)

@@ -21,6 +21,7 @@ __all__ = [
     "StepValue",
     "agreed",
     "check_alike",
+    "check_bound",
     "read_back",
     "varying",
     "verify",
@@ -156,6 +157,21 @@ def write(parts: P_contra, bindings: Mapping[str, Binding[P_contra]], config: Ma
         ConfigError: A hyperparameter has no binding; nothing was written.
         ConfigError: A binding refused its value; some of the others may have been written.
     """
+    check_bound(bindings, config)
+    parts.config = dict(config)
+    kept = {name: value for name, value in parts.held.items() if name in bindings and not bindings[name].saved}
+    values = {**kept, **config}
+    for name in sorted(values, key=lambda name: bindings[name].order):
+        bindings[name].write(parts, name, values[name])
+    parts.held = {**parts.held, **config}
+
+
+def check_bound(bindings: Mapping[str, Binding[Any]], config: Mapping[str, Any]) -> None:
+    """Checks that each hyperparameter of a config has a binding.
+
+    Raises:
+        ConfigError: One has none.
+    """
     unbound = [name for name in config if name not in bindings]
     if unbound:
         raise ConfigError(
@@ -163,12 +179,6 @@ def write(parts: P_contra, bindings: Mapping[str, Binding[P_contra]], config: Ma
             f"{sorted(bindings)}; bind the others to their places, or to StepValue() if your step function reads them "
             f"from parts.config."
         )
-    parts.config = dict(config)
-    kept = {name: value for name, value in parts.held.items() if name in bindings and not bindings[name].saved}
-    values = {**kept, **config}
-    for name in sorted(values, key=lambda name: bindings[name].order):
-        bindings[name].write(parts, name, values[name])
-    parts.held = {**parts.held, **config}
 
 
 def read_back(parts: P_contra, bindings: Mapping[str, Binding[P_contra]]) -> dict[str, Any]:

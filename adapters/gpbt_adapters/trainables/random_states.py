@@ -8,7 +8,7 @@ All states are lists, dicts, numbers and strings, safe in any file format.
 import random
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -19,6 +19,8 @@ __all__ = [
     "OwnRandomness",
     "PythonGlobal",
     "Source",
+    "derived_seed",
+    "fresh_seeds",
     "generator_state",
     "restore_generator",
     "setup_seed",
@@ -183,4 +185,28 @@ def setup_seed(seed: int, trial_id: int) -> int:
     >>> setup_seed(0, 1) == setup_seed(0, 1) != setup_seed(1, 0)
     True
     """
-    return int(np.random.SeedSequence((seed, trial_id)).generate_state(1)[0])
+    return derived_seed(seed, trial_id)
+
+
+def derived_seed(*numbers: int) -> int:
+    """Mixes numbers, each at least 0, into a seed of 0 .. 2**32 - 1, in which each of them counts.
+
+    >>> len({derived_seed(0, 1), derived_seed(1, 0), derived_seed(0, 0, 1)})
+    3
+    """
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def fresh_seeds(seed: int, count: int, used: Container[int]) -> tuple[int, ...]:
+    """So many distinct seeds of set-ups, 0 .. 2**32 - 1, that are not in `used`: a function of the run's seed.
+
+    >>> fresh_seeds(0, 3, set())[:2] == fresh_seeds(0, 2, set())
+    True
+    """
+    stream = np.random.default_rng(np.random.SeedSequence((seed, 0), spawn_key=(1,)))  # no founder's
+    found: dict[int, None] = {}
+    while len(found) < count:
+        drawn = int(stream.integers(2**32))
+        if drawn not in used:
+            found[drawn] = None
+    return tuple(found)

@@ -10,6 +10,7 @@ from gpbt_adapters.views.failing import Failure, failures
 from gpbt_adapters.views.genealogy import Tree, tree
 from gpbt_adapters.views.importance import shares
 from gpbt_adapters.views.lines import Axis, Line, Schedules, axes, schedules
+from gpbt_adapters.views.replays import Replays
 from gpbt_adapters.views.results import Scores, scores
 from gpbt_adapters.views.stopping import Savings, savings
 from gpbt_adapters.views.story import story
@@ -23,6 +24,7 @@ __all__ = [
     "Failure",
     "Line",
     "Overview",
+    "Replays",
     "Run",
     "Savings",
     "Schedules",

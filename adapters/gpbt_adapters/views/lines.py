@@ -11,6 +11,7 @@ from gpbt_adapters.views.columns import (
     sign_of,
     state_of,
 )
+from gpbt_adapters.views.words import number
 from gpbt_core.genealogy import schedule
 from gpbt_core.records import Schedule
 from gpbt_core.space import Categorical, Int, Space
@@ -25,15 +26,16 @@ class Axis:
 
     Attributes:
         name: The parameter's.
-        scale: "log" where it is searched so, "category" where values have no order.
-        low: The smallest value, or -1/2 for categories, which are drawn at 0, 1, 2, ...
-        high: The largest value, or the last category's place plus 1/2.
+        scale: "log" and "1-x" where the parameter is searched on these scales, "category" where values have no order.
+        low: Where the axis begins: the smallest value; on the scale "1-x" its place, as `at` tells it; -1/2 for
+            categories, which are drawn at 0, 1, 2, ...
+        high: Where the axis ends: the largest value, or its place, or the last category's place plus 1/2.
         labels: The categories as text, in order; else empty.
         whole: Whether only whole numbers are values.
     """
 
     name: str
-    scale: Literal["linear", "log", "category"]
+    scale: Literal["linear", "log", "1-x", "category"]
     low: float
     high: float
     labels: tuple[str, ...] = ()
@@ -41,11 +43,25 @@ class Axis:
     places: Mapping[Any, int] = attrs.field(factory=dict, repr=False)
 
     def at(self, config: Mapping[str, Any]) -> float:
-        """Where a config's value is drawn; NaN where the parameter is not active."""
+        """Where a config's value is drawn: on the scale "1-x" at -log10(1 - x); NaN where the parameter is not active.
+
+        >>> from gpbt import Float
+        >>> (axis,) = axes(Space(momentum=Float(0, 0.99, log="1-x")))
+        >>> axis.at({"momentum": 0.9}), axis.text(1.0)
+        (1.0, '0.9')
+        """
         if self.name not in config:
             return math.nan
         value = config[self.name]
-        return float(self.places[_key(value)]) if self.scale == "category" else float(value)
+        if self.scale == "category":
+            return float(self.places[_key(value)])
+        return _nines(value) if self.scale == "1-x" else float(value)
+
+    def text(self, place: float) -> str:
+        """The value at a place of an axis of numbers."""
+        if self.scale != "1-x":
+            return number(place)
+        return f"{1.0 - 10.0**-place:.{max(6, math.ceil(place) + 2)}g}"
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -102,13 +118,14 @@ def axes(space: Space) -> tuple[Axis, ...]:
                 )
             )
         else:
-            scale: Literal["log", "linear"] = "log" if parameter.log else "linear"
+            mirrored = parameter.log == "1-x"
+            scale: Literal["1-x", "log", "linear"] = "1-x" if mirrored else "log" if parameter.log else "linear"
             found.append(
                 Axis(
                     name=name,
                     scale=scale,
-                    low=float(parameter.low),
-                    high=float(parameter.high),
+                    low=_nines(parameter.low) if mirrored else float(parameter.low),
+                    high=_nines(parameter.high) if mirrored else float(parameter.high),
                     whole=isinstance(parameter, Int),
                 )
             )
@@ -139,6 +156,11 @@ def _line(state: State, trial_id: int) -> Line:
         score=math.nan if loss is None else sign_of(state) * loss + 0.0,
         schedule=schedule(state, trial_id),
     )
+
+
+def _nines(value: float) -> float:
+    """How many nines a value below 1 has."""
+    return -math.log10(1.0 - value) + 0.0  # no -0.0
 
 
 def _key(value: Any) -> Any:

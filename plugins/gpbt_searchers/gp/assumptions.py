@@ -1,6 +1,6 @@
-"""What the model takes for granted before it sees a loss: one set for schedules, one for runs of one generation.
+"""The priors of the model and other settings: one set for schedules, one for runs of one generation.
 
-Constants found by experiment; docs/searchers/gp.md has the figures. Nothing here depends on data.
+The constants were found by experiment; docs/searchers/gp.md has the figures. Nothing here depends on data.
 """
 
 import functools
@@ -9,7 +9,7 @@ import math
 import attrs
 import numpy as np
 
-from gpbt_searchers.gp.kernel import Array, Layout
+from gpbt_searchers.gp.kernel import Array, PointLayout
 
 __all__ = ["LINEAGE", "PLAIN", "Assumptions", "prior"]
 
@@ -23,7 +23,7 @@ class Assumptions:
         noise_spread: Prior standard deviation of its log.
         warp_spread: Prior standard deviations of the logs of the warps' parameters.
         iterations: Of L-BFGS in a fit, at most.
-        linear: Whether the better half of the losses keeps its distances; otherwise only its ranks count.
+        linear: Whether the better half of the losses keeps its distances; otherwise only ranks count.
     """
 
     noise: float
@@ -35,7 +35,7 @@ class Assumptions:
 
 # Litters differ by more than their configs, and losses fall from generation to generation: ranks, and some noise.
 LINEAGE = Assumptions(noise=0.05, noise_spread=1.2, warp_spread=0.6, iterations=15, linear=False)
-# One function, to be followed down to its minimum; it may be noisy or not, and the data say which.
+# One function is followed down to its minimum; whether it is noisy, the data tell.
 PLAIN = Assumptions(noise=0.003, noise_spread=2.5, warp_spread=0.3, iterations=25, linear=True)
 
 _LENGTH, _LENGTH_SPREAD = 0.6, 0.8  # also with 50 hyperparameters: longer ones for more dimensions did not help
@@ -44,11 +44,11 @@ _SCALE_SPREAD = 0.5
 
 
 @functools.lru_cache(maxsize=64)
-def prior(layout: Layout, assumptions: Assumptions) -> tuple[Array, Array]:
+def prior(layout: PointLayout, assumptions: Assumptions) -> tuple[Array, Array]:
     """Means and standard deviations of the logs of the kernel parameters, which are independent and normal.
 
     Args:
-        layout: What the columns of points are.
+        layout: The columns of points.
         assumptions: The settings.
 
     Returns:

@@ -1,7 +1,7 @@
-"""Where to look: clouds of points in the unit cube, drawn around a centre or everywhere.
+"""Candidates: clouds of points in the unit cube, drawn around a centre or everywhere.
 
-Pure functions of a generator; no model, no losses. Each answers with shape (count, d), every coordinate in [0, 1], off
-the lattice of discrete HPs: putting them on it is the caller's, through `Space.snap`.
+Pure functions of a generator; no model, no losses. Each returns an array of shape (count, d) in [0, 1], off the lattice
+of discrete HPs: the caller moves the points onto it with `Space.snap`.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def crossovers(rng: np.random.Generator, centre: Array, count: int) -> Array:
     Args:
         rng: The source of randomness.
         centre: Shape (d,).
-        count: How many.
+        count: The number of points.
     """
     drawn = rng.random((count, centre.size))
     return np.where(rng.random((count, centre.size)) < _RENEWS, drawn, centre)
@@ -41,7 +41,7 @@ def logit_steps(
     Args:
         rng: The source of randomness.
         centre: Shape (d,).
-        count: How many.
+        count: The number of points.
         size: Median of s.
         choices: Number of choices of each categorical HP, 0 for numbers; shape (d,).
     """

@@ -1,6 +1,6 @@
-"""What the fitted model tells people: how good trials really are, and which hyperparameters (HPs) matter.
+"""Reading the fitted model: how good trials are without noise, and which hyperparameters (HPs) matter.
 
-The same model that proposes, so that a report explains what the run did; nothing here proposes.
+It is the model that proposes, so a report explains what the run did.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ import numpy as np
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Record, Trial
 from gpbt_core.space import Space
+from gpbt_searchers.encoded import Encoded
 from gpbt_searchers.gp.belief import Data, believe, fitted_to
 from gpbt_searchers.gp.data import gather, points_of
 from gpbt_searchers.gp.kernel import Array, Hyper, Points, features
@@ -23,12 +24,12 @@ _GRID = 64  # points per number on which its spread after the warp is taken
 
 @attrs.frozen(kw_only=True)
 class Estimate:
-    """What the model believes of a trial.
+    """The posterior of a trial's loss.
 
     Attributes:
-        mean: Posterior mean; lower is better. In standard normal units of the ranks of the told losses, 0 their median;
+        mean: Belief mean; lower is better. In standard normal units of the ranks of the told losses, 0 their median;
             in a run of one generation the better half of the losses counts linearly, in units of its own spread.
-        deviation: Posterior standard deviation of the noise-free value, positive.
+        deviation: Belief standard deviation of the noise-free value, positive.
     """
 
     mean: float
@@ -38,13 +39,13 @@ class Estimate:
 def posterior(
     space: Space, records: Sequence[Record], at: Sequence[Trial], *, generations: int = 1
 ) -> tuple[Estimate, ...]:
-    """What the model of `records` believes of the trials `at`, told or not: a score with the luck taken out.
+    """The posterior of the trials `at`, told or not, given `records`: an estimate of their losses without noise.
 
     Args:
         space: The space of their configs.
         records: What to learn from, as in `Query.history`: told, by rising id.
         at: Trials; their config and generation count.
-        generations: How many generations the run has.
+        generations: The number of generations of the run.
 
     Returns:
         One estimate for each of `at`, in its order.
@@ -79,8 +80,8 @@ def importance(space: Space, records: Sequence[Record], *, generations: int = 1)
     For the configs of two independent points uniform in the unit cube, r^2 = sum_i (w_i - w_i')^2 / l_i^2; the share of
     HP i is its expected term over the expected sum, with w the fitted warp and l the fitted length-scales (automatic
     relevance determination; Neal 1996, section 1.2.3). The score varies quickly along an HP with a large share and
-    hardly along one with a small share. It says how sharp an effect is and not how large; what was hardly varied stays
-    near its prior, an equal share. What has one value only has no share, unless that is so of every HP.
+    hardly along one with a small share. A share tells how sharp an effect is, not how large. An HP that was hardly
+    varied stays near its prior, an equal share. An HP with a single value has no share, unless all have a single value.
 
     Args:
         space: The space of the configs.
@@ -107,10 +108,10 @@ def _gathered(who: str, space: Space, records: Sequence[Record], trials: Sequenc
     late = [trial for trial in trials if trial.generation >= generations]
     if late:
         raise ConfigError(
-            f"{who}: wanted trials of generations below {generations}, got trial {late[0].id} of generation"
+            f"{who}: trials must be of generations below {generations}, got trial {late[0].id} of generation"
             f" {late[0].generation}; say generations=..."
         )
-    return gather(space, records, (), generations)
+    return gather(space, Encoded.of(space, records), (), generations)
 
 
 def _shares(space: Space, data: Data, hyper: Hyper) -> Array:

@@ -1,6 +1,6 @@
 """The kernel: points of the unit cube to features, features to covariances, and the derivatives of both.
 
-Pure arrays, no history and no data: what depends on losses lives in `model`.
+Pure functions of arrays; what depends on losses is in `model`.
 
 Columns of a point, in this order: one per hyperparameter (HP) in [0, 1], NaN where the HP is inactive, then, if the
 layout says so, the generation in [0, 1].
@@ -13,7 +13,17 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "Hyper", "Layout", "Points", "covariance", "features", "slopes", "squared_distances", "warp_slopes"]
+__all__ = [
+    "Array",
+    "Hyper",
+    "PointLayout",
+    "Points",
+    "covariance",
+    "features",
+    "slopes",
+    "squared_distances",
+    "warp_slopes",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -22,8 +32,8 @@ _SQRT5 = math.sqrt(5.0)
 
 
 @attrs.frozen(kw_only=True)
-class Layout:
-    """What the columns of a point are; hashable, so that it can be part of a cache key.
+class PointLayout:
+    """The columns of a point; hashable, so that it can be part of a cache key.
 
     Attributes:
         choices: For each HP the number of its choices if it is categorical, otherwise 0.
@@ -72,7 +82,7 @@ class Hyper:
     """Kernel parameters, each positive.
 
     Attributes:
-        length: Length-scales, shape (lengths,), in the order of `Layout.owners`.
+        length: Length-scales, shape (lengths,), in the order of `PointLayout.owners`.
         scale: Variance of the function.
         noise: Variance of the noise.
         a: First parameters of the Kumaraswamy warps, shape (numeric,).
@@ -86,7 +96,7 @@ class Hyper:
     b: Array
 
     @classmethod
-    def from_logs(cls, layout: Layout, logs: Array) -> "Hyper":
+    def from_logs(cls, layout: PointLayout, logs: Array) -> "Hyper":
         """Takes the vector that the fit moves: logs of length, scale, noise, a and b, shape (layout.size,)."""
         values = np.exp(logs)
         k, d = layout.lengths, layout.numeric.size
@@ -98,27 +108,27 @@ class Hyper:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Points:
-    """Points made ready for any kernel parameters: everything that does not depend on them.
+    """Points prepared for any kernel parameters: everything that does not depend on these.
 
     Attributes:
-        layout: What the columns of the points were.
+        layout: The columns of the points.
         log_u: Logs of the numbers, clipped to [1e-6, 1 - 1e-6], shape (n, numeric).
         inactive: Where a number is inactive, shape (n, numeric); None if nowhere.
         fixed: The features that are not warped: categories as one-hot columns of height sqrt(1/2), so that two
             different ones lie at squared distance 1, and the generation; shape (n, rest).
     """
 
-    layout: Layout
+    layout: PointLayout
     log_u: Array
     inactive: npt.NDArray[np.bool_] | None
     fixed: Array
 
     @classmethod
-    def of(cls, layout: Layout, u: Array) -> "Points":
+    def of(cls, layout: PointLayout, u: Array) -> "Points":
         """Prepares points.
 
         Args:
-            layout: What the columns are.
+            layout: The columns.
             u: Points, shape (n, HPs + generation), in [0, 1], NaN where an HP is inactive.
         """
         number = u[:, layout.numeric]

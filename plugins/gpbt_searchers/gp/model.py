@@ -1,7 +1,7 @@
-"""The Gaussian process: the fit of its kernel parameters, and the posterior given them.
+"""The Gaussian process: the fit of its kernel parameters, and the belief given them.
 
-Every function here is pure. `fit` is cached by the content of its arguments, so the cache saves time and can never
-change an answer; it is bounded, and `functools.lru_cache` makes it safe to share between threads and to fork.
+Every function is pure. `fit` is cached by the content of its arguments, so the cache saves time and cannot change a
+result. It is bounded, and `functools.lru_cache` makes it safe for threads and forks.
 """
 
 import functools
@@ -18,7 +18,7 @@ from gpbt_searchers.gp.assumptions import Assumptions, prior
 from gpbt_searchers.gp.kernel import (
     Array,
     Hyper,
-    Layout,
+    PointLayout,
     Points,
     covariance,
     features,
@@ -26,7 +26,7 @@ from gpbt_searchers.gp.kernel import (
     warp_slopes,
 )
 
-__all__ = ["Fit", "Posterior", "condition", "fit", "log_posterior"]
+__all__ = ["Belief", "Fit", "condition", "fit", "log_posterior"]
 
 _JITTER = 1e-6
 _REACH = 5.0  # the fit stays within so many standard deviations of the prior: exp never overflows
@@ -45,7 +45,7 @@ def log_posterior(
         z: The logs of the parameters in units of their prior, (log - mean) / deviation, shape (layout.size,).
         points: n points, at least 1.
         y: Their scores, shape (n,).
-        assumptions: What the prior is.
+        assumptions: The settings, which contain the prior.
         room: An array of shape (3, n, n) to work in; None: a new one.
 
     Returns:
@@ -90,24 +90,24 @@ class Fit:
     """A fitted kernel on the points that it was fitted to; its arrays are read-only.
 
     Attributes:
-        layout: What the columns of the points are.
+        layout: The columns of the points.
         hyper: The kernel parameters.
         x: Features of the points, shape (n, features).
         factor: Lower Cholesky factor of their covariance, noise and jitter included, shape (n, n).
     """
 
-    layout: Layout
+    layout: PointLayout
     hyper: Hyper
     x: Array
     factor: Array
 
 
-def fit(layout: Layout, assumptions: Assumptions, u: Array, y: Array) -> Fit:
-    """Finds the most probable kernel parameters, starting from the prior, so that no fit depends on another.
+def fit(layout: PointLayout, assumptions: Assumptions, u: Array, y: Array) -> Fit:
+    """Finds the most probable kernel parameters. It starts from the prior, so no fit depends on another.
 
     Args:
-        layout: What the columns are.
-        assumptions: What the prior is.
+        layout: The columns.
+        assumptions: The settings, which contain the prior.
         u: Points, shape (n, columns); without any the prior's medians are the answer.
         y: Their scores, shape (n,).
     """
@@ -115,7 +115,7 @@ def fit(layout: Layout, assumptions: Assumptions, u: Array, y: Array) -> Fit:
 
 
 @functools.lru_cache(maxsize=_FITS)
-def _fit(layout: Layout, assumptions: Assumptions, u: bytes, y: bytes) -> Fit:
+def _fit(layout: PointLayout, assumptions: Assumptions, u: bytes, y: bytes) -> Fit:
     points = Points.of(layout, np.frombuffer(u).reshape(-1, layout.columns))
     scores = np.frombuffer(y)
     room = np.empty((3, scores.size, scores.size))
@@ -147,31 +147,31 @@ def _noisy(x: Array, hyper: Hyper) -> Array:
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class Posterior:
+class Belief:
     """The process given data.
 
     Attributes:
-        layout: What the columns of points are.
+        layout: The columns of points.
         hyper: The kernel parameters.
         x: Features of the points that it is conditioned on, shape (n, features).
         factor: Lower Cholesky factor of their covariance, shape (n, n).
         alpha: Their inverse covariance times their scores, shape (n,).
     """
 
-    layout: Layout
+    layout: PointLayout
     hyper: Hyper
     x: Array
     factor: Array
     alpha: Array
 
     def mean(self, u: Array) -> Array:
-        """Posterior means at points `u` of shape (m, columns), shape (m,)."""
+        """Belief means at points `u` of shape (m, columns), shape (m,)."""
         x = features(Points.of(self.layout, u), self.hyper)
         cross, _ = covariance(self.x, x, self.hyper.scale)
         return np.asarray(self.alpha @ cross)
 
     def predict(self, u: Array) -> tuple[Array, Array]:
-        """Posterior means and standard deviations (of the function, without noise) at `u`, each of shape (m,)."""
+        """Belief means and standard deviations (of the function, without noise) at `u`, each of shape (m,)."""
         x = features(Points.of(self.layout, u), self.hyper)
         cross, _ = covariance(self.x, x, self.hyper.scale)
         solved = solve_triangular(self.factor, cross, lower=True, check_finite=False)
@@ -179,7 +179,7 @@ class Posterior:
         return self.alpha @ cross, np.sqrt(np.maximum(variance, _JITTER * self.hyper.scale))
 
     def predict_slopes(self, u: Array) -> tuple[Array, Array, Array, Array]:
-        """Posterior means and standard deviations at `u` of shape (m, columns), and their derivatives by its numbers.
+        """Belief means and standard deviations at `u` of shape (m, columns), and their derivatives by its numbers.
 
         Returns:
             Means (m,), deviations (m,), and their derivatives, each of shape (m, numeric).
@@ -204,7 +204,7 @@ class Posterior:
         return self.alpha @ cross, deviation, by_numbers(self.alpha[:, None]), by_variance[:, None] * by_numbers(beta)
 
 
-def condition(fitted: Fit, further: Array, y: Array, pending: Array) -> Posterior:
+def condition(fitted: Fit, further: Array, y: Array, pending: Array) -> Belief:
     """Conditions a fitted process on data that begin with the points of the fit.
 
     The factor of the fit is extended by a block, O(n^2) for each further point, instead of rebuilt. Pending points
@@ -224,7 +224,7 @@ def condition(fitted: Fit, further: Array, y: Array, pending: Array) -> Posterio
     half = solve_triangular(told, y, lower=True, check_finite=False)
     alpha = np.zeros(x.shape[0])  # 0 on pending points: a score equal to the mean adds nothing to it
     alpha[: y.size] = solve_triangular(told, half, lower=True, trans=1, check_finite=False)
-    return Posterior(layout=fitted.layout, hyper=fitted.hyper, x=x, factor=factor, alpha=alpha)
+    return Belief(layout=fitted.layout, hyper=fitted.hyper, x=x, factor=factor, alpha=alpha)
 
 
 def _extended(fitted: Fit, further: Array) -> tuple[Array, Array]:

@@ -1,7 +1,7 @@
 """Losses to the scores that the model explains: higher is better, whatever the unit and the tail of the losses.
 
-Pure arrays; a failed trial is an infinite loss and counts as one of the worst finite ones: worth avoiding, and no lower
-than what is known of the place, so that a region's border stays worth a visit.
+Pure functions of arrays. A failed trial has an infinite loss and counts as one of the worst finite losses: it is worth
+avoiding, but no worse than what is known, so the border of a region that fails stays worth a visit.
 """
 
 import numpy as np

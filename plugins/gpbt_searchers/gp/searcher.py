@@ -1,6 +1,6 @@
 """The searcher `gp`: expected improvement of a Gaussian process on the family history.
 
-The order of the moves and nothing else: what is learnt, and how it is maximised, are in the modules beside this one.
+This module has the order of the steps; the model and its maximization are in the modules beside it.
 """
 
 from collections.abc import Mapping
@@ -10,39 +10,35 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import at_least
 from gpbt_core.searcher import Query
+from gpbt_searchers.encoded import Encoded, Memory
 from gpbt_searchers.gp.acquisition import log_improvement, log_improvement_slopes
 from gpbt_searchers.gp.belief import Data, believe
 from gpbt_searchers.gp.candidates import additive_steps, crossovers, logit_steps
-from gpbt_searchers.gp.data import gather, siblings, stage
+from gpbt_searchers.gp.data import gather, stage
 from gpbt_searchers.gp.kernel import Array
-from gpbt_searchers.gp.model import Posterior
+from gpbt_searchers.gp.model import Belief
 from gpbt_searchers.gp.refine import climb
 from gpbt_searchers.threads import one_blas_thread
 
 __all__ = ["GaussianProcess"]
 
-_ENOUGH = 3  # told points below which there is no model
+_ENOUGH = 3  # with fewer told points there is no model
 _ENOUGH_PLAIN = 8  # likewise in a run of one generation
 _RECENT = 60  # history points that compete for incumbent
 _WIDE, _NEAR, _FINE = 0.6, 0.15, 0.03  # sizes of the steps around the parent and around the best candidate
 _SEARCHES = 2048  # draws for an untried config before one is tried again
 
 
-def _count(_: Any, attribute: "attrs.Attribute[int]", value: Any) -> None:
-    if type(value) is not int or value < 1:
-        raise ConfigError(f"gp: wanted {attribute.name} as a whole number of at least 1, got {value!r}")
-
-
 @attrs.frozen(kw_only=True)
 class GaussianProcess:
-    """Proposes the candidate of largest expected improvement under a GP of the family history.
+    """Proposes the candidate with the largest expected improvement under a GP of the family history.
 
-    The model, its cost and what was tried are described in docs/searchers/gp.md.
+    docs/searchers/gp.md describes the model, its cost, and the experiments behind it.
 
     Attributes:
-        candidates: How many candidates of each wide kind to look at; a third as many then lie close around the best.
+        candidates: The number of candidates of each wide kind; a third as many then lie close around the best of these.
 
     Raises:
         ConfigError: `candidates` is not a whole number of at least 1.
@@ -55,7 +51,8 @@ class GaussianProcess:
         True
     """
 
-    candidates: int = attrs.field(default=150, validator=_count)
+    candidates: int = attrs.field(default=150, validator=at_least(1, "gp"))
+    _memory: Memory = attrs.field(init=False, factory=Memory, eq=False, repr=False)
 
     def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
         """Answers with a config of `query.space`.
@@ -67,8 +64,9 @@ class GaussianProcess:
             query: Its history is all that is learnt from.
             rng: The source of the candidates.
         """
-        search = _Search(query=query, rng=rng, candidates=self.candidates)
-        data = gather(query.space, query.history, query.pending, query.generations)
+        told = self._memory.history(query)
+        search = _Proposal(query=query, rng=rng, candidates=self.candidates, told=told)
+        data = gather(query.space, told, query.pending, query.generations)
         enough = _ENOUGH if query.generations > 1 else _ENOUGH_PLAIN
         if data.losses.size < enough:
             return query.space.decode(search.blind())
@@ -77,12 +75,13 @@ class GaussianProcess:
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class _Search:
-    """One proposal: what stays the same on the way to it."""
+class _Proposal:
+    """One proposal: its inputs, and the steps to it."""
 
     query: Query
     rng: np.random.Generator
     candidates: int
+    told: Encoded
     choices: npt.NDArray[np.intp] = attrs.field()
     taken: frozenset[bytes] = attrs.field()
 
@@ -92,7 +91,11 @@ class _Search:
 
     @taken.default
     def _taken(self) -> frozenset[bytes]:
-        return frozenset(_rows(siblings(self.query)))
+        """The siblings' configs in the unit cube. The same config on other weights is another experiment."""
+        query, told = self.query, self.told
+        mine = told.u[query.are_siblings(record.trial for record in told.records)]
+        pending = query.space.encode([trial.config for trial in query.pending])[query.are_siblings(query.pending)]
+        return frozenset([*_rows(mine), *_rows(pending)])
 
     def blind(self) -> Array:
         """A point without a model, shape (d,)."""
@@ -105,7 +108,7 @@ class _Search:
         return first
 
     def best(self, data: Data) -> Array:
-        """The best point that is found, shape (d,)."""
+        """The point with the largest expected improvement that was found, shape (d,)."""
         space, parent, belief = self.query.space, self.parent(), believe(data)
         rivals = data.told[-_RECENT:, : len(space)]
         if parent is not None:
@@ -143,8 +146,8 @@ class _Search:
             [logit, additive_steps(self.rng, centre, -(-2 * self.candidates // 15), _FINE, self.choices)]
         )
 
-    def refined(self, belief: Posterior, top: Array, incumbent: float) -> Array:
-        """The top of the hill on which the best candidate stands, unless that was tried before."""
+    def refined(self, belief: Belief, top: Array, incumbent: float) -> Array:
+        """The local maximum above the best candidate, unless it was tried before."""
         free = np.flatnonzero((self.query.space.bins == 0) & ~np.isnan(top))
         place = np.searchsorted(belief.layout.numeric, free)
         point = self.staged(belief, top[None, :])
@@ -158,11 +161,11 @@ class _Search:
         higher[free] = climb(uphill, top[free])
         return top if higher.tobytes() in self.taken else higher
 
-    def values(self, belief: Posterior, u: Array, incumbent: float) -> Array:
-        """What candidates are worth."""
+    def values(self, belief: Belief, u: Array, incumbent: float) -> Array:
+        """The log of the expected improvement of candidates."""
         return log_improvement(*belief.predict(self.staged(belief, u)), incumbent)
 
-    def staged(self, belief: Posterior, u: Array) -> Array:
+    def staged(self, belief: Belief, u: Array) -> Array:
         """Points of the model for points of the unit cube: with the stage of the query, where the model has stages."""
         if not belief.layout.generation:
             return u
@@ -173,7 +176,7 @@ class _Search:
         return np.asarray(np.where(np.isnan(u), self.rng.random(u.size), u))
 
     def fresh(self, drawn: Array) -> Array:
-        """Points on the lattice, without those that were tried on these weights before, where that can be avoided."""
+        """Points on the lattice; those that were tried on these weights before are left out if others are found."""
         u = self.query.space.snap(drawn)
         new = self._untried(u)
         if not new.shape[0]:

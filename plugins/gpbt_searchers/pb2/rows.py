@@ -1,4 +1,4 @@
-"""From a query to rows: what a config did to a score, when, and from where.
+"""From a query to rows: how much a config improved a loss, when, and from which loss on.
 
 The only module of the package that knows trials; nothing here is fitted.
 """
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.searcher import Query
 from gpbt_core.space import Space
+from gpbt_searchers.encoded import Encoded
 
 __all__ = ["Rows", "chosen", "gains", "latest", "rows_at", "rows_of", "rows_of_pending", "standardized"]
 
@@ -43,7 +44,7 @@ def latest(history: Sequence[Record], bound: int) -> list[tuple[Record, float]]:
 
     Args:
         history: Told records.
-        bound: How many at most.
+        bound: The largest number of records.
     """
     losses = {record.trial.id: record.loss for record in history if record.loss is not None}
     found = [
@@ -95,10 +96,17 @@ def standardized(y: Array) -> Array:
     return np.asarray(np.clip((y - y.mean()) / deviation, -_CUT, _CUT), dtype=np.float64)
 
 
-def rows_of(space: Space, found: Sequence[tuple[Record, float]]) -> Rows:
-    """Rows of n records and the losses before them, as `latest` finds them."""
-    trials = [record.trial for record, _ in found]
-    return _of_trials(space, trials, [before for _, before in found])
+def rows_of(space: Space, told: Encoded, found: Sequence[tuple[Record, float]]) -> Rows:
+    """Rows of n records and the losses before them, as `latest` finds them.
+
+    Args:
+        space: The space of their configs.
+        told: The history in which they were found.
+        found: The records and the losses.
+    """
+    places = {record.trial.id: place for place, record in enumerate(told.records)}
+    u = told.u[[places[record.trial.id] for record, _ in found]]
+    return _of_trials(space, [record.trial for record, _ in found], u, [before for _, before in found])
 
 
 def rows_of_pending(query: Query, before: float) -> Rows:
@@ -111,7 +119,8 @@ def rows_of_pending(query: Query, before: float) -> Rows:
     losses = {record.trial.id: record.loss for record in query.history}
     pending = [trial for trial in query.pending if trial.parent is not None]
     known = [losses.get(trial.parent) for trial in pending if trial.parent is not None]
-    return _of_trials(query.space, pending, [before if loss is None else loss for loss in known])
+    u = query.space.encode([trial.config for trial in pending])
+    return _of_trials(query.space, pending, u, [before if loss is None else loss for loss in known])
 
 
 def rows_at(space: Space, u: Array, generation: int, before: float) -> Rows:
@@ -120,7 +129,7 @@ def rows_at(space: Space, u: Array, generation: int, before: float) -> Rows:
     Args:
         space: The space.
         u: Shape (n, d), NaN where inactive.
-        generation: Theirs.
+        generation: Their generation.
         before: The loss of the weights.
     """
     categorical = np.flatnonzero(space.categorical)
@@ -136,8 +145,8 @@ def rows_at(space: Space, u: Array, generation: int, before: float) -> Rows:
     )
 
 
-def _of_trials(space: Space, trials: Sequence[Trial], before: Sequence[float]) -> Rows:
-    rows = rows_at(space, space.encode([trial.config for trial in trials]), 0, 0.0)
+def _of_trials(space: Space, trials: Sequence[Trial], u: Array, before: Sequence[float]) -> Rows:
+    rows = rows_at(space, u, 0, 0.0)
     time = np.array([trial.generation for trial in trials], dtype=np.float64)
     return attrs.evolve(rows, time=time, before=np.array(before, dtype=np.float64))
 

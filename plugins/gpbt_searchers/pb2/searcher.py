@@ -1,4 +1,4 @@
-"""The searcher `pb2`: the order of the moves, from rows to a config."""
+"""The searcher `pb2`: the steps from rows to a config."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from gpbt_core.records import Record
 from gpbt_core.searcher import Query
 from gpbt_core.space import Space
+from gpbt_searchers.encoded import Encoded, Memory
 from gpbt_searchers.gp.refine import climb
 from gpbt_searchers.pb2.bandit import probabilities
 from gpbt_searchers.pb2.model import Belief, Inputs, condition, fit, inputs
@@ -27,9 +28,9 @@ _CLIMBS = 3  # from so many of them
 class PB2:
     """Proposes where a time-varying GP of score changes has its largest upper confidence bound.
 
-    With `Truncation` and the history "all" this is PB2: a row is a trial with a parent, told which config took the loss
-    from where to where and when. Categories are chosen by a bandit and the numbers given them, as in its follow-up for
-    mixed inputs. See docs/searchers/pb2.md.
+    With `Truncation` and the history "all" this is PB2. A row is a told trial with a parent: its generation, the loss
+    before, the config, and how much the loss fell. A bandit chooses the categories, and the numbers are chosen given
+    these, as in the follow-up for mixed inputs. See docs/searchers/pb2.md.
 
     References:
         J. Parker-Holder, V. Nguyen, S. Roberts: Provably efficient online hyperparameter optimization with
@@ -45,6 +46,8 @@ class PB2:
         True
     """
 
+    _memory: Memory = attrs.field(init=False, factory=Memory, eq=False, repr=False)
+
     def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
         """Answers with a config of `query.space`; a uniform one without a parent, or before any change was seen.
 
@@ -52,24 +55,30 @@ class PB2:
             query: Its history should be that of all lines.
             rng: The source of categories and of candidates.
         """
-        found = [] if query.parent is None else latest(query.history, _ROWS)
-        if query.parent is None or not found:
+        if query.parent is None:
+            return query.space.sample(rng)
+        told = self._memory.history(query)
+        found = latest(told.records, _ROWS)
+        if not found:
             return query.space.sample(rng)
         before = max(loss for _, loss in found) if query.parent.loss is None else query.parent.loss
         with one_blas_thread():
-            return query.space.decode(_best(query, found, before, rng))
+            return query.space.decode(_best(query, told, found, before, rng))
 
 
-def _best(query: Query, found: Sequence[tuple[Record, float]], before: float, rng: np.random.Generator) -> Array:
+def _best(
+    query: Query, told: Encoded, found: Sequence[tuple[Record, float]], before: float, rng: np.random.Generator
+) -> Array:
     """The point of largest bound, shape (d,).
 
     Args:
         query: The question.
+        told: The history.
         found: Rows to learn from, at least 1.
         before: The loss of the weights that the child starts from.
         rng: The source of categories and of candidates.
     """
-    space, rows, y = query.space, rows_of(query.space, found), gains(found)
+    space, rows, y = query.space, rows_of(query.space, told, found), gains(found)
     belief = _believe(query, rows, y, before)
     fixed = _categories(query, rows, y, rng)
 
@@ -88,7 +97,7 @@ def _best(query: Query, found: Sequence[tuple[Record, float]], before: float, rn
 
 
 def _climbed(space: Space, start: Array, drawn: Array, belief: Belief, ready: Callable[[Array], Inputs]) -> Array:
-    """The top of the hill of the bound on which a point stands, with its categories, shape (d,).
+    """The local maximum of the bound above a point, with the point's categories, shape (d,).
 
     Args:
         space: The space.
@@ -107,7 +116,7 @@ def _climbed(space: Space, start: Array, drawn: Array, belief: Belief, ready: Ca
         bound, gradient = belief.bound_slopes(at)
         return float(bound[0]), gradient[0, place]
 
-    # An integer may move, and make active what was not: what was drawn for it is still good.
+    # An integer may move and activate other parameters; these take what was drawn for them.
     top = drawn.copy()
     top[free] = climb(uphill, start[free])
     return top

@@ -1,7 +1,7 @@
-"""The searcher `tpe`: a density of what was good over a density of what was bad.
+"""The searcher `tpe`: the ratio of the density of good configs to the density of bad ones.
 
-How densities are made is in the modules beside this one; here a family history is split into good and bad, and the
-candidate is chosen.
+This module splits a family history into good and bad, and chooses the candidate; the densities are in the modules
+beside it.
 """
 
 import itertools
@@ -13,10 +13,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import a_flag, a_share, at_least
 from gpbt_core.searcher import Query
 from gpbt_core.space import Space
-from gpbt_searchers.tpe.history import Memory
+from gpbt_searchers.encoded import Memory
 from gpbt_searchers.tpe.layout import Floats, Layout, layout_of
 from gpbt_searchers.tpe.parzen import Side, Split, features_of, split
 
@@ -27,33 +27,17 @@ _RECENT = 25  # records that count fully among the bad; older ones count less
 _TIE = 9  # decimals of a score that count: what linear algebra does to the last bits decides nothing
 
 
-def _at_least_1(_searcher: "TPE", attribute: "attrs.Attribute[int]", value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"tpe: wanted {attribute.name} to be a whole number of at least 1, got {value!r}")
-
-
-def _a_share(_searcher: "TPE", attribute: "attrs.Attribute[float]", value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-        raise ConfigError(f"tpe: wanted {attribute.name} to be a number above 0 and at most 1, got {value!r}")
-
-
-def _a_bool(_searcher: "TPE", attribute: "attrs.Attribute[bool]", value: bool) -> None:  # noqa: FBT001 - as attrs calls it
-    if not isinstance(value, bool):
-        raise ConfigError(f"tpe: wanted {attribute.name} to be True or False, got {value!r}")
-
-
 @attrs.frozen(kw_only=True)
 class TPE:
     """Tree-structured Parzen estimator (Bergstra et al. 2011; its parts are named as in Watanabe 2023).
 
     The records of the family history are split by loss. Candidates are drawn from a density of the good ones, and the
-    one is proposed at which that density is largest in proportion to the density of the bad ones. Failed trials are
-    bad, and so are pending ones, so that siblings in training keep away from one another. A record in which a
-    parameter is not active says nothing about that parameter. In a space without continuous parameters, candidates that
-    a sibling of the same generation has already are passed over.
+    one with the largest ratio of that density to the density of the bad ones is proposed. Failed trials count as bad,
+    and so do pending ones, so siblings in training keep apart. A record without a parameter has no influence on it. In
+    a space without continuous parameters, candidates that a sibling has already are left out.
 
-    All records count alike, whatever generation they are of: later segments have lower losses where training helps, so
-    the good ones are mostly the youngest.
+    All records count alike, whatever their generation: later segments have lower losses where training helps, so the
+    good ones are mostly the youngest.
 
     Unlike in Optuna, the k good records have weights k, k - 1, .. 1 from the best, and their bandwidths may become as
     small as (k + 2)^-1.5 instead of 1 / (k + 2). Over 25 functions the median regret was about half of Optuna's after
@@ -61,8 +45,8 @@ class TPE:
 
     Attributes:
         startup: With fewer scored records than this, at least 1, configs are drawn from the prior.
-        candidates: How many candidates to compare, at least 1. More are greedier, not better.
-        good: The share of the scored records that are good, above 0, at most 1; never more than 25 records.
+        candidates: The number of candidates to compare, at least 1. More are greedier, not better.
+        good: The share of the scored records that count as good, above 0, at most 1; never more than 25 records.
         multivariate: Whether parameters are modelled jointly, or each by itself.
 
     Raises:
@@ -82,10 +66,10 @@ class TPE:
         True
     """
 
-    startup: int = attrs.field(default=10, validator=_at_least_1)
-    candidates: int = attrs.field(default=24, validator=_at_least_1)
-    good: float = attrs.field(default=0.125, validator=_a_share)
-    multivariate: bool = attrs.field(default=True, validator=_a_bool)
+    startup: int = attrs.field(default=10, validator=at_least(1, "tpe"))
+    candidates: int = attrs.field(default=24, validator=at_least(1, "tpe"))
+    good: float = attrs.field(default=0.125, validator=a_share("tpe"))
+    multivariate: bool = attrs.field(default=True, validator=a_flag("tpe"))
     _memory: Memory = attrs.field(init=False, factory=Memory, eq=False, repr=False)
 
     def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
@@ -94,15 +78,16 @@ class TPE:
         scored = history.losses.size - int(np.count_nonzero(np.isnan(history.losses)))
         if scored < self.startup:
             return space.sample(rng)
-        layout, rows = layout_of(space), history.rows
+        layout, rows = layout_of(space), history.u
         if query.pending:
             rows = np.concatenate([rows, space.encode([trial.config for trial in query.pending])])
         best = history.losses.argsort(kind="stable")  # NaN last
         best = best[: min(math.ceil(self.good * scored), _GOOD_AT_MOST)]
         found = self._split(layout, rows, best)
         candidates = self._candidates(space, layout, found, rng)
-        if layout.finite:
-            candidates = _untried(candidates, rows[_siblings(query)])
+        if space.finite:
+            trials = itertools.chain((record.trial for record in query.history), query.pending)
+            candidates = _untried(candidates, rows[query.are_siblings(trials)])
         score = np.round(found.log_ratio(features_of(layout, candidates)), _TIE)
         winners = score.argmax(axis=0)  # one for all dimensions, or one for each
         return space.decode(candidates[winners, np.arange(len(space))])
@@ -122,13 +107,6 @@ class TPE:
         if not self.multivariate:  # what is active is known once each parameter is chosen
             return layout.everywhere.snap(drawn)
         return space.snap(drawn) if layout.conditional or space.bins.any() else drawn
-
-
-def _siblings(query: Query) -> list[bool]:
-    """Which of the told and pending trials start from the same weights as the asked one, in its generation."""
-    parent = None if query.parent is None else query.parent.trial.id
-    trials = itertools.chain((record.trial for record in query.history), query.pending)
-    return [trial.generation == query.generation and trial.parent == parent for trial in trials]
 
 
 def _untried(candidates: Floats, tried: Floats) -> Floats:

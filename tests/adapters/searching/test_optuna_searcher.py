@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gpbt_core.registry
+from gpbt_core import Optimizer
 from gpbt_core.errors import ConfigError, PluginError
 from gpbt_core.searcher import Query
 from gpbt_core.space import Categorical, Float, Int, Space, When
@@ -22,6 +23,7 @@ from strategies import spaces
 optuna = pytest.importorskip("optuna")
 from gpbt_adapters.searching.optuna import OptunaSearcher  # noqa: E402 - after the library that it needs
 from gpbt_adapters.searching.optuna.distributions import dimensions  # noqa: E402 - likewise
+from gpbt_adapters.searching.spaces import from_optuna  # noqa: E402 - likewise
 
 LINE = Space(x=Float(0, 1), y=Float(0, 1))
 GOOD_LEFT = [({"x": x, "y": (7 * x) % 1}, abs(x - 0.2)) for x in np.linspace(0, 1, 21).tolist()]
@@ -107,9 +109,9 @@ def test_fixed_values_are_those_of_the_space() -> None:
 @pytest.mark.parametrize(
     ("fixed", "message"),
     [
-        ({"n": 0.3}, "parameter 'n': wanted a float from 0.0 to 5.0 in steps of 0.5, got 0.3"),
-        ({"kind": 1.0}, "parameter 'kind': wanted one of"),
-        ({"m": 1.0}, r"wanted values of \['n', 'kind'\], got 'm'"),
+        ({"n": 0.3}, "parameter 'n' must be a float from 0.0 to 5.0 in steps of 0.5, got 0.3"),
+        ({"kind": 1.0}, "parameter 'kind' must be one of"),
+        ({"m": 1.0}, r"names must be among \['n', 'kind'\], got 'm'"),
     ],
 )
 def test_what_cannot_be_fixed_is_refused(fixed: dict[str, Any], message: str) -> None:
@@ -155,7 +157,14 @@ def test_whole_numbers_farther_apart_than_floats_can_tell_are_learnt_from() -> N
 def test_a_space_and_its_distributions_say_the_same() -> None:
     space = Space(rate=Float(1e-4, 1, log=True), n=Int(1, 7, step=2), kind=Categorical(["a", None, 2]))
     described = {name: dimension.distribution for name, dimension in dimensions(space).items()}
-    assert Space.from_optuna(described) == space
+    assert from_optuna(described) == space
+
+
+def test_a_momentum_is_searched_on_the_scale_1_minus_x() -> None:
+    space = Space(momentum=Float(0, 0.9999, log="1-x"), beta=Float(0, 0.99, step=0.01, log="1-x"))
+    found = ask(built("optuna:RandomSampler"), Query(space=space), 200)
+    assert 0.4 < np.mean([config["momentum"] > 0.99 for config in found]) < 0.6
+    assert 0.35 < np.mean([config["beta"] > 0.9 for config in found]) < 0.65
 
 
 def test_a_logarithmic_lattice_is_searched_on_the_log_scale() -> None:
@@ -221,9 +230,9 @@ def test_a_sampler_with_constraints_is_refused_with_what_to_do_instead(name: str
         ("optuna", {}, "behind a colon"),
         ("optuna:TPESampel", {}, "did you mean 'TPESampler'"),
         ("optuna:BaseSampler", {}, "is no sampler"),
-        ("optuna:TPESampler", {"seed": 3}, "wanted no seed"),
-        ("optuna:TPESampler", {"depth": 3}, "options that its constructor takes"),
-        ("optuna:NSGAIISampler", {"population_size": 1}, "options that its constructor takes"),
+        ("optuna:TPESampler", {"seed": 3}, "seed must be left out"),
+        ("optuna:TPESampler", {"depth": 3}, "the options must be those of its constructor"),
+        ("optuna:NSGAIISampler", {"population_size": 1}, "the options must be those of its constructor"),
     ],
 )
 def test_what_cannot_be_built_says_why(name: str, options: dict[str, Any], message: str) -> None:
@@ -233,7 +242,7 @@ def test_what_cannot_be_built_says_why(name: str, options: dict[str, Any], messa
 
 def test_what_is_no_sampler_is_refused() -> None:
     wrong: Any = optuna.samplers.TPESampler
-    with pytest.raises(ConfigError, match="wanted an instance of a sampler"):
+    with pytest.raises(ConfigError, match="sampler must be an instance"):
         OptunaSearcher(wrong)
 
 
@@ -279,3 +288,15 @@ def test_a_run_with_it_is_written_down_and_opened_again() -> None:
     made = Optimizer(LINE, population=6, steps=3, searcher=("optuna:TPESampler", {"n_startup_trials": 3}), seed=2)
     again = Optimizer.from_dict(made.to_dict())
     assert played(again).records == played(made).records
+
+
+def test_a_bare_sampler_is_answered_with_the_spellings_that_work() -> None:
+    sampler = optuna.samplers.TPESampler(n_startup_trials=2)
+    wrong: Any = sampler
+    with pytest.raises(ConfigError) as refused:
+        Optimizer(LINE, population=4, steps=2, searcher=wrong)
+    named, wrapped = '"optuna:TPESampler"', "gpbt.optuna.OptunaSearcher(sampler)"
+    assert named in str(refused.value)
+    assert wrapped in str(refused.value)
+    for searcher in (named.strip('"'), OptunaSearcher(sampler)):
+        assert Optimizer(LINE, population=4, steps=2, searcher=searcher).ask()

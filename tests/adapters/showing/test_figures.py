@@ -107,6 +107,18 @@ def test_a_short_logarithmic_axis_has_ticks_to_read_values_by() -> None:
     assert layout["yaxis3"]["ticktext"] == ["2", "3", "4"]
 
 
+def test_an_axis_of_1_minus_x_gives_each_decade_the_same_room_and_is_labelled_with_values() -> None:
+    run = _run_in(Space(beta=Float(0.9, 0.99999, log="1-x"), narrow=Float(0.8, 0.98, log="1-x")), 5)
+    layout = FIGURES["schedule"](run)["layout"]
+    assert layout["yaxis"]["ticktext"] == ["0.9", "0.99", "0.999", "0.9999", "0.99999"]
+    assert layout["yaxis"]["tickvals"] == [1, 2, 3, 4, 5]
+    assert layout["yaxis2"]["ticktext"] == ["0.8", "0.9", "0.95", "0.98"]
+    (trace,) = FIGURES["parallel"](run)["data"]
+    beta = next(one for one in trace["dimensions"] if one["label"] == "beta")
+    assert beta["ticktext"] == ["0.9", "0.99", "0.999", "0.9999", "0.99999"]
+    assert all(1 <= value <= 5 for value in beta["values"])
+
+
 def test_many_categories_are_not_written_over_one_another() -> None:
     space = Space(many=Categorical([f"choice_{i:02d}" for i in range(25)]))
     run = _run_in(space, 3)

@@ -192,7 +192,9 @@ def test_tensorboard_reads_the_curves(tmp_path: Path) -> None:
     child = result.optimizer.records[result.best.trial.id]
     curve = _points(of(f"trial-{child.trial.id}"), "score")
     assert [step for step, _ in curve] == [child.trial.start_step + step for step, _ in child.reports]
-    assert _points(of(f"trial-{child.trial.id}"), "train_loss") == [(curve[-1][0], pytest.approx(-2 * curve[-1][1]))]
+    ((step, loss),) = _points(of(f"trial-{child.trial.id}"), "train_loss")
+    assert step == curve[-1][0]
+    assert loss == pytest.approx(-2 * curve[-1][1])
     hparams = of(f"trial-{child.trial.id}").SummaryMetadata("_hparams_/session_start_info").plugin_data
     data = importlib.import_module("tensorboard.plugins.hparams.plugin_data_pb2").HParamsPluginData
     started = data.FromString(hparams.content).session_start_info.hparams

@@ -54,6 +54,17 @@ def test_printed_axes_have_ticks_to_read_values_by_and_titles_that_differ() -> N
     assert len(panels[1].get_yticks()) <= 10
 
 
+def test_a_printed_axis_of_1_minus_x_is_labelled_with_values() -> None:
+    pytest.importorskip("matplotlib")
+    optimizer = Optimizer(Space(beta=Float(0.9, 0.999, log="1-x")), population=4, steps=2, preset="random")
+    for trial in optimizer.ask(4):
+        optimizer.tell(trial.id, 0.0)
+    (axes,) = plots.plot_schedule(optimizer, backend="matplotlib").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0.9", "0.99", "0.999"]
+    texts = {text.get_text() for text in plots.plot_parallel(optimizer, backend="matplotlib").axes[0].texts}
+    assert {"0.9", "0.999"} <= texts
+
+
 def test_an_unknown_backend_is_refused() -> None:
     with pytest.raises(ConfigError, match="wanted the backend"):
         plots.plot_scores(run_of(3), backend="bokeh")  # type: ignore[arg-type]  # what is refused

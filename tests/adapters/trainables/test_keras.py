@@ -312,7 +312,7 @@ def test_an_average_that_fit_would_put_in_place_of_the_weights_at_each_step_is_r
         model.compile(optimizer=keras.optimizers.Adam(1.0, weight_decay=0.0, use_ema=True), loss=model.loss)
         return model
 
-    with pytest.raises(ConfigError, match="without use_ema=True, got Adam"):
+    with pytest.raises(ConfigError, match="must not have use_ema=True, got Adam"):
         _make(model=averaged).setup(CONFIG, seed=0)
     _make(model=averaged, step=_own_loop, bindings={**BINDINGS, "noise": StepValue()}).setup(CONFIG, seed=0)
 
@@ -435,8 +435,8 @@ def test_the_process_own_generators_are_as_before_afterwards() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"data": None}, "wanted data for fit, or a step function"),
-        ({"updates": 0}, "at least 1 update"),
+        ({"data": None}, "it needs data for fit, or a step function"),
+        ({"updates": 0}, "updates must be at least 1"),
         ({"fit_options": {"epochs": 3}}, r"fit_options has \['epochs'\]"),
         (
             {"fit_options": {"callbacks": [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch))]}},

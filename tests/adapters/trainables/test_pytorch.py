@@ -488,7 +488,7 @@ def test_a_checkpoint_of_other_factories_is_named(tmp_path: Path) -> None:
     parent = _make()
     parent.setup(CONFIG, seed=0)
     parent.save(tmp_path)
-    with pytest.raises(ConfigError, match="has no scaler: these have one"):
+    with pytest.raises(ConfigError, match="has no scaler, got parts with one"):
         _make(autocast=torch.float16).load(tmp_path)
     with pytest.raises(ConfigError, match=r"the extras must be \[\], as in the state, got \['average'\]"):
         _make(extras=_average).load(tmp_path)
@@ -540,7 +540,7 @@ def test_a_scheduler_is_welcome_where_the_rate_is_not_tuned() -> None:
     [
         ({"loss": None}, "a loader and a loss for the usual loop, or a step function"),
         ({"loader": None}, "a loader and a loss for the usual loop, or a step function"),
-        ({"updates": 0}, "at least 1 update"),
+        ({"updates": 0}, "updates must be at least 1"),
         ({"step": _noisy_step, "scheduler_every": "update"}, "calls parts.scheduler.step"),
     ],
 )
@@ -674,7 +674,10 @@ def test_a_score_that_is_no_number_ends_the_run_at_the_first_step(score: Any) ->
     scored = []
 
     def factory() -> TorchTrainable:
-        return _make(score=lambda _: scored.append(1) or score, bindings={"lr": BINDINGS["lr"]})
+        return _make(
+            score=lambda _: scored.append(1) or score,  # type: ignore[func-returns-value]
+            bindings={"lr": BINDINGS["lr"]},
+        )
 
     with pytest.raises(ConfigError, match=r"TorchTrainable\.score: the score must be a number, got"):
         run(Optimizer(Space(lr=Float(1e-3, 1e-1)), population=4, steps=2), factory, progress=False)

@@ -116,7 +116,7 @@ class Scaling(DataLoader[Any]):
 @pytest.mark.parametrize(
     ("loader", "message"),
     [
-        (lambda: DataLoader(Stream()), "IterableDataset, whose position only itself knows"),
+        (lambda: DataLoader(Stream()), "IterableDataset, which alone knows its position"),
         (
             lambda: DataLoader(DATA, batch_sampler=BatchSampler(SequentialSampler(DATA), 2, drop_last=False)),
             "batch_sampler of its own",

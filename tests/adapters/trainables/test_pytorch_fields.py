@@ -129,7 +129,7 @@ def test_a_field_that_is_read_only_as_the_state_begins_is_refused(optimizer: Any
         (OptimizerField("lr", index=0), "element 0 of lr=1.0"),
         (ModuleField("p", nn.LSTM), r"attribute 'p' of modules of .*LSTM.*; the model has \['Dropout', 'Linear'"),
         (ModuleField("p", nn.Dropout, names="tail.*"), "named 'tail"),
-        (ModuleField("rate", nn.Dropout), "attribute 'rate', which Dropout has not"),
+        (ModuleField("rate", nn.Dropout), "attribute 'rate', which Dropout does not have"),
         (BatchSize(), "there is no loader"),
         (OptimizerArgument(), "Parts.make_optimizer"),
         (ScheduledRate(), "composes with a torch LambdaLR; got NoneType"),
@@ -186,7 +186,7 @@ def test_a_batch_size_below_one_is_refused() -> None:
     parts = _parts(batches=Batches(DataLoader(data, batch_size=2)))
     apply(parts, {"batch": BatchSize()}, {"batch": 3})
     verify(parts, {"batch": BatchSize()}, {"batch": 3})
-    with pytest.raises(ConfigError, match="batch size of at least 1, got 0"):
+    with pytest.raises(ConfigError, match="the batch size must be at least 1, got 0"):
         apply(parts, {"batch": BatchSize()}, {"batch": 0})
 
 
@@ -267,7 +267,7 @@ def test_an_optimizer_that_a_scheduler_hangs_on_is_not_replaced() -> None:
     assert parts.optimizer is not None
     parts.scheduler = LambdaLR(parts.optimizer, lambda _: 1.0)
     parts.make_optimizer = lambda _: torch.optim.SGD(parts.model.parameters())
-    with pytest.raises(ConfigError, match="LambdaLR would go on steering the optimizer that it replaces"):
+    with pytest.raises(ConfigError, match="LambdaLR would keep changing the optimizer that it replaces"):
         apply(parts, {"kind": OptimizerArgument()}, {"kind": "sgd"})
 
 
@@ -389,13 +389,14 @@ class Images(Dataset[torch.Tensor]):
         return len(self.images)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return self.strength * self.transform(self.images[index])
+        augmented: torch.Tensor = self.transform(self.images[index])
+        return self.strength * augmented
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_attribute_of_a_dataset_or_of_its_transforms_acts_on_the_samples_of_one_training_alone(workers: int) -> None:
     images = Images(Compose([Jitter(0.0), Erase(0.0)]))
-    dataset = ConcatDataset([Subset(images, [0, 1]), Subset(images, [2])])
+    dataset: ConcatDataset[torch.Tensor] = ConcatDataset([Subset(images, [0, 1]), Subset(images, [2])])
 
     def parts() -> Parts:
         loader = DataLoader(dataset, batch_size=3, num_workers=workers, persistent_workers=workers > 0)

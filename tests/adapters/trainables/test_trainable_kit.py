@@ -254,7 +254,7 @@ class Counting(Descent):
     [({}, 30), ({"steps": 3}, 45), ({"short": True}, 12), ({"diverging": {"lr": 1e200, "momentum": 0.0}}, 32)],
 )
 def test_it_says_how_many_steps_it_trains(options: dict[str, Any], wanted: int) -> None:
-    kind = type("Kind", (Counting,), {})
+    kind: type[Counting] = type("Kind", (Counting,), {})
     space = Space(lr=Float(0.01, 0.1), momentum=Float(0, 0.9))
     assert check_trainable(kind, space, **options) == kind.steps == wanted
 

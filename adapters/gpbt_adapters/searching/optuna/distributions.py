@@ -1,7 +1,7 @@
 """Parameters as Optuna's distributions, and values there and back.
 
-Both directions are exact: what a sampler may propose is a value of the space. The inverse of the description is
-`Space.from_optuna`.
+Both directions are exact: whatever a sampler may propose is a value of the space. The inverse is
+`gpbt.spaces.from_optuna`.
 """
 
 import functools
@@ -52,11 +52,15 @@ class Dimension:
 def dimensions(space: Space) -> dict[str, Dimension]:
     """The dimensions of a space by name; not to be changed.
 
-    A number without a step, an integer without a log scale, and categories are Optuna's own. A Float with a step is
-    its place on the lattice, from 0: Optuna reckons lattices in rounded decimals and may end one short of ours. With
-    log and a step it is continuous on the log scale, and the nearest value is taken. Choices that Optuna would take for
-    one (1 and True) are their places, from 0. Bounds that are too close for a sampler's arithmetic, or too far apart,
-    become those of the unit interval, or of places.
+    Most parameters are distributions of Optuna: numbers without a step, integers without a log scale, and categories.
+    The others are described so that each of their values can be proposed:
+
+    - A Float with a step is its place on the lattice, from 0: Optuna computes lattices in rounded decimals and may end
+      one value short of ours.
+    - With log=True and a step a number is continuous on the log scale, and the nearest value is taken.
+    - A Float with log="1-x" is its place in the unit interval.
+    - Choices that Optuna cannot tell apart (1 and True) are their places in the list, from 0.
+    - Bounds too close together for a sampler's arithmetic, or too far apart, become the unit interval, or places.
 
     Examples:
         >>> from gpbt import Categorical, Float, Int
@@ -74,6 +78,8 @@ def dimensions(space: Space) -> dict[str, Dimension]:
 def _dimension(parameter: Float | Int | Categorical) -> Dimension:
     if isinstance(parameter, Categorical):
         return _categorical(parameter)
+    if parameter.log == "1-x":
+        return _unit(parameter)
     if parameter.step is None:
         return _unit(parameter) if _is_extreme(parameter) else _number(parameter)
     if _is_extreme(parameter) or (isinstance(parameter, Float) and not parameter.log):
@@ -96,7 +102,7 @@ def _number(parameter: Float | Int) -> Dimension:
         last = parameter.high - (parameter.high - parameter.low) % parameter.step
         d = IntDistribution(parameter.low, last, log=parameter.log, step=parameter.step)
         return Dimension(distribution=d, to_optuna=int, from_optuna=int)
-    d = FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+    d = FloatDistribution(parameter.low, parameter.high, log=parameter.log is True)  # not "1-x", which has the unit
     return Dimension(distribution=d, to_optuna=float, from_optuna=float)
 
 

@@ -50,16 +50,18 @@ def sampler_named(variant: str | None, options: Mapping[str, Any]) -> BaseSample
     """
     known = [name for name in _classes() if name not in _REFUSED]
     if variant is None:
-        raise ConfigError(f"searcher 'optuna': wanted a sampler behind a colon, one of {_list(known)}, got none")
+        raise ConfigError(f"searcher 'optuna' must name a sampler behind a colon, one of {_list(known)}, got none")
     who = f"searcher 'optuna:{variant}'"
     if variant in _REFUSED:
         raise ConfigError(f"{who} cannot be used: {_REFUSED[variant]}")
     if variant not in known:
         close = difflib.get_close_matches(variant, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"wanted one of {_list(known)}"
+        hint = f"did you mean {close[0]!r}?" if close else f"it must be one of {_list(known)}"
         raise ConfigError(f"{who} is no sampler of optuna.samplers: {hint}")
     if "seed" in options:
-        raise ConfigError(f"{who}: wanted no seed, got {options['seed']!r}: each proposal is seeded by the run's seed")
+        raise ConfigError(
+            f"{who}: seed must be left out, got {options['seed']!r}: each proposal is seeded by the run's seed"
+        )
     if variant == "GPSampler" and importlib.util.find_spec("torch") is None:
         raise ImportError(f'{who} needs PyTorch, which is not installed: pip install "gpbt[torch]"')
     try:
@@ -67,7 +69,7 @@ def sampler_named(variant: str | None, options: Mapping[str, Any]) -> BaseSample
             sampler: BaseSampler = _classes()[variant](**options)
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"{who}: wanted options that its constructor takes, got {dict(options)!r}: {error}"
+            f"{who}: the options must be those of its constructor, got {dict(options)!r}: {error}"
         ) from error
     return checked(sampler)
 
@@ -80,7 +82,7 @@ def checked(sampler: object) -> BaseSampler:
     """
     if not isinstance(sampler, BaseSampler):
         raise ConfigError(
-            f"OptunaSearcher: wanted an instance of a sampler, such as optuna.samplers.TPESampler(), got {sampler!r}"
+            f"OptunaSearcher: sampler must be an instance, such as optuna.samplers.TPESampler(), got {sampler!r}"
         )
     for part in _parts(sampler):
         reasons = [_REFUSED[kind.__name__] for kind in type(part).__mro__ if kind.__name__ in _REFUSED]
@@ -88,7 +90,7 @@ def checked(sampler: object) -> BaseSampler:
             raise ConfigError(f"OptunaSearcher: {type(part).__name__} cannot be used: {reasons[0]}")
         if getattr(part, "_constraints_func", None) is not None:  # Optuna calls it as it is told a result
             raise ConfigError(
-                f"OptunaSearcher: wanted a sampler without constraints, got {type(part).__name__} with a "
+                f"OptunaSearcher: the sampler must have no constraints, got {type(part).__name__} with a "
                 "constraints_func, which would never be called; leave it out and fail the trials that break a "
                 "constraint: Optimizer.fail(trial.id, why)"
             )
@@ -128,9 +130,7 @@ def _fixed(values: Mapping[str, Any], space: Space) -> dict[str, Any]:
     found = {}
     for name, value in values.items():
         if name not in space.parameters:
-            raise ConfigError(
-                f"PartialFixedSampler: wanted values of {list(space.names)}, got {name!r}; leave it out or correct it"
-            )
+            raise ConfigError(f"PartialFixedSampler: names must be among {list(space.names)}, got {name!r}; correct it")
         try:
             ours = Space({name: space.parameters[name]}).validate({name: value})[name]
         except ConfigError as error:

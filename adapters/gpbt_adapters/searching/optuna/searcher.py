@@ -81,7 +81,7 @@ def _check_space(sampler: BaseSampler, space: Space) -> None:
         for name, dimension in dimensions(space).items():
             if isinstance(dimension.distribution, FloatDistribution):
                 raise ConfigError(
-                    f"optuna:BruteForceSampler: wanted a space of linear steps, integers and categories, got the "
+                    f"optuna:BruteForceSampler: the space must have only steps, integers and categories, got the "
                     f"continuous {name}={space.parameters[name]!r}; give it a step"
                 )
 

@@ -14,6 +14,7 @@ from gpbt_adapters.showing.figures.parts import (
     minimizes,
     named,
     nice_ticks,
+    nines_ticks,
     short,
     shortened,
 )
@@ -77,9 +78,9 @@ def _dimension(axis: Axis, label: str, configs: list[Mapping[str, Any]]) -> Figu
         made |= {"tickvals": list(range(0, len(axis.labels), every))}
         made |= {"ticktext": shortened(axis.labels, 14)[::every]}  # ticks, unlike labels, are shown as they are
     else:
-        inside = nice_ticks(low, high, whole=axis.whole) if low < high else []
+        inside = [] if low == high else _inside(axis)
         ticks = _with_ends(low, inside, high)
-        made |= {"tickvals": ticks, "ticktext": [number(tick) for tick in ticks]}
+        made |= {"tickvals": ticks, "ticktext": [axis.text(tick) for tick in ticks]}
     if low == high:
         low, high = low - 0.5, high + 0.5
     if np.isnan(values).any():  # a place of its own, below the others, for where the parameter is not active
@@ -88,6 +89,12 @@ def _dimension(axis: Axis, label: str, configs: list[Mapping[str, Any]]) -> Figu
         low = below
         made["tickvals"], made["ticktext"] = [below, *made["tickvals"]], ["inactive", *made["ticktext"]]
     return {**made, "values": short(values), "range": [low, high]}
+
+
+def _inside(axis: Axis) -> list[float]:
+    """Ticks of an axis of numbers that is not drawn in powers of ten."""
+    low, high = axis.low, axis.high
+    return nines_ticks(low, high) if axis.scale == "1-x" else nice_ticks(low, high, whole=axis.whole)
 
 
 def _with_ends(low: float, inside: list[float], high: float) -> list[float]:

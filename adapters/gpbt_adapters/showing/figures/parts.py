@@ -30,6 +30,7 @@ __all__ = [
     "minimizes",
     "named",
     "nice_ticks",
+    "nines_ticks",
     "padded",
     "panel_title",
     "plain_axis",
@@ -210,6 +211,19 @@ def log_ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
     found = [float(f"{factor}e{power}") for power in powers for factor in (1, 2, 5)]
     inside = [tick for tick in found if low <= tick <= high]
     return inside if len(inside) > 2 or low == high else nice_ticks(low, high, whole=whole)
+
+
+def nines_ticks(low: float, high: float) -> list[float]:
+    """Places of round values on the scale "1-x", where x is drawn at -log10(1 - x).
+
+    >>> nines_ticks(1, 4), [round(tick, 3) for tick in nines_ticks(0.9, 2.1)]
+    ([1.0, 2.0, 3.0, 4.0], [1.0, 1.301, 1.699, 2.0])
+    """
+    low, high = round(low, 9), round(high, 9)
+    if high - low >= 2:
+        return [float(tick) for tick in range(math.ceil(low), math.floor(high) + 1)]
+    nearest, farthest = (float(f"{10.0**-place:.8g}") for place in (high, low))  # rid of rounding errors
+    return sorted(-math.log10(distance) for distance in log_ticks(nearest, farthest))
 
 
 def colour_scale(*, minimize: bool) -> list[list[Any]]:

@@ -12,6 +12,7 @@ from gpbt_adapters.showing.figures.parts import (
     legend_above,
     log_ticks,
     named,
+    nines_ticks,
     padded,
     panel_title,
     plain_axis,
@@ -140,6 +141,10 @@ def _value_axis(axis: Axis) -> Figure:
             return {**made, "dtick": max(1, round((high - low) / 4))}
         ticks = log_ticks(axis.low, axis.high, whole=axis.whole)
         return {**made, "tickvals": ticks, "ticktext": [number(tick) for tick in ticks]}
+    if axis.scale == "1-x":
+        ticks = nines_ticks(axis.low, axis.high)
+        texts = [axis.text(tick) for tick in ticks]
+        return {**plain_axis(), "range": padded(axis.low, axis.high), "tickvals": ticks, "ticktext": texts}
     form = {"tickformat": "d"} if axis.whole else {}
     return {**plain_axis(), "range": padded(axis.low, axis.high), "nticks": 6, **form}
 

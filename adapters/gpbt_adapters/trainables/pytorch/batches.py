@@ -140,7 +140,7 @@ class Batches:
         if loader.num_workers and context is None and multiprocessing.parent_process() is not None:
             # The processes of a run are spawned, and would spawn as well: slow, and not what the user has tried.
             context = multiprocessing.get_all_start_methods()[0]
-        sent = _as_it_is if not loader.num_workers or _forks(context) else _Sent
+        sent: Callable[[Any], Any] = _as_it_is if not loader.num_workers or _forks(context) else _Sent
         init = loader.worker_init_fn
         return DataLoader(
             sent(_Reseeding(self._dataset, init) if live_on else self._dataset),

@@ -209,7 +209,7 @@ def put_back(parts: Parts, state: Mapping[str, Any], *, optimizer: bool = True) 
     for name, part in single.items():
         if (part is None) != (name not in state):
             raise ConfigError(
-                f"restore: the parts must be those of the state, which has {'a' if name in state else 'no'} {name}, "
+                f"restore: the parts must be those of the state, which has {'the' if name in state else 'no'} {name}, "
                 f"got parts with {'none' if part is None else 'one'}; build the parts as they were when the state was "
                 f"captured"
             )

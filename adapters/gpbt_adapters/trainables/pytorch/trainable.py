@@ -27,7 +27,7 @@ from gpbt_adapters.trainables.random_states import OwnRandomness, generator_stat
 from gpbt_adapters.trainables.trainable import Trainable, as_score, check_callables
 from gpbt_core.errors import ConfigError, ProtocolError
 
-__all__ = ["TorchTrainable"]
+__all__ = ["TorchTrainable", "not_finite"]
 
 _FILE = "state.pt"
 
@@ -205,7 +205,7 @@ class TorchTrainable(Trainable):
             scheduled = self.scheduler_every == "step" or (self.scheduler_every is None and self.train is None)
             if parts.scheduler is not None and scheduled:
                 parts.scheduler.step()
-        return math.nan if _not_finite(plain_model(parts)) - self._infinite else self.score()
+        return math.nan if not_finite(plain_model(parts)) - self._infinite else self.score()
 
     def score(self) -> float:
         """Scores the model; the random states of the training do not change.
@@ -287,7 +287,7 @@ class TorchTrainable(Trainable):
 
     def _build(self, config: Mapping[str, Any]) -> Parts:
         model = self.model(config).to(self.device)
-        self._infinite = _not_finite(model)
+        self._infinite = not_finite(model)
         optimizer = self.optimizer(model, config)
         scheduler = None if self.scheduler is None else self.scheduler(optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):
@@ -374,7 +374,7 @@ def _kind_of(batch: Any) -> str:
     return f"a {type(batch).__name__}{f' of {len(batch)}' if isinstance(batch, list | tuple) else ''}"
 
 
-def _not_finite(model: nn.Module) -> frozenset[str]:
+def not_finite(model: nn.Module) -> frozenset[str]:
     """Names the weights and statistics that are not finite, with one wait for the device."""
     tensors = {
         name: tensor.detach()

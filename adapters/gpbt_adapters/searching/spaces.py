@@ -1,7 +1,7 @@
-"""Other libraries' descriptions of spaces, read into ours.
+"""Spaces from those of Optuna, scipy and ConfigSpace.
 
-They are read by what they look like, so that none of these libraries is imported here or needs to be installed. What
-has no exact counterpart is refused, not approximated.
+None of these libraries is imported here: their objects are recognized by their attributes and the names of their
+classes. What has no exact counterpart is refused, not approximated.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,28 +10,33 @@ from typing import Any
 import numpy as np
 
 from gpbt_core.errors import ConfigError
-from gpbt_core.space.conditions import Wanted
-from gpbt_core.space.parameters import Categorical, Float, Int, Parameter, Plain, typed
+from gpbt_core.space import Categorical, Float, Int, Parameter, Space, When
+from gpbt_core.space.parameters import Plain, typed
 
-__all__ = ["configspace_parameters", "optuna_parameters", "scipy_parameters"]
+__all__ = ["from_configspace", "from_optuna", "from_scipy"]
 
 _MOST_VALUES = 2**16  # of a controlling parameter: a condition is read by trying each
 
 
-def optuna_parameters(distributions: Mapping[str, Any]) -> dict[str, Parameter]:
-    """The parameters of Optuna distributions.
+def from_optuna(distributions: Mapping[str, Any]) -> Space:
+    """The space of Optuna distributions.
 
     Args:
-        distributions: By name.
+        distributions: By name, `FloatDistribution`, `IntDistribution` or `CategoricalDistribution`.
 
     Raises:
-        ConfigError: A distribution of another kind, or one that no parameter can be.
+        ConfigError: A distribution is of another kind, or has a choice that is not a plain value.
+
+    Examples:
+        >>> import optuna
+        >>> from_optuna({"lr": optuna.distributions.FloatDistribution(1e-5, 1, log=True)})
+        Space({'lr': Float(1e-05, 1.0, log=True)})
     """
-    return _each("Space.from_optuna", distributions, _optuna)
+    return Space(_each("from_optuna", distributions, _optuna))
 
 
 def _optuna(distribution: Any) -> Parameter:
-    kinds = {base.__name__ for base in type(distribution).__mro__}  # UniformDistribution and its kin derive from these
+    kinds = {base.__name__ for base in type(distribution).__mro__}  # deprecated ones derive from these three
     if "FloatDistribution" in kinds:
         return Float(distribution.low, distribution.high, log=distribution.log, step=distribution.step)
     if "IntDistribution" in kinds:
@@ -39,20 +44,27 @@ def _optuna(distribution: Any) -> Parameter:
     if "CategoricalDistribution" in kinds:
         return Categorical(distribution.choices)
     raise ConfigError(
-        f"wanted a FloatDistribution, an IntDistribution or a CategoricalDistribution, got {distribution!r}"
+        "a distribution must be a FloatDistribution, an IntDistribution or a CategoricalDistribution, got "
+        f"{distribution!r}"
     )
 
 
-def scipy_parameters(distributions: Mapping[str, Any]) -> dict[str, Parameter]:
-    """The parameters of lists and frozen scipy.stats distributions.
+def from_scipy(distributions: Mapping[str, Any]) -> Space:
+    """The space of `param_distributions` as scikit-learn's `RandomizedSearchCV` takes them.
 
     Args:
-        distributions: By name.
+        distributions: By name, a list of choices or a frozen distribution of scipy.stats: `uniform`, `loguniform` (also
+            called `reciprocal`) or `randint`.
 
     Raises:
-        ConfigError: A distribution of another kind, or one that no parameter can be.
+        ConfigError: A distribution is of another kind, or a choice is not a plain value.
+
+    Examples:
+        >>> from scipy.stats import loguniform
+        >>> from_scipy({"alpha": loguniform(1e-4, 1), "solver": ["adam", "sgd"]})
+        Space({'alpha': Float(0.0001, 1.0, log=True), 'solver': Categorical(['adam', 'sgd'])})
     """
-    return _each("Space.from_scipy", distributions, _scipy)
+    return Space(_each("from_scipy", distributions, _scipy))
 
 
 def _scipy(distribution: Any) -> Parameter:
@@ -65,34 +77,41 @@ def _scipy(distribution: Any) -> Parameter:
         loc = distribution.args[2] if len(distribution.args) > 2 else distribution.kwds.get("loc", 0)
         if loc != 0:
             raise ConfigError(
-                f"wanted a {kind} without loc, got loc={loc!r}: its logarithm is not uniform; shift it later"
+                f"a {kind} must have no loc, got loc={loc!r}, with which its logarithm is not uniform; add the loc "
+                "where you train"
             )
         return Float(*distribution.support(), log=True)
     if isinstance(distribution, (list, tuple, range, np.ndarray)):
-        choices: Any = distribution  # what is in them Categorical checks
+        choices: Any = distribution  # Categorical checks what is in them
         return Categorical(choices)
     raise ConfigError(
-        "wanted a list of choices, or a frozen uniform, loguniform (reciprocal) or randint of scipy.stats, got "
+        "a distribution must be a list of choices, or a frozen uniform, loguniform (reciprocal) or randint of "
+        "scipy.stats, got "
         f"{kind or distribution!r}"
     )
 
 
-def configspace_parameters(configspace: Any) -> tuple[dict[str, Parameter], Wanted]:
-    """The parameters of a ConfigSpace, and for each conditional one the pairs of a name and its values.
+def from_configspace(configspace: Any) -> Space:
+    """The space of a ConfigSpace.
+
+    Ordinal hyperparameters become `Categorical`, constants a `Categorical` of one choice.
 
     Args:
-        configspace: A `ConfigSpace.ConfigurationSpace`.
+        configspace: A `ConfigSpace.ConfigurationSpace` of uniform, categorical (of equal weights), ordinal and constant
+            hyperparameters. Conditions may be of any kind that can be written as lists of values of discrete
+            parameters, all of which must hold.
 
     Raises:
-        ConfigError: It is something else; a hyperparameter or a condition that has no counterpart; forbidden clauses.
+        ConfigError: It is something else, has forbidden clauses, or a hyperparameter or condition without an exact
+            counterpart.
     """
-    who = "Space.from_configspace"
+    who = "from_configspace"
     if not hasattr(configspace, "conditions") or not hasattr(configspace, "forbidden_clauses"):
-        raise ConfigError(f"{who}: wanted a ConfigSpace.ConfigurationSpace, got {configspace!r}")
+        raise ConfigError(f"{who}: the space must be a ConfigSpace.ConfigurationSpace, got {configspace!r}")
     if configspace.forbidden_clauses:
         raise ConfigError(
-            f"{who}: wanted no forbidden clauses, got {list(configspace.forbidden_clauses)!r}; say them as conditions, "
-            "or fail the trials that break them"
+            f"{who}: the space must have no forbidden clauses, got {list(configspace.forbidden_clauses)!r}; write them "
+            "as conditions, or fail the trials that break them"
         )
     parameters = _each(who, configspace, _configspace)
     conditions: dict[str, dict[str, tuple[Plain, ...]]] = {}
@@ -105,7 +124,12 @@ def configspace_parameters(configspace: Any) -> tuple[dict[str, Parameter], Want
                 own[parent] = tuple(value for value in values if (type(value), value) in before)
         except ConfigError as error:
             raise ConfigError(f"{who}, the condition {condition}: {error}") from None
-    return parameters, {name: list(pairs.items()) for name, pairs in conditions.items()}
+    return Space(
+        {
+            name: When(parameter, conditions[name]) if name in conditions else parameter
+            for name, parameter in parameters.items()
+        }
+    )
 
 
 def _configspace(hyperparameter: Any) -> Parameter:
@@ -119,9 +143,9 @@ def _configspace(hyperparameter: Any) -> Parameter:
     if kind == "Constant":
         return Categorical([hyperparameter.value])
     if kind != "CategoricalHyperparameter":
-        raise ConfigError(f"wanted a uniform, categorical, ordinal or constant hyperparameter, got {hyperparameter}")
+        raise ConfigError(f"a hyperparameter must be uniform, categorical, ordinal or constant, got {hyperparameter}")
     if len(set(hyperparameter.probabilities)) > 1:
-        raise ConfigError(f"wanted choices of equal weight, got {hyperparameter}; leave the weights out")
+        raise ConfigError(f"choices must have equal weights, got {hyperparameter}; leave the weights out")
     return Categorical(hyperparameter.choices)
 
 
@@ -131,25 +155,25 @@ def _pairs(condition: Any, parameters: Mapping[str, Parameter]) -> list[tuple[st
         return [pair for component in condition.components for pair in _pairs(component, parameters)]
     parent, *others = sorted(_parents(condition))
     if others:
-        raise ConfigError(f"wanted alternatives on one parameter, got them on {[parent, *others]}")
+        raise ConfigError(f"alternatives must be on one parameter, got {[parent, *others]}")
     parameter = parameters[parent]
     if isinstance(parameter, Float) or parameter.bins > _MOST_VALUES:
-        raise ConfigError(f"wanted it to be on a parameter of at most {_MOST_VALUES} values, got {parameter!r}")
+        raise ConfigError(f"it must be on a parameter of at most {_MOST_VALUES} values, got {parameter!r}")
     values = parameter.choices if isinstance(parameter, Categorical) else range(parameter.low, parameter.high + 1)
     return [(parent, tuple(value for value in values if condition.satisfied_by_value({parent: value})))]
 
 
 def _parents(condition: Any) -> set[str]:
-    """The names that a condition, or what it is composed of, looks at."""
+    """The names of the parameters that a condition, or its components, depends on."""
     if hasattr(condition, "components"):
         return {name for component in condition.components for name in _parents(component)}
     return {condition.parent.name}
 
 
 def _each(who: str, described: Mapping[str, Any], read: Callable[[Any], Parameter]) -> dict[str, Parameter]:
-    """Reads each description; errors say which it was."""
+    """Reads each description; errors name the parameter."""
     if not isinstance(described, Mapping):
-        raise ConfigError(f"{who}: wanted a dict by name, got {described!r}")
+        raise ConfigError(f"{who}: the distributions must be a dict by name, got {described!r}")
     parameters = {}
     for name, one in described.items():
         try:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from gpbt.spaces import from_configspace, from_optuna, from_scipy
 from gpbt_core.errors import ConfigError
 from gpbt_core.space import Categorical, Float, Int, Space, When
 
@@ -18,7 +19,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 
 def test_optuna_distributions_are_read() -> None:
-    space = Space.from_optuna(
+    space = from_optuna(
         {
             "x": FloatDistribution(0, 1),
             "lr": FloatDistribution(1e-5, 1, log=True),
@@ -41,7 +42,7 @@ def test_optuna_distributions_are_read() -> None:
 @pytest.mark.parametrize("log", [False, True])
 def test_optunas_integers_keep_their_odds(log: bool) -> None:
     distribution = IntDistribution(1, 6, log=log)
-    space = Space.from_optuna({"n": distribution})
+    space = from_optuna({"n": distribution})
     u = (np.arange(6000) + 0.5) / 6000
     ours = np.bincount([config["n"] for config in space.decode_all(u.reshape(-1, 1))], minlength=7)[1:] / len(u)
     optuna.logging.disable_default_handler()
@@ -51,7 +52,7 @@ def test_optunas_integers_keep_their_odds(log: bool) -> None:
 
 
 def test_distributions_and_lists_of_a_randomized_search_are_read() -> None:
-    space = Space.from_scipy(
+    space = from_scipy(
         {
             "a": stats.uniform(0.5, 1.5),
             "b": stats.uniform(loc=-1, scale=2),
@@ -89,7 +90,7 @@ def test_hyperparameters_of_a_configspace_are_read() -> None:
         ConfigSpace.OrdinalHyperparameter("size", ["s", "m", "l"]),
     )
     source.add_configuration_space("sub", ConfigSpace.ConfigurationSpace({"x": (0.0, 1.0)}))
-    assert dict(Space.from_configspace(source).parameters) == {
+    assert dict(from_configspace(source).parameters) == {
         "act": Categorical(["relu", "tanh"]),
         "lr": Float(1e-5, 1, log=True),
         "n": Int(1, 10),
@@ -125,7 +126,7 @@ def configspace_with_conditions() -> Any:
 
 
 def test_conditions_of_a_configspace_are_read() -> None:
-    assert Space.from_configspace(configspace_with_conditions()).conditions == {
+    assert from_configspace(configspace_with_conditions()).conditions == {
         "p": (("k", ("b",)),),
         "q": (("k", ("a", "c")),),
         "r": (("k", ("b", "c")),),
@@ -145,14 +146,14 @@ def test_conditions_on_many_values_are_read_at_once() -> None:
         )
     )
     start = time.process_time()
-    space = Space.from_configspace(source)
+    space = from_configspace(source)
     assert time.process_time() - start < 5  # it was a minute when each value was looked for among all
     assert space.conditions == {"x": (("n", tuple(range(6, 60_000))),)}
 
 
 def test_configs_of_a_configspace_are_configs_of_the_space() -> None:
     source = configspace_with_conditions()
-    space = Space.from_configspace(source)
+    space = from_configspace(source)
     for config in source.sample_configuration(200):
         space.validate(dict(config))
     rng = np.random.default_rng(0)
@@ -161,31 +162,32 @@ def test_configs_of_a_configspace_are_configs_of_the_space() -> None:
         ConfigSpace.Configuration(source, values=values)  # raises where it is none
 
 
-ANY_SPACE: Any = Space  # for what a type checker would refuse before we do
+ANY_OPTUNA: Any = from_optuna  # for what a type checker would refuse before we do
+ANY_SCIPY: Any = from_scipy
 
 BAD: list[tuple[Callable[[], Any], str]] = [
-    (lambda: ANY_SPACE.from_optuna([1]), "Space.from_optuna: wanted a dict by name, got"),
+    (lambda: ANY_OPTUNA([1]), "from_optuna: the distributions must be a dict by name, got"),
     (
-        lambda: Space.from_optuna({"x": stats.uniform()}),
-        "Space.from_optuna, parameter 'x': wanted a FloatDistribution, an IntDistribution or a CategoricalDistribution",
+        lambda: from_optuna({"x": stats.uniform()}),
+        "from_optuna, parameter 'x': a distribution must be a FloatDistribution, an IntDistribution or",
     ),
-    (lambda: Space.from_optuna({}), "wanted at least one parameter"),
-    (lambda: ANY_SPACE.from_scipy([{"x": [1]}]), "Space.from_scipy: wanted a dict by name"),
+    (lambda: from_optuna({}), "there must be at least one parameter"),
+    (lambda: ANY_SCIPY([{"x": [1]}]), "from_scipy: the distributions must be a dict by name"),
     (
-        lambda: Space.from_scipy({"x": stats.norm(0, 1)}),
-        r"Space.from_scipy, parameter 'x': wanted a list .* loguniform \(reciprocal\) or randint .* got 'norm'",
+        lambda: from_scipy({"x": stats.norm(0, 1)}),
+        r"from_scipy, parameter 'x': a distribution must be a list .* loguniform \(reciprocal\) or .* got 'norm'",
     ),
-    (lambda: Space.from_scipy({"x": stats.uniform}), "wanted a list of choices, or a frozen uniform"),
-    (lambda: Space.from_scipy({"x": "abc"}), "wanted a list of choices, or a frozen uniform"),
-    (lambda: Space.from_scipy({"x": {"a": 1}}), "wanted a list of choices"),
-    (lambda: Space.from_scipy({"x": stats.loguniform(1, 10, loc=3)}), "wanted a loguniform without loc, got loc=3"),
-    (lambda: Space.from_scipy({"x": stats.loguniform(1, 10, 3)}), "wanted a loguniform without loc, got loc=3"),
-    (lambda: Space.from_scipy({"x": stats.uniform(0, -1)}), "parameter 'x': .*wanted low to be finite, got nan"),
-    (lambda: Space.from_scipy({"x": stats.randint(5, 1)}), "parameter 'x': .*wanted low to be a whole number"),
-    (lambda: Space.from_scipy({"x": stats.uniform([0, 1], 1)}), "parameter 'x': .*wanted low to be a number"),
-    (lambda: Space.from_scipy({"x": [(1,), (2,)]}), "parameter 'x': Categorical: wanted choices of type"),
-    (lambda: Space.from_scipy({"x": []}), "parameter 'x': Categorical: wanted at least one choice"),
-    (lambda: Space.from_configspace({"x": (0, 1)}), "Space.from_configspace: wanted a ConfigSpace.ConfigurationSpace"),
+    (lambda: from_scipy({"x": stats.uniform}), "must be a list of choices, or a frozen uniform"),
+    (lambda: from_scipy({"x": "abc"}), "must be a list of choices, or a frozen uniform"),
+    (lambda: from_scipy({"x": {"a": 1}}), "must be a list of choices"),
+    (lambda: from_scipy({"x": stats.loguniform(1, 10, loc=3)}), "a loguniform must have no loc, got loc=3"),
+    (lambda: from_scipy({"x": stats.loguniform(1, 10, 3)}), "a loguniform must have no loc, got loc=3"),
+    (lambda: from_scipy({"x": stats.uniform(0, -1)}), "parameter 'x': .*low must be finite, got nan"),
+    (lambda: from_scipy({"x": stats.randint(5, 1)}), "parameter 'x': .*low must be a whole number"),
+    (lambda: from_scipy({"x": stats.uniform([0, 1], 1)}), "parameter 'x': .*low must be a number"),
+    (lambda: from_scipy({"x": [(1,), (2,)]}), "parameter 'x': Categorical: choices must be of type"),
+    (lambda: from_scipy({"x": []}), "parameter 'x': Categorical: there must be at least one choice"),
+    (lambda: from_configspace({"x": (0, 1)}), "from_configspace: the space must be a ConfigSpace.ConfigurationSpace"),
 ]
 
 
@@ -200,26 +202,26 @@ def test_what_has_no_counterpart_is_refused(make: Callable[[], Any], message: st
     [
         (
             lambda _: ConfigSpace.NormalFloatHyperparameter("z", 0, 1, lower=-1, upper=1),
-            "parameter 'z': wanted a uniform, categorical, ordinal or constant hyperparameter",
+            "parameter 'z': a hyperparameter must be uniform, categorical, ordinal or constant",
         ),
         (
             lambda _: ConfigSpace.CategoricalHyperparameter("z", ["a", "b"], weights=[1, 3]),
-            "parameter 'z': wanted choices of equal weight",
+            "parameter 'z': choices must have equal weights",
         ),
         (
             lambda source: ConfigSpace.ForbiddenEqualsClause(source["k"], "b"),
-            "wanted no forbidden clauses, got .*; say them as conditions, or fail the trials that break them",
+            "must have no forbidden clauses, got .*; write them as conditions, or fail the trials that break them",
         ),
         (
             lambda source: ConfigSpace.GreaterThanCondition(source["y"], source["x"], 0.5),
-            "the condition y .*: wanted it to be on a parameter of at most 65536 values, got Float",
+            "the condition y .*: it must be on a parameter of at most 65536 values, got Float",
         ),
         (
             lambda source: ConfigSpace.OrConjunction(
                 ConfigSpace.EqualsCondition(source["y"], source["k"], "a"),
                 ConfigSpace.EqualsCondition(source["y"], source["n"], 1),
             ),
-            r"wanted alternatives on one parameter, got them on \['k', 'n'\]",
+            r"alternatives must be on one parameter, got \['k', 'n'\]",
         ),
     ],
 )
@@ -227,9 +229,9 @@ def test_a_configspace_that_has_no_counterpart_is_refused(make: Callable[[Any], 
     source = ConfigSpace.ConfigurationSpace({"k": ["a", "b"], "n": (1, 5), "x": (0.0, 1.0), "y": (0.0, 1.0)})
     source.add(make(source))
     with pytest.raises(ConfigError, match=message):
-        Space.from_configspace(source)
+        from_configspace(source)
 
 
 def test_a_read_space_may_be_nested_like_any_other() -> None:
-    space = Space(k=Int(0, 1), svm=When(Space.from_scipy({"C": stats.loguniform(1, 10)}), {"k": [1]}))
+    space = Space(k=Int(0, 1), svm=When(from_scipy({"C": stats.loguniform(1, 10)}), {"k": [1]}))
     assert space.conditions == {"svm.C": (("k", (1,)),)}

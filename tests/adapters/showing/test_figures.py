@@ -24,7 +24,7 @@ def _run_in(space: Space, count: int) -> Optimizer:
 
 
 def test_fates_are_told_apart_by_shape_and_the_best_line_is_marked() -> None:
-    optimizer = run_of(1000, population=30, trial_stopping="median")
+    optimizer = run_of(1000, population=30)
     traces = FIGURES["genealogy"](optimizer)["data"]
     shapes = {trace["name"].split(" (")[0]: trace["marker"]["symbol"] for trace in traces if "marker" in trace}
     assert {"completed", "stopped early", "failed", "the best line"} <= shapes.keys()

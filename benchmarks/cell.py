@@ -50,8 +50,7 @@ def run_cell(key: Key, problem: Problem, method: Method) -> dict[str, Any]:
         json.dumps(dict(method.settings))  # before the training: without them there is no line to write
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"method {key.method!r}: wanted settings of plain data that JSON can write, got {method.settings!r}: "
-            f"{error}"
+            f"method {key.method!r}: settings must be plain data that JSON can write, got {method.settings!r}: {error}"
         ) from error
     with threadpool_limits(limits=1):
         ledger = Ledger(problem, models=key.models, steps=key.steps, seed=key.seed)
@@ -63,8 +62,8 @@ def run_cell(key: Key, problem: Problem, method: Method) -> dict[str, Any]:
         test = float(problem.test(ledger.chosen_model()))
         if not math.isfinite(test):
             raise RuntimeError(
-                f"problem {key.problem!r}: wanted a finite test score of the chosen model, whose validation score is "
-                f"{score!r}, got {test!r}"
+                f"problem {key.problem!r}: the test score of the chosen model must be finite, as its validation score "
+                f"{score!r} is, got {test!r}"
             )
         return {
             "problem": key.problem,

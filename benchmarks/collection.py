@@ -1,7 +1,8 @@
 """Results as arrays: runs by problem, entrant and seed, scores as losses.
 
 An entrant is a method with a budget: `gpbt` is gpbt with the main budget, `gpbt 10x10` the same method with 10 models
-of 10 steps.
+of 10 steps. Where problems are to be compared under several budgets, each pair of the two is a cell, and stands where a
+problem does.
 """
 
 import collections
@@ -87,47 +88,65 @@ class Collection:
 def flaw(line: Mapping[str, Any]) -> str | None:
     """What keeps a line of results out of a comparison; None: nothing."""
     if missing := [name for name in _NEEDED if name not in line]:
-        return f"wanted {missing[0]}, got none"
+        return f"{missing[0]} is missing"
     if line["direction"] not in get_args(Direction):  # its best model was chosen as if scores were to rise
-        return f"wanted direction to be one of {', '.join(get_args(Direction))}, got {line['direction']!r}"
+        return f"direction must be one of {', '.join(get_args(Direction))}, got {line['direction']!r}"
     for kind in ("validation", "test"):
         if line[kind] is None:
-            return f"wanted a finite {kind} score, got null"
+            return f"the {kind} score must be finite, got null"
     return None
 
 
-def collect(lines: Iterable[Mapping[str, Any]], budget: tuple[int, int] | None = None) -> Collection:
-    """Sorts lines of results.
+def collect(
+    lines: Iterable[Mapping[str, Any]], budget: tuple[int, int] | None = None, *, cells: bool = False
+) -> Collection:
+    """Sorts lines of results; reads them once and keeps no more of each than its curve.
 
     Args:
         lines: As `read_results` gives them, without a `flaw`.
         budget: The main budget, (models, steps); None: the one with the most runs.
+        cells: Whether each problem under each budget is a problem of its own, "nqm 8x50", ordered by problem and then
+            by budget; entrants are then methods.
 
     Raises:
         ValueError: There is no line, or full and reduced runs are mixed.
     """
-    lines = list(lines)
-    if not lines:
-        raise ValueError("report: wanted at least one run, got none")
-    if len({line["smoke"] for line in lines}) > 1:
-        raise ValueError("report: wanted runs of one kind, got both full and reduced (--smoke) ones; keep two files")
-    if budget is None:
-        budget = collections.Counter((line["models"], line["steps"]) for line in lines).most_common(1)[0][0]
+    found: list[tuple[str, str, int, tuple[int, int], Run]] = []
+    budgets: collections.Counter[tuple[int, int]] = collections.Counter()
     directions: dict[str, Direction] = {}
-    runs: dict[str, dict[str, dict[int, Run]]] = {}
     versions: dict[str, dict[str, None]] = {}
+    smoke = set()
     for line in lines:
         size = line["models"], line["steps"]
-        entrant = line["method"] if size == budget else f"{line['method']} {size[0]}x{size[1]}"
+        found.append((line["problem"], line["method"], line["seed"], size, _run(line)))
+        budgets[size] += 1
         directions[line["problem"]] = line["direction"]
-        runs.setdefault(line["problem"], {}).setdefault(entrant, {})[line["seed"]] = _run(line)
+        smoke.add(line["smoke"])
         for name, version in line["versions"].items():
             versions.setdefault(name, {})[version] = None
+    if not found:
+        raise ValueError("report: results must hold at least one run, got none")
+    if len(smoke) > 1:
+        raise ValueError("report: runs must be of one kind, got both full and reduced (--smoke) ones; keep two files")
+    main = budget or budgets.most_common(1)[0][0]
+    if cells:
+        order = list(directions)
+        found.sort(key=lambda one: (order.index(one[0]), one[3][1], one[3][0]))  # by steps, then by models; stable
+    runs: dict[str, dict[str, dict[int, Run]]] = {}
+    whole: dict[str, Direction] = {}
+    for problem, method, seed, (models, steps), run in found:
+        column, entrant = problem, method
+        if cells:
+            column = f"{problem} {models}x{steps}"
+        elif (models, steps) != main:
+            entrant = f"{method} {models}x{steps}"
+        whole[column] = directions[problem]
+        runs.setdefault(column, {}).setdefault(entrant, {})[seed] = run
     return Collection(
-        problems={name: ProblemRuns(direction=directions[name], runs=found) for name, found in runs.items()},
-        budget=budget,
-        versions={name: tuple(found) for name, found in versions.items()},
-        smoke=lines[0]["smoke"],
+        problems={name: ProblemRuns(direction=whole[name], runs=mine) for name, mine in runs.items()},
+        budget=main,
+        versions={name: tuple(each) for name, each in versions.items()},
+        smoke=smoke.pop(),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from benchmarks.problem import Direction, Problem, verify_problem
+from benchmarks.problem import Direction, Problem, rate_of, verify_problem
 from gpbt_core.space import Space
 
 __all__ = ["BudgetSpent", "Entry", "Ledger"]
@@ -49,6 +49,7 @@ class Ledger:
 
     Attributes:
         space: The space to search.
+        rate: The parameter that a practitioner would let fall along a decay; None: there is none.
         direction: Of the scores that `train` returns.
         models: For how many models of `steps` steps the budget pays: the size of a population that trains to the end.
         steps: The length of one model's training.
@@ -74,9 +75,10 @@ class Ledger:
     def __init__(self, problem: Problem, *, models: int, steps: int, seed: int) -> None:
         verify_problem(problem)
         if models < 1 or steps < 1:
-            raise ValueError(f"Ledger: wanted a budget of at least 1 model of 1 step, got {models} x {steps}")
+            raise ValueError(f"Ledger: the budget must be at least 1 model of 1 step, got {models} x {steps}")
         self._train = problem.train  # and not the problem, which knows the test scores
         self.space: Space = problem.space
+        self.rate = rate_of(problem)
         self.direction: Direction = problem.direction
         self.models = models
         self.steps = steps
@@ -118,7 +120,7 @@ class Ledger:
         if parent is None:
             state, start = self._initial, 0
         elif parent not in self._states:
-            raise ValueError(f"Ledger.begin: wanted a parent with a live model, got {parent!r}")
+            raise ValueError(f"Ledger.begin: the parent must have a live model, got {parent!r}")
         else:
             state, start = self._states[parent], self.entries[parent].start + len(self.entries[parent].scores)
         entry = Entry(id=len(self.entries), parent=parent, start=start, config=config)
@@ -141,9 +143,9 @@ class Ledger:
             ValueError: The entry is unknown, released, or has diverged; or no step is wanted.
         """
         if steps < 1:
-            raise ValueError(f"Ledger.train: wanted at least 1 step, got {steps!r}")
+            raise ValueError(f"Ledger.train: steps must be at least 1, got {steps!r}")
         if entry not in self._states:
-            raise ValueError(f"Ledger.train: wanted an entry with a live model, got {entry!r}")
+            raise ValueError(f"Ledger.train: the entry must have a live model, got {entry!r}")
         score = math.nan
         for _ in range(steps):
             score = self._step(self.entries[entry])
@@ -178,7 +180,7 @@ class Ledger:
 
     def _chosen(self) -> tuple[float, int, int, Any]:
         if self._best is None:
-            raise RuntimeError("Ledger: wanted a run with a finite score, got none in all its steps")
+            raise RuntimeError("Ledger: a run must have a finite score, got none in all its steps")
         return self._best
 
     def _step(self, entry: Entry) -> float:

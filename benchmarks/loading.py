@@ -23,7 +23,7 @@ class LoadError(ValueError):
     """A problem or method that cannot be found, or that is something else."""
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=64)  # a grid comes back to each problem and length with each seed
 def load_problem(name: str, options: Options) -> Problem:
     """Builds a problem.
 
@@ -42,7 +42,7 @@ def load_problem(name: str, options: Options) -> Problem:
             raise LoadError(f"{name}: {error}") from error
         return problem
     if name not in PROBLEMS:
-        raise LoadError(f"problem: wanted one of {', '.join(PROBLEMS)}, or path/to/file.py:name, got {name!r}")
+        raise LoadError(f"problem: must be one of {', '.join(PROBLEMS)}, or path/to/file.py:name, got {name!r}")
     return PROBLEMS[name].build(options)
 
 
@@ -58,10 +58,10 @@ def load_method(name: str) -> Method:
     if ":" in name:
         method = _outside("method", name)
         if not isinstance(method, Method):
-            raise LoadError(f"method {name!r}: wanted a benchmarks.method.Method, got {method!r}")
+            raise LoadError(f"method {name!r}: must be a benchmarks.method.Method, got {method!r}")
         return method
     if name not in METHODS:
-        raise LoadError(f"method: wanted one of {', '.join(METHODS)}, or path/to/file.py:name, got {name!r}")
+        raise LoadError(f"method: must be one of {', '.join(METHODS)}, or path/to/file.py:name, got {name!r}")
     return METHODS[name]
 
 
@@ -69,7 +69,7 @@ def _outside(kind: str, name: str) -> Any:
     place, _, attribute = name.rpartition(":")
     path = Path(place)
     if not path.is_file():
-        raise LoadError(f"{kind} {name!r}: wanted a Python file before the colon, found none at {place!r}")
+        raise LoadError(f"{kind} {name!r}: what is before the colon must be a Python file, found none at {place!r}")
     module = _import(path.resolve())
     if not hasattr(module, attribute):
         raise LoadError(f"{kind} {name!r}: {place} has no {attribute!r}")
@@ -81,7 +81,7 @@ def _import(path: Path) -> ModuleType:
     name = "benchmarks_outside_" + "".join(letter if letter.isalnum() else "_" for letter in str(path))
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise LoadError(f"wanted a Python file, got {path}")
+        raise LoadError(f"must be a Python file, got {path}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclass-like decorators look their module up
     spec.loader.exec_module(module)

@@ -11,11 +11,15 @@ from typing import Any, Literal, Protocol, get_args
 import attrs
 
 from gpbt_core.errors import ConfigError
-from gpbt_core.space import Space
+from gpbt_core.space import Float, Space
 
-__all__ = ["Builder", "Direction", "Options", "Problem", "verify_problem"]
+__all__ = ["Builder", "Direction", "Options", "Problem", "ProblemUnavailable", "rate_of", "verify_problem"]
 
 Direction = Literal["minimize", "maximize"]
+
+
+class ProblemUnavailable(RuntimeError):  # noqa: N818  # says what is the case
+    """A library that the problem needs is not installed; the message says how to get it."""
 
 
 class Problem(Protocol):
@@ -25,6 +29,9 @@ class Problem(Protocol):
     start from one parent. Everything is determined by (seed of `start`, configs of the steps so far): the noise of
     training (data order, dropout, subsampling) is drawn from the seed and the number of the step. All models of a seed
     start from the same initial state.
+
+    A problem may have one more attribute, `rate`: the name of the `Float` that a practitioner would let fall along a
+    decay.
     """
 
     @property
@@ -65,22 +72,31 @@ def verify_problem(problem: Problem) -> None:
     """Refuses what no run can be made with, before anything is trained; `benchmarks.testing` proves the rest.
 
     Raises:
-        ConfigError: Its space is no Space; its direction is another word; `models` or `steps` is no int of at least 1;
-            it lacks one of the three functions.
+        ConfigError: Its space is not a Space; its direction is another word; `models` or `steps` is not an int of at
+            least 1; its rate is not a Float of the space; it lacks one of the three functions.
     """
     who, directions = f"problem {type(problem).__name__}", get_args(Direction)
     if not isinstance(getattr(problem, "space", None), Space):
-        raise ConfigError(f"{who}: wanted space to be a Space, got {getattr(problem, 'space', None)!r}")
+        raise ConfigError(f"{who}: space must be a Space, got {getattr(problem, 'space', None)!r}")
     direction = getattr(problem, "direction", None)
     if direction not in directions:
-        raise ConfigError(f"{who}: wanted direction to be one of {', '.join(directions)}, got {direction!r}")
+        raise ConfigError(f"{who}: direction must be one of {', '.join(directions)}, got {direction!r}")
     for name in ("models", "steps"):
         number = getattr(problem, name, None)
         if not isinstance(number, int) or number < 1:
-            raise ConfigError(f"{who}: wanted {name} to be an int of at least 1, got {number!r}")
+            raise ConfigError(f"{who}: {name} must be an int of at least 1, got {number!r}")
+    rate = rate_of(problem)
+    if rate is not None and not isinstance(problem.space.parameters.get(rate), Float):
+        raise ConfigError(f"{who}: rate must be None or the name of a Float of its space, got {rate!r}")
     for name in ("start", "train", "test"):
         if not callable(getattr(problem, name, None)):
-            raise ConfigError(f"{who}: wanted {name} to be a function, got {getattr(problem, name, None)!r}")
+            raise ConfigError(f"{who}: {name} must be a function, got {getattr(problem, name, None)!r}")
+
+
+def rate_of(problem: Problem) -> str | None:
+    """The parameter that a practitioner would let fall along a decay; None: the problem names none."""
+    rate: str | None = getattr(problem, "rate", None)
+    return rate
 
 
 @attrs.frozen(kw_only=True)
@@ -90,10 +106,13 @@ class Options:
     Attributes:
         data: The directory of data sets that do not come with a library; None: not given.
         smoke: Whether to be small: less data, fewer models, shorter training.
+        length: The steps of one model's training, at least 1; None: the problem's own. Only problems whose training
+            itself depends on its length (`toy-deceptive`) look at it beyond `steps`.
     """
 
     data: Path | None = None
     smoke: bool = False
+    length: int | None = None
 
     @property
     def models(self) -> int:
@@ -102,8 +121,8 @@ class Options:
 
     @property
     def steps(self) -> int:
-        """The usual length of one model's training."""
-        return 5 if self.smoke else 10
+        """The length of one model's training: the one that was asked for, else the usual one."""
+        return self.length or (5 if self.smoke else 10)
 
 
 Builder = Callable[[Options], Problem]

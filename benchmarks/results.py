@@ -132,7 +132,7 @@ def _parsed(content: bytes, path: Path) -> dict[str, Any] | None:
     if isinstance(line, dict) and all(name in line for name in fields):
         return line
     raise ForeignLineError(
-        f"{path}: wanted lines as python -m benchmarks.run writes them, with {', '.join(fields)}, got "
+        f"{path}: lines must be as python -m benchmarks.run writes them, with {', '.join(fields)}, got "
         f"{content[:60].decode(errors='replace').strip()!r}"
     )
 

@@ -3,7 +3,7 @@
     python -m benchmarks.run --problem nqm,digits-mlp --method gpbt,random --seed 0-19 --processes 2 --out results.jsonl
 
 Runs that the file has already are skipped, so an interrupted grid goes on where it stopped, and any number of these
-commands may work on one file.
+commands may work on one file. Seed by seed: what is there at any time has about as many seeds of each cell.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import attrs
 from benchmarks.cell import run_cell
 from benchmarks.loading import LoadError, load_method, load_problem
 from benchmarks.methods import METHODS
-from benchmarks.problem import Options
+from benchmarks.problem import Options, ProblemUnavailable
 from benchmarks.problems import PROBLEMS
 from benchmarks.results import ForeignLineError, Key, Results
 from benchmarks.testing import check_first_step
@@ -53,15 +53,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _check_out(given.out)
         keys = tuple(
-            _key(problem, method, seed, given.budget, options)
-            for problem, seed, method in itertools.product(
-                _words("--problem", given.problem), _seeds(given.seed), _words("--method", given.method)
+            _key(problem, method, seed, budget, options)
+            for seed, budget, problem, method in itertools.product(
+                _seeds(given.seed),
+                given.budget or [None],
+                _words("--problem", given.problem),
+                _words("--method", given.method),
             )
         )
         results = Results(given.out)
         todo = [key for key in keys if key not in results]
         _check_strangers(todo, options)
-    except (ForeignLineError, LoadError, FileNotFoundError) as error:
+    except (ForeignLineError, LoadError, ProblemUnavailable, FileNotFoundError) as error:
         parser.error(str(error))
     print(f"{len(keys) - len(todo)} of {len(keys)} runs are in {given.out}; {len(todo)} to do", flush=True)
     return _execute(Grid(options=options, out=given.out), todo, processes=given.processes)
@@ -74,9 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", default="0", help="such as 0, 3,5 or 0-19")
     parser.add_argument(
         "--budget",
-        type=_budget,
-        metavar="STEPS",
-        help="steps in all, such as 250 (the problem's own steps per model), or MODELSxSTEPS, such as 4x20",
+        type=_budgets,
+        metavar="BUDGETS",
+        help="comma-separated: steps in all, such as 250 (the problem's own steps per model), or MODELSxSTEPS, such as "
+        "4x20; without it, each problem's own",
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="where the Fashion-MNIST *-ubyte.gz files are")
     parser.add_argument("--smoke", action="store_true", help="all problems at a reduced size")
@@ -93,9 +97,9 @@ def _check_out(out: Path) -> None:
         LoadError: Its directory is missing, or it or its directory is not to be written.
     """
     if not out.parent.is_dir():
-        raise LoadError(f"--out: wanted a file in a directory that exists, found no directory {str(out.parent)!r}")
+        raise LoadError(f"--out: the directory must exist, found no directory {str(out.parent)!r}")
     if out.is_dir() or not os.access(out if out.exists() else out.parent, os.W_OK):
-        raise LoadError(f"--out: wanted a file that can be written, got {str(out)!r}")
+        raise LoadError(f"--out: must be a file that can be written, got {str(out)!r}")
 
 
 def _check_strangers(todo: Sequence[Key], options: Options) -> None:
@@ -106,7 +110,7 @@ def _check_strangers(todo: Sequence[Key], options: Options) -> None:
     """
     for key in {key.problem: key for key in reversed(todo) if ":" in key.problem}.values():
         try:
-            check_first_step(load_problem(key.problem, options), seed=key.seed)
+            check_first_step(load_problem(key.problem, attrs.evolve(options, length=key.steps)), seed=key.seed)
         except AssertionError as error:
             raise LoadError(f"{key.problem}: {error}") from error
 
@@ -133,7 +137,8 @@ def _one(grid: Grid, key: Key) -> bool:
     if key in results:  # another command has been faster
         return True
     try:
-        line = run_cell(key, load_problem(key.problem, grid.options), load_method(key.method))
+        options = attrs.evolve(grid.options, length=key.steps)
+        line = run_cell(key, load_problem(key.problem, options), load_method(key.method))
         results.append(line)
     except Exception:  # noqa: BLE001  # whatever a library raises must not end the other runs
         traceback.print_exc()
@@ -156,30 +161,34 @@ def _key(problem: str, method: str, seed: int, budget: tuple[int | None, int] | 
         models, rest = divmod(steps, built.steps)
         if rest or not models:
             raise LoadError(
-                f"--budget: wanted a multiple of the {built.steps} steps per model of {problem}, got {steps}; "
+                f"--budget: must be a multiple of the {built.steps} steps per model of {problem}, got {steps}; "
                 "MODELSxSTEPS sets both"
             )
         steps = built.steps
     return Key(problem=problem, method=method, seed=seed, models=models, steps=steps, smoke=options.smoke)
 
 
+def _budgets(text: str) -> list[tuple[int | None, int]]:
+    return [_budget(word) for word in text.split(",")]
+
+
 def _budget(text: str) -> tuple[int | None, int]:
     """Models (None: as many as the steps pay for) and steps."""
     if not (match := re.fullmatch(r"(?:([1-9]\d*)x)?([1-9]\d*)", text)):
-        raise argparse.ArgumentTypeError(f"wanted STEPS or MODELSxSTEPS, such as 250 or 4x20, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be STEPS or MODELSxSTEPS, such as 250 or 4x20, got {text!r}")
     return (int(match[1]) if match[1] else None), int(match[2])
 
 
 def _processes(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d*", text):
-        raise argparse.ArgumentTypeError(f"wanted a number of at least 1, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number of at least 1, got {text!r}")
     return int(text)
 
 
 def _words(option: str, text: str) -> list[str]:
     words = [word for word in text.split(",") if word]
     if not words:
-        raise LoadError(f"{option}: wanted at least one, got {text!r}")
+        raise LoadError(f"{option}: must name at least one, got {text!r}")
     return words
 
 
@@ -188,7 +197,7 @@ def _seeds(text: str) -> list[int]:
     for word in _words("--seed", text):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
         if not match or int(match[2] or match[1]) < int(match[1]):
-            raise LoadError(f"--seed: wanted seeds such as 0, 3,5 or 0-19, got {text!r}")
+            raise LoadError(f"--seed: must be seeds such as 0, 3,5 or 0-19, got {text!r}")
         seeds.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
     return seeds
 

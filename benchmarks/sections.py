@@ -14,14 +14,21 @@ from benchmarks.collection import Collection, ProblemRuns
 from benchmarks.statistics import Comparison, Summary, compare, holm, mean_ranks, steps_to_reach, summarize
 
 __all__ = [
+    "LEVEL",
+    "Kind",
     "Section",
     "Table",
+    "comparisons",
     "costs",
     "counted",
     "everywhere",
+    "marked",
+    "number_text",
     "outcome",
+    "p_text",
     "pairs",
     "ranks",
+    "rivals_of",
     "speed",
     "speed_matrix",
     "spread",
@@ -90,9 +97,9 @@ def ranks(collection: Collection) -> Section:
     rows = tuple(
         (
             names[index],
-            _number(overall["validation"][index], 3),
-            _number(overall["test"][index], 3),
-            *(_number(column[index], 3) for column in found["test"]),
+            number_text(overall["validation"][index], 3),
+            number_text(overall["test"][index], 3),
+            *(number_text(column[index], 3) for column in found["test"]),
         )
         for index in order
     )
@@ -103,7 +110,7 @@ def ranks(collection: Collection) -> Section:
             f"the seeds that all of them have run on a problem ({_agreed(shared)}), then over problems. Problem "
             "columns are ranks on test."
         ),
-        table=_marked(Table(headers=("", "validation", "test", *collection.problems), rows=rows), lowest=True),
+        table=marked(Table(headers=("", "validation", "test", *collection.problems), rows=rows), lowest=True),
     )
 
 
@@ -118,11 +125,11 @@ def outcome(name: str, problem: ProblemRuns, reference: str) -> Section:
             (
                 entrant,
                 str(test.count),
-                _number(validation.median),
-                f"{_number(validation.low)} .. {_number(validation.high)}",
-                _number(test.median),
-                f"{_number(test.low)} .. {_number(test.high)}",
-                f"{_number(test.mean)} +- {_number(test.sd, 2)}",
+                number_text(validation.median),
+                f"{number_text(validation.low)} .. {number_text(validation.high)}",
+                number_text(test.median),
+                f"{number_text(test.low)} .. {number_text(test.high)}",
+                f"{number_text(test.mean)} +- {number_text(test.sd, 2)}",
                 _ratio(test.sd, _sd(problem, reference)),
             )
         )
@@ -157,8 +164,8 @@ def speed_matrix(name: str, problem: ProblemRuns, entrants: Sequence[str]) -> Se
     return Section(
         title=f"{name}: steps to reach a rival's final score",
         text=(
-            "Row: who reaches; column: whose final validation score, under the same seed. Median over the seeds; - "
-            "where fewer than half of them reach it."
+            "The steps that the method of the row needs to reach the final validation score of the method of the "
+            "column under the same seed: the median over seeds, or - if it gets there under fewer than half of them."
         ),
         table=Table(headers=("", *names), rows=rows),
         sub=True,
@@ -168,7 +175,7 @@ def speed_matrix(name: str, problem: ProblemRuns, entrants: Sequence[str]) -> Se
 def speed(collection: Collection, reference: str) -> Section:
     """Over all problems: the steps that the reference needs to reach each rival's final validation score."""
     rows = []
-    for rival in _rivals(collection, reference):
+    for rival in rivals_of(collection, reference):
         steps = [
             (_median_steps(problem, reference, rival), _budget(problem, rival))
             for problem in collection.problems.values()
@@ -186,11 +193,11 @@ def speed(collection: Collection, reference: str) -> Section:
             )
         )
     return Section(
-        title=f"How soon {reference} is where its rivals end",
+        title=f"Steps that {reference} needs to reach its rivals' final scores",
         text=(
-            f"Steps after which {reference}'s best validation score is at least as good as the rival's final one "
-            "under the same seed: median over the seeds, - where fewer than half of them get there. The first column "
-            "is the rival's budget over those steps, in the (lower) median over problems."
+            f"The steps after which {reference}'s best validation score is at least as good as the rival's final one "
+            "under the same seed: the median over seeds, or - if it gets there under fewer than half of them. The "
+            "first column is the rival's budget divided by those steps, as the (lower) median over problems."
         ),
         table=Table(headers=("rival", "times cheaper", *collection.problems), rows=tuple(rows)),
     )
@@ -199,7 +206,7 @@ def speed(collection: Collection, reference: str) -> Section:
 def spread(collection: Collection, reference: str) -> Section:
     """The reference's standard deviation of test scores over each rival's."""
     rows: list[tuple[str, ...]] = []
-    for rival in _rivals(collection, reference):
+    for rival in rivals_of(collection, reference):
         found = [
             _sd(problem, reference) / _sd(problem, rival) if _sd(problem, rival) else math.nan
             for problem in collection.problems.values()
@@ -209,7 +216,7 @@ def spread(collection: Collection, reference: str) -> Section:
         rows.append(
             (
                 rival,
-                _number(float(np.median(known)), 2) if known else "",
+                number_text(float(np.median(known)), 2) if known else "",
                 *(
                     _ratio(_sd(problem, reference), _sd(problem, rival)) if _both(problem, reference, rival) else ""
                     for problem in collection.problems.values()
@@ -228,11 +235,11 @@ def spread(collection: Collection, reference: str) -> Section:
 
 def pairs(collection: Collection, reference: str, kind: Kind) -> Section:
     """The reference against each rival over the same seeds: win rates, and where the difference is significant."""
-    found = _comparisons(collection, reference, kind)
+    found = comparisons(collection, reference, kind)
     corrected = dict(zip(found, holm([comparison.p for comparison in found.values()]), strict=True))
     rows: list[tuple[str, ...]] = []
     strong: set[tuple[int, int]] = set()
-    for rival in _rivals(collection, reference):
+    for rival in rivals_of(collection, reference):
         mine = {problem: comparison for (other, problem), comparison in found.items() if other == rival}
         if not mine:
             continue
@@ -244,7 +251,7 @@ def pairs(collection: Collection, reference: str, kind: Kind) -> Section:
                 cells.append("")
                 continue
             comparison, p = mine[problem], corrected[rival, problem]
-            cells.append(f"{comparison.wins:.0%} {comparison.effect:+.2f} (p {_p(p)})")
+            cells.append(f"{comparison.wins:.0%} {comparison.effect:+.2f} (p {p_text(p)})")
             if p < LEVEL:
                 strong.add((len(rows), 3 + place))
         verdicts = [
@@ -277,8 +284,8 @@ def pairs(collection: Collection, reference: str, kind: Kind) -> Section:
     )
 
 
-def costs(collection: Collection) -> Section:
-    """Steps used and seconds spent outside of the training."""
+def costs(collection: Collection, *, detailed: bool = True) -> Section:
+    """Steps used and seconds spent outside of the training; in detail: problem by problem, too."""
     rows = []
     for entrant in collection.entrants():
         runs = [run for problem in collection.problems.values() for run in problem.runs.get(entrant, {}).values()]
@@ -286,18 +293,18 @@ def costs(collection: Collection) -> Section:
         training = float(np.mean([run.training for run in runs]))
         used = float(np.mean([run.used / len(run.curve) for run in runs]))
         per_problem = [
-            _number(float(np.median([run.searcher for run in problem.runs[entrant].values()])), 2)
+            number_text(float(np.median([run.searcher for run in problem.runs[entrant].values()])), 2)
             if entrant in problem.runs
             else ""
-            for problem in collection.problems.values()
+            for problem in (collection.problems.values() if detailed else ())
         ]
         rows.append(
             (
                 entrant,
                 str(len(runs)),
                 f"{used:.1%}",
-                _number(searcher, 2),
-                _number(training, 2),
+                number_text(searcher, 2),
+                number_text(training, 2),
                 f"{searcher / (searcher + training):.1%}",
                 *per_problem,
             )
@@ -306,11 +313,19 @@ def costs(collection: Collection) -> Section:
         title="Costs",
         text=(
             "Means over all runs: share of the budget that was used, wall seconds a run inside the method (all that is "
-            "not training) and inside the training, and the method's share of both. Problem columns are median seconds "
-            "inside the method."
+            "not training) and inside the training, and the method's share of both."
+            + (" Problem columns are median seconds inside the method." if detailed else "")
         ),
         table=Table(
-            headers=("", "runs", "steps used", "method s", "training s", "method's share", *collection.problems),
+            headers=(
+                "",
+                "runs",
+                "steps used",
+                "method s",
+                "training s",
+                "method's share",
+                *(collection.problems if detailed else ()),
+            ),
             rows=tuple(rows),
         ),
     )
@@ -329,16 +344,18 @@ def _agreed(numbers: Mapping[str, str]) -> str:
     return ", ".join(f"{number} on {name}" for name, number in numbers.items())
 
 
-def _comparisons(collection: Collection, reference: str, kind: Kind) -> Mapping[tuple[str, str], Comparison]:
+def comparisons(collection: Collection, reference: str, kind: Kind) -> Mapping[tuple[str, str], Comparison]:
+    """The reference against each (rival, problem) over the seeds that both have run."""
     found = {}
-    for rival in _rivals(collection, reference):
+    for rival in rivals_of(collection, reference):
         for name, problem in collection.problems.items():
             if _both(problem, reference, rival) and (seeds := problem.paired([reference, rival])):
                 found[rival, name] = compare(problem.losses(reference, kind, seeds), problem.losses(rival, kind, seeds))
     return found
 
 
-def _rivals(collection: Collection, reference: str) -> list[str]:
+def rivals_of(collection: Collection, reference: str) -> list[str]:
+    """All entrants but the reference."""
     return [name for name in collection.entrants() if name != reference]
 
 
@@ -379,18 +396,20 @@ def _sd(problem: ProblemRuns, entrant: str) -> float:
 
 
 def _ratio(above: float, below: float) -> str:
-    return _number(above / below, 2) if below and not math.isnan(above / below) else ""
+    return number_text(above / below, 2) if below and not math.isnan(above / below) else ""
 
 
-def _number(value: float, digits: int = 4) -> str:
+def number_text(value: float, digits: int = 4) -> str:
+    """A number with so many digits; nothing for NaN."""
     return "" if math.isnan(value) else f"{value:#.{digits}g}".rstrip(".")
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """A p-value."""
     return f"{value:.1e}" if value < 0.001 else f"{value:.3f}"
 
 
-def _marked(table: Table, *, lowest: bool) -> Table:
+def marked(table: Table, *, lowest: bool) -> Table:
     """Points out the best number of each column but the first."""
     strong = set()
     for column in range(1, len(table.headers)):

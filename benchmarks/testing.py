@@ -1,6 +1,6 @@
 """The conformance kit of problems: proves what the ledger and the comparison of methods rely on.
 
-It raises AssertionError with what was wanted and what came, and needs no test runner.
+It raises AssertionError with what must hold and what came, and needs no test runner.
 """
 
 import math
@@ -61,10 +61,10 @@ def check_problem(problem: Problem, *, seed: int = 0, steps: int = 3) -> None:
             _same(problem, f"trained twice from seed {seed}, step {number}", first.score, second.score)
         alive = [step for step in line if math.isfinite(step.score)]
         if not alive:
-            raise _broken(problem, f"wanted a finite validation score in {steps} steps, got none")
+            raise _broken(problem, f"at least one of {steps} steps must have a finite validation score, got none")
         tests = [_number(problem, "test", problem.test(step.after)) for step in alive]
         if not all(math.isfinite(test) for test in tests):
-            raise _broken(problem, f"wanted finite test scores where validation has them, got {tests}")
+            raise _broken(problem, f"test scores must be finite where validation scores are, got {tests}")
         for step in line:
             for other in reversed(line):
                 _trained(problem, step.state, other.config)
@@ -102,7 +102,7 @@ def _line(problem: Problem, seed: int, steps: int) -> list[_Step]:
 def _trained(problem: Problem, state: Any, config: Mapping[str, Any]) -> tuple[Any, float]:
     answer: Any = problem.train(state, config)
     if not isinstance(answer, tuple) or len(answer) != 2:
-        raise _broken(problem, f"wanted train to return a state and a score, got {answer!r}")
+        raise _broken(problem, f"train must return a state and a score, got {answer!r}")
     return answer[0], _number(problem, "train", answer[1])
 
 
@@ -110,15 +110,15 @@ def _number(problem: Problem, function: str, score: Any) -> float:
     try:
         return float(score) if math.isfinite(score) else math.nan  # as the ledger takes it
     except TypeError as error:
-        raise _broken(problem, f"wanted {function} to give a number as score, got {score!r}") from error
+        raise _broken(problem, f"{function} must give a number as score, got {score!r}") from error
 
 
 def _same(problem: Problem, when: str, first: float, second: float) -> None:
     if first != second and not (math.isnan(first) and math.isnan(second)):
         raise _broken(
             problem,
-            f"{when}: wanted the same score as before, got {first!r} and then {second!r}; train and test must leave "
-            "the state that they get as it was (copy before changing in place), and all noise must come from the state",
+            f"{when}: the score must be the same as before, got {first!r} and then {second!r}; train and test must not "
+            "change the state that they get (copy before changing in place), and all noise must come from the state",
         )
 
 

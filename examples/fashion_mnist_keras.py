@@ -2,8 +2,8 @@
 
     python examples/fashion_mnist_keras.py FOLDER [--small] [--workers 2]
 
-FOLDER has the four original files (train-images-idx3-ubyte.gz and so on, packed or not). The score is the accuracy on
-10,000 images kept apart from the training images; the test images are looked at once, at the end.
+FOLDER contains the four original files (train-images-idx3-ubyte.gz and so on, compressed or not). The score is the
+accuracy on 10,000 images that are not used for training; the test images are used once, at the end.
 """
 
 import argparse
@@ -40,7 +40,7 @@ BINDINGS = {
 Arrays = tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.float32]]]
 
 
-# As in the other program on these files: each is one to copy as a single file.
+# The same as in the other program on these files, so that you can copy each as a single file.
 def read_idx(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Reads one of the original files: two zeros, a type, the number of dimensions, their sizes, the values."""
     packed = path.with_name(path.name + ".gz")
@@ -59,7 +59,7 @@ def read(folder: Path, part: str) -> Arrays:
 
 
 def split(data: Arrays, limit: int | None) -> tuple[Arrays, Arrays]:
-    """Cuts off a sixth for validation, the same for every model; `limit` is how many images to use at all."""
+    """Splits off a sixth for validation, the same for every model; `limit` is the number of images to use."""
     images, labels = (array[:limit] for array in data)
     size = len(images) // 6
     return (images[size:], labels[size:]), (images[:size], labels[:size])
@@ -88,7 +88,7 @@ def network(_: Mapping[str, Any]) -> keras.Model:
 
 
 def accuracy(parts: Parts, data: Arrays) -> float:
-    """The share of images that the model takes for what they are."""
+    """The share of images that the model classifies correctly."""
     images, labels = data
     # Not by `predict`, which compiles a function for each new model, of which a run makes many.
     outputs = [parts.model(images[start : start + 1000], training=False) for start in range(0, len(images), 1000)]
@@ -97,7 +97,7 @@ def accuracy(parts: Parts, data: Arrays) -> float:
 
 
 def trainable(folder: Path, limit: int | None) -> KerasTrainable:
-    """Makes what is trained: a step is an epoch."""
+    """Makes the trainable: a step is an epoch."""
     train, valid = split(read(folder, "train"), limit)
     return KerasTrainable(
         model=network,
@@ -108,13 +108,13 @@ def trainable(folder: Path, limit: int | None) -> KerasTrainable:
 
 
 def main(arguments: Sequence[str] | None = None) -> Result:
-    """Runs the search, and prints the best model's accuracy and schedule."""
+    """Runs the search and prints the best model's accuracy and schedule."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where the four files are")
+    parser.add_argument("folder", type=Path, help="the folder of the four files")
     parser.add_argument("--population", type=int, default=25)
-    parser.add_argument("--steps", type=int, default=10, help="epochs that a model of the first generation's line gets")
-    parser.add_argument("--small", action="store_true", help="3,000 images, 4 models, 6 epochs: to see it work")
-    parser.add_argument("--workers", type=int, default=None, help="processes to train in; none: in this one")
+    parser.add_argument("--steps", type=int, default=10, help="epochs per model")
+    parser.add_argument("--small", action="store_true", help="3,000 images, 4 models, 6 epochs, to try it out")
+    parser.add_argument("--workers", type=int, default=None, help="processes to train in; by default, this one")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     population, steps, limit = (4, 6, 3000) if options.small else (options.population, options.steps, None)

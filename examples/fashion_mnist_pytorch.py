@@ -2,8 +2,8 @@
 
     python examples/fashion_mnist_pytorch.py FOLDER [--small] [--workers 2] [--device cuda]
 
-FOLDER has the four original files (train-images-idx3-ubyte.gz and so on, packed or not). The score is the accuracy on
-10,000 images kept apart from the training images; the test images are looked at once, at the end.
+FOLDER contains the four original files (train-images-idx3-ubyte.gz and so on, compressed or not). The score is the
+accuracy on 10,000 images that are not used for training; the test images are used once, at the end.
 """
 
 import argparse
@@ -40,7 +40,7 @@ BINDINGS = {
 }
 
 
-# As in the other program on these files: each is one to copy as a single file.
+# The same as in the other program on these files, so that you can copy each as a single file.
 def read_idx(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Reads one of the original files: two zeros, a type, the number of dimensions, their sizes, the values."""
     packed = path.with_name(path.name + ".gz")
@@ -59,7 +59,7 @@ def read(folder: Path, part: str) -> TensorDataset:
 
 
 def split(data: TensorDataset, limit: int | None) -> tuple[TensorDataset, TensorDataset]:
-    """Cuts off a sixth for validation, the same for every model; `limit` is how many images to use at all."""
+    """Splits off a sixth for validation, the same for every model; `limit` is the number of images to use."""
     tensors = [tensor[:limit] for tensor in data.tensors]
     size = len(tensors[0]) // 6
     return TensorDataset(*(t[size:] for t in tensors)), TensorDataset(*(t[:size] for t in tensors))
@@ -80,14 +80,14 @@ def sgd(model: nn.Module, _: Mapping[str, Any]) -> torch.optim.Optimizer:
 
 
 def accuracy(parts: Parts, data: TensorDataset) -> float:
-    """The share of images that the model takes for what they are."""
+    """The share of images that the model classifies correctly."""
     images, labels = data.tensors
     found = [parts.model(batch.to(parts.device)).argmax(1).cpu() for batch in torch.split(images, 1000)]
     return float((torch.cat(found) == labels).float().mean())
 
 
 def trainable(folder: Path, limit: int | None, device: str) -> TorchTrainable:
-    """Makes what is trained: a step is an epoch."""
+    """Makes the trainable: a step is an epoch."""
     train, valid = split(read(folder, "train"), limit)
     return TorchTrainable(
         model=network,
@@ -101,13 +101,13 @@ def trainable(folder: Path, limit: int | None, device: str) -> TorchTrainable:
 
 
 def main(arguments: Sequence[str] | None = None) -> Result:
-    """Runs the search, and prints the best model's accuracy and schedule."""
+    """Runs the search and prints the best model's accuracy and schedule."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where the four files are")
+    parser.add_argument("folder", type=Path, help="the folder of the four files")
     parser.add_argument("--population", type=int, default=25)
-    parser.add_argument("--steps", type=int, default=10, help="epochs that a model of the first generation's line gets")
-    parser.add_argument("--small", action="store_true", help="3,000 images, 4 models, 6 epochs: to see it work")
-    parser.add_argument("--workers", type=int, default=None, help="processes to train in; none: in this one")
+    parser.add_argument("--steps", type=int, default=10, help="epochs per model")
+    parser.add_argument("--small", action="store_true", help="3,000 images, 4 models, 6 epochs, to try it out")
+    parser.add_argument("--workers", type=int, default=None, help="processes to train in; by default, this one")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)

@@ -4,6 +4,7 @@ A preset chooses what a caller could also choose: the rules, the searchers and t
 chooses may depend on the population and the steps; once a run has started, its preset plays no part.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -18,7 +19,7 @@ from gpbt_core.searcher import History, Search, SearcherChoice
 
 __all__ = ["PRESETS", "Preset", "PresetName", "preset"]
 
-PresetName = Literal["gpbt", "paper", "pbt", "pb2", "random", "tpe", "gp"]
+PresetName = Literal["gpbt", "steady", "paper", "pbt", "pb2", "random", "tpe", "gp"]
 """The names of the presets."""
 
 
@@ -82,6 +83,27 @@ def _default(population: int, steps: int) -> Genealogical:
     return attrs.evolve(rule, founders=founders) if founders > population else Genealogical()
 
 
+def _steady(population: int, steps: int) -> Genealogical:
+    """A first look at many founders, then equal short segments in which steady lines keep their config.
+
+    The numbers were found by experiment; docs/what-was-tried.md has the alternatives.
+    """
+    first, later = max(1, round(0.2 * steps)), max(1, round(0.1 * steps))
+    segments = [first]
+    if steps > first:
+        count = max(1, (steps - first) // later)
+        segments += [later] * (count - 1) + [steps - first - later * (count - 1)]
+    trained = itertools.accumulate(segments)
+    # At least .6 n slots are left for the later segments; hence at least one.
+    most = (population * steps - math.ceil(max(1, 0.6 * population) * (steps - first))) // first
+    return Genealogical(
+        segments=tuple(segments),
+        founders=max(1, min(round(1.5 * population), most)),
+        parents=(0.9, *(0.6 - 0.5 * share / steps for share in itertools.islice(trained, 1, len(segments) - 1))),
+        steady=True,
+    )
+
+
 def _third(population: int) -> int:
     return max(4, population // 3)
 
@@ -105,6 +127,14 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 founders=_named("sobol"),
                 number_of_founders=_founders,
                 trial_stopping=Quantile(),
+            ),
+            Preset(
+                name="steady",
+                summary="lineage GP, lines that keep their config beside the best: for traps of greed and long runs",
+                reproduction=_steady,
+                searcher=_named("gp"),
+                founders=_named("sobol"),
+                number_of_founders=lambda population: max(8, population),  # the others learn from these
             ),
             Preset(
                 name="paper",

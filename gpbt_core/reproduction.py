@@ -17,7 +17,7 @@ from gpbt_core.numbers import as_float, as_int, plain
 from gpbt_core.records import Record, Status
 from gpbt_core.rule import Rule
 from gpbt_core.space import Space
-from gpbt_core.space.parameters import typed
+from gpbt_core.space.parameters import alike, typed
 
 __all__ = [
     "Closing",
@@ -299,6 +299,10 @@ class Genealogical(ReproductionRule):
         c: Of the paper's formula, in [1/n, n]: small is many parents with small litters.
         per_parent: At most this many children of one former parent are parents; None: no limit. Not for parents out of
             generation 0, which have no former parent.
+        steady: Whether the child that repeats its parent's config becomes a parent beside the best of its litter,
+            whatever its own score. Such a line keeps its config and is judged by what its siblings make of it: a config
+            that pays only later is not lost to one that pays at once. The steady child counts among `per_parent`. The
+            parents of the last generation are chosen without it.
         spread: Out of generation 0 a parent is taken only if its config is farther than this (Chebyshev, unit cube)
             from those taken before; what is missing is filled up by rank. In [0, 1]; 0: by rank alone.
         survivors: Whether parents compete with their children; a survivor's next litter has no repeat slot.
@@ -331,6 +335,7 @@ class Genealogical(ReproductionRule):
     founders: int | None = attrs.field(default=None, converter=plain)
     c: float = 1.0
     per_parent: int | None = attrs.field(default=2, converter=plain)
+    steady: bool = attrs.field(default=False, converter=plain)
     spread: float = 0.1
     survivors: bool = attrs.field(default=False, converter=plain)
     repeat: bool = attrs.field(default=True, converter=plain)
@@ -354,7 +359,10 @@ class Genealogical(ReproductionRule):
             "spread": (spread is not None and 0 <= spread <= 1, "a number in [0, 1]"),
             "noise": (noise is not None and 0 <= noise < math.inf, "a finite number of at least 0"),
             "order": (self.order in ("round-robin", "litter"), '"round-robin" or "litter"'),
-            **{name: (isinstance(getattr(self, name), bool), "a bool") for name in ("survivors", "repeat", "refill")},
+            **{
+                name: (isinstance(getattr(self, name), bool), "a bool")
+                for name in ("steady", "survivors", "repeat", "refill")
+            },
         }
         for name, (is_right, wanted) in checks.items():
             if not is_right:
@@ -411,7 +419,7 @@ class Genealogical(ReproductionRule):
 
     def keep(self, generation: int, population: int) -> Keep | None:
         """See `Reproduction.keep`."""
-        if self.noise or (self.spread and generation == 1):
+        if self.noise or self.steady or (self.spread and generation == 1):
             return None
         return Keep(
             count=self.number_of_parents(generation, population),
@@ -441,6 +449,8 @@ class Genealogical(ReproductionRule):
         ranked = _distinct(self._ranked(records, self.values(closing, records), count, rng))
         if closing.generation == 1:
             return _apart(closing.space, ranked, count, self.spread) if self.spread else ranked[:count]
+        if self.steady and closing.generation < closing.generations - 1:
+            return _with_steady(ranked, count, self.per_parent, closing.records)
         return _limited(ranked, count, self.per_parent, {record.trial.id for record in closing.parents})
 
     def _ranked(
@@ -476,6 +486,35 @@ def _limited(ranked: list[Record], count: int, per_parent: int | None, parents: 
                 continue
         taken.append(record)
     return taken
+
+
+def _with_steady(ranked: list[Record], count: int, per_parent: int | None, records: Sequence[Record]) -> list[Record]:
+    """The best litters' best children and the steady one of each, at most `per_parent` of a litter; filled up by rank.
+
+    Args:
+        ranked: The candidates, best first.
+        count: How many to take.
+        per_parent: At most so many of a litter, the steady child among them; None: no limit.
+        records: All trials, by id.
+
+    Returns:
+        Up to `count` of the candidates, litter by litter, the one with the best child first.
+    """
+    litters: dict[int | None, list[Record]] = {}
+    for record in ranked:
+        litters.setdefault(record.trial.parent, []).append(record)
+    taken: dict[int, Record] = {}
+    for parent, litter in litters.items():
+        steady = [r for r in litter if parent is not None and alike(records[parent].trial.config, r.trial.config)][:1]
+        best = litter[: 1 if per_parent is None else max(1, per_parent - 1)]
+        for record in (*best, *steady):
+            if len(taken) < count:
+                taken[record.trial.id] = record
+    for record in ranked:
+        if len(taken) == count:
+            break
+        taken.setdefault(record.trial.id, record)
+    return list(taken.values())
 
 
 def _apart(space: Space, ranked: list[Record], count: int, spread: float) -> list[Record]:

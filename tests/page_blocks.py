@@ -17,13 +17,15 @@ import pytest
 
 from gpbt_adapters.cli import main as cli
 
-__all__ = ["ROOT", "Block", "blocks_of", "check_command", "run_page", "run_program"]
+__all__ = ["ROOT", "Block", "as_one_script", "blocks_of", "check_command", "run_page", "run_program"]
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(
     r'^([ \t]*)```[ \t]*(\w+)(?: title="([^"\n]+)")?[^\n]*\n(.*?)^\1```[ \t]*$', re.MULTILINE | re.DOTALL
 )
 NUMBER = re.compile(r"(?<![\w.])-?\d*\.?\d+(?:e-?\d+)?(?![\w.])")
+
+GUARD = 'if __name__ == "__main__":\n'
 
 NOT_RUN = {"demo", "dashboard"}
 """Commands of gpbt that take minutes, or do not end."""
@@ -37,7 +39,8 @@ class Block:
         language: What stands behind the fence.
         line: At which line of the page its content starts, from 1.
         content: What is in it, without the indentation of its fence.
-        title: The file that it is, a program of its own; empty: a part of the page.
+        title: The file that it belongs to: a program of its own, if it has a guard `if __name__ == "__main__":`;
+            otherwise a module, whose blocks the page uses. Empty: a part of the page alone.
     """
 
     language: str
@@ -58,7 +61,8 @@ def blocks_of(page: Path) -> list[Block]:
 def run_page(page: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """Runs the Python of a page in one namespace, and its commands of gpbt, in order and in the current folder.
 
-    Python with a title is written to the file of that name and run as a program.
+    Python with a title is a program or a module: a program is written to the file of that name and run, a module is
+    written there, one block after the other, and runs as a part of the page as well.
 
     A block `text` right behind a block of Python or a command is what that printed; numbers may differ by .2 percent,
     as the last digits depend on the machine.
@@ -97,6 +101,20 @@ def _run_python(block: Block, page: Path, module: types.ModuleType) -> None:
     exec(compile(padded, str(page), "exec"), vars(module))  # noqa: S102 - the page is our own
 
 
+def is_program(block: Block) -> bool:
+    """Whether a block is a program of its own."""
+    return bool(block.title) and GUARD in block.content
+
+
+def as_one_script(page: Path) -> str:
+    """The Python of a page as one script: its modules on top, and all that it runs, programs too, below the guard."""
+    blocks = [block for block in blocks_of(page) if block.language == "python"]
+    on_top = [block.content for block in blocks if block.title and not is_program(block)]
+    below = [block.content.partition(GUARD)[2] if is_program(block) else block.content for block in blocks]
+    run = [textwrap.dedent(text) for text, block in zip(below, blocks, strict=True) if block.content not in on_top]
+    return "\n".join([*on_top, GUARD, textwrap.indent("\n".join(run), "    ")])
+
+
 def run_program(block: Block) -> str:
     """Runs a block as a program, as its worker processes import it from a file; what it printed."""
     Path(block.title).write_text(block.content, encoding="utf-8")
@@ -130,9 +148,12 @@ def _printed(block: Block, page: Path, module: types.ModuleType) -> str:
     """Runs a block; what it wrote to stdout."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        if block.language == "python" and block.title:
+        if block.language == "python" and is_program(block):
             sys.stdout.write(run_program(block))
         elif block.language == "python":
+            if block.title:
+                with Path(block.title).open("a", encoding="utf-8") as file:
+                    file.write(block.content)
             _run_python(block, page, module)
         else:
             _run_commands(block, f"{page.name}, line {block.line}")

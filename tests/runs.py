@@ -215,6 +215,7 @@ def genealogies(draw: st.DrawFn) -> Genealogical:
         parents=draw(st.none() | shares),
         c=1.0,
         per_parent=draw(st.sampled_from([None, 1, 2])),
+        steady=draw(st.booleans()),
         spread=draw(st.sampled_from([0.0, 0.1, 0.5])),
         survivors=draw(st.booleans()),
         repeat=draw(st.booleans()),

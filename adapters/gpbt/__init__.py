@@ -2,9 +2,9 @@
 
 This package is the one name to import. It has no code of its own: each name is looked up where it is implemented when
 you first use it, so `import gpbt` costs next to nothing and loads no library that you do not use. What needs a library
-is behind a door of its own: `gpbt.pytorch`, `gpbt.keras`, `gpbt.sklearn`, `gpbt.boosting`, `gpbt.ray`, `gpbt.optuna`,
-`gpbt.spaces`, `gpbt.plots`, `gpbt.loggers`, `gpbt.dashboard`, `gpbt.checkpoints`; conformance kits are in
-`gpbt.testing`.
+is behind a door of its own: `gpbt.pytorch`, `gpbt.lightning`, `gpbt.transformers`, `gpbt.jax`, `gpbt.keras`,
+`gpbt.sklearn`, `gpbt.boosting`, `gpbt.ray`, `gpbt.optuna`, `gpbt.spaces`, `gpbt.plots`, `gpbt.loggers`,
+`gpbt.dashboard`, `gpbt.checkpoints`; conformance kits are in `gpbt.testing`.
 """
 
 import importlib
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from gpbt_adapters.running.finalists import reevaluate as reevaluate
     from gpbt_adapters.running.pools import WorkersLostError as WorkersLostError
     from gpbt_adapters.running.replay import Replay as Replay
+    from gpbt_adapters.running.replay import Replays as Replays
     from gpbt_adapters.running.replay import replay as replay
+    from gpbt_adapters.running.replay import replays as replays
     from gpbt_adapters.running.search_cv import GPBTSearchCV as GPBTSearchCV
     from gpbt_adapters.showing.report import report as report
     from gpbt_adapters.showing.report import write_report as write_report
@@ -38,6 +40,12 @@ if TYPE_CHECKING:
     )
     from gpbt_adapters.storing.journal import (
         Study as Study,
+    )
+    from gpbt_adapters.storing.journal import (
+        check_journal as check_journal,
+    )
+    from gpbt_adapters.storing.journal import (
+        copy_journal as copy_journal,
     )
     from gpbt_adapters.storing.journal import (
         export_study as export_study,
@@ -218,6 +226,7 @@ _HOMES = {
     "Record": "gpbt_core",
     "Reevaluated": "gpbt_adapters.running.finalists",
     "Replay": "gpbt_adapters.running.replay",
+    "Replays": "gpbt_adapters.running.replay",
     "ReproductionRule": "gpbt_core",
     "ReproductionSpec": "gpbt_core",
     "Result": "gpbt_adapters.running.driver",
@@ -242,6 +251,8 @@ _HOMES = {
     "check_reproduction": "gpbt_core.testing",
     "check_searcher": "gpbt_core.testing",
     "check_trainable": "gpbt_adapters.trainables.testing",
+    "check_journal": "gpbt_adapters.storing.journal",
+    "copy_journal": "gpbt_adapters.storing.journal",
     "export_study": "gpbt_adapters.storing.journal",
     "hookimpl": "gpbt_core",
     "import_study": "gpbt_adapters.storing.journal",
@@ -250,6 +261,7 @@ _HOMES = {
     "open_study": "gpbt_adapters.storing.journal",
     "reevaluate": "gpbt_adapters.running.finalists",
     "replay": "gpbt_adapters.running.replay",
+    "replays": "gpbt_adapters.running.replay",
     "report": "gpbt_adapters.showing.report",
     "run": "gpbt_adapters.running.driver",
     "to_frame": "gpbt_adapters.views.frames",
@@ -288,6 +300,7 @@ __all__ = [
     "Record",
     "Reevaluated",
     "Replay",
+    "Replays",
     "ReproductionRule",
     "ReproductionSpec",
     "Result",
@@ -309,9 +322,11 @@ __all__ = [
     "When",
     "WorkersLostError",
     "check_early_stopping",
+    "check_journal",
     "check_reproduction",
     "check_searcher",
     "check_trainable",
+    "copy_journal",
     "export_study",
     "hookimpl",
     "import_study",
@@ -320,6 +335,7 @@ __all__ = [
     "open_study",
     "reevaluate",
     "replay",
+    "replays",
     "report",
     "run",
     "to_frame",

@@ -2,6 +2,7 @@
 
 from gpbt_adapters.showing.plots import (
     Backend,
+    plot_curves,
     plot_genealogy,
     plot_importance,
     plot_parallel,
@@ -12,6 +13,7 @@ from gpbt_adapters.showing.plots import (
 
 __all__ = [
     "Backend",
+    "plot_curves",
     "plot_genealogy",
     "plot_importance",
     "plot_parallel",

@@ -23,7 +23,7 @@ def _cmaes(ledger: Ledger) -> None:
     size = len(ledger.space)
     sigma = float(_CMAES_SETTINGS["sigma"])
     if size == 1:
-        raise ValueError("cmaes: wanted a space of at least 2 parameters, got 1")
+        raise ValueError("cmaes: the space must have at least 2 parameters, got 1")
     search = cmaes.CMA(
         mean=np.full(size, 0.5),
         sigma=sigma,

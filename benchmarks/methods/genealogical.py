@@ -1,20 +1,29 @@
 """gpbt: its default, its other presets, and the default with one decision changed at a time.
 
-All run serially; what a run finds does not depend on that, only on `max_concurrent`.
+Beside them, gpbt's GP over practitioners' schedules, and selection without search. All run serially; what a run finds
+does not depend on that, only on `max_concurrent`.
 """
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.ledger import Ledger
 from benchmarks.method import Method
+from benchmarks.methods.support import Line, shaped_space
+from benchmarks.shapes import SHAPES, Shape
 from gpbt_core import PRESETS, Optimizer, Verdict
 from gpbt_core.reproduction import Genealogical
+from gpbt_core.searcher import Query
 
 __all__ = ["METHODS", "drive"]
+
+JITTER = 1e-3  # of the unit cube: far below what a searcher tells apart, enough for two networks to part ways
 
 
 def drive(ledger: Ledger, optimizer: Optimizer) -> None:
@@ -64,6 +73,74 @@ def _method(summary: str, *, all_at_once: bool = False, **options: Any) -> Metho
     )
 
 
+def _shaped(shape: Shape) -> Method:
+    """The preset gp over schedules of a shape: each of its trials is one whole model."""
+
+    def run(ledger: Ledger) -> None:
+        space = shaped_space(ledger, shape)
+        optimizer = Optimizer(
+            space,
+            population=ledger.models,
+            steps=ledger.steps,
+            direction=ledger.direction,
+            seed=ledger.seed,
+            preset="gp",
+        )
+        while not optimizer.finished:
+            (trial,) = optimizer.ask()
+            line = Line(ledger, shape.configs(ledger.space, ledger.rate, trial.config, ledger.steps))
+            score = math.nan
+            for _ in range(trial.steps):
+                score = line.train()
+                if math.isnan(score):
+                    break
+            line.release()
+            optimizer.tell(trial.id, score)
+
+    return Method(
+        summary=f"the preset gp over {shape.summary}", run=run, settings={"preset": "gp", "shape": shape.name}
+    )
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _Near:
+    """A searcher that proposes one config again and again, but for a jitter that no searcher would tell apart."""
+
+    centre: NDArray[np.float64]
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
+        return query.space.decode(np.clip(self.centre + JITTER * rng.uniform(-1, 1, len(self.centre)), 0, 1))
+
+
+def _selection_only(ledger: Ledger) -> None:
+    """Half of the models search one constant config by gpbt's GP; the others are bred under near copies of it."""
+    searched = ledger.models // 2
+    optimizer = Optimizer(
+        ledger.space,
+        population=max(searched, 1),
+        steps=ledger.steps,
+        direction=ledger.direction,
+        seed=ledger.seed,
+        preset="gp",
+    )
+    drive(ledger, optimizer)
+    if not searched or optimizer.extinct:
+        return
+    (centre,) = ledger.space.encode([optimizer.best.trial.config])
+    drive(
+        ledger,
+        Optimizer(
+            ledger.space,
+            population=ledger.models - searched,
+            steps=ledger.steps,
+            direction=ledger.direction,
+            seed=ledger.seed,
+            preset="paper",
+            searcher=_Near(centre=centre),
+        ),
+    )
+
+
 def _plain(value: Any) -> Any:
     """A setting for the record: rules as their fields."""
     return {"rule": value.name, **attrs.asdict(value)} if attrs.has(type(value)) else value
@@ -80,10 +157,21 @@ METHODS = {
     "paper-stopping": _method(
         "the same with the paper's early stopping of generations", preset="paper", generation_stopping="improvement"
     ),
+    "steady": _method("the preset steady: short segments, lines that keep their config", preset="steady"),
     "pbt": _method("the preset pbt", preset="pbt"),
     "pb2": _method("the preset pb2", preset="pb2"),
     "gp-constant": _method("the preset gp: gpbt's model, constant HPs", preset="gp"),
     "tpe-constant": _method("the preset tpe: gpbt's TPE, constant HPs", preset="tpe"),
+    # What practitioners do.
+    "gp-cosine": _shaped(SHAPES["cosine"]),
+    "gp-linear": _shaped(SHAPES["linear"]),
+    "gp-ramps": _shaped(SHAPES["ramps"]),
+    # How much of a gain is luck.
+    "selection-only": Method(
+        summary="half of the models search one constant config by gp; the others are bred under near copies of it",
+        run=_selection_only,
+        settings={"searched": 0.5, "preset": "paper", "jitter": JITTER},
+    ),
     # What is learnt from.
     "gpbt-pooled": _method("gpbt, learning from all lineages", search={"history": "all"}),
     "gpbt-no-history": _method("gpbt, learning from nothing", search={"history": "none"}),
@@ -98,6 +186,7 @@ METHODS = {
     "gpbt-no-sobol": _method("gpbt whose searcher proposes the founders too", search={"founders": None}),
     # Who begets whom.
     "gpbt-no-repeat": _bred("gpbt without repeat slots", repeat=False),
+    "gpbt-steady": _bred("gpbt, a steady line beside the best child of each litter", steady=True),
     "gpbt-survivors": _bred("gpbt, parents compete with their children", survivors=True),
     "gpbt-one-child": _bred("gpbt, at most one child of a former parent may be a parent", per_parent=1),
     "gpbt-any-children": _bred("gpbt, any number of siblings may be parents", per_parent=None),

@@ -1,15 +1,17 @@
 """Optuna's samplers and pruners, as its documentation uses them: constant HPs, one trial after the other.
 
-Losses are minimized; a diverged model has an infinite one. What pruning saves, later trials spend.
+With a shape they search over schedules of that shape as practitioners do: a decay of the rate, or ramps. Losses are
+minimized; a diverged model has an infinite one. What pruning saves, later trials spend.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from benchmarks.ledger import Ledger
 from benchmarks.method import Method
-from benchmarks.methods.support import active, library
+from benchmarks.methods.support import Line, active, library, shaped_space
+from benchmarks.shapes import SHAPES, Shape
 from gpbt_core.space import Categorical, Int, Space
 
 __all__ = ["METHODS"]
@@ -17,8 +19,9 @@ __all__ = ["METHODS"]
 Make = Callable[[Any, Ledger], Any]
 
 
-def _search(sampler: Make, pruner: Make) -> Callable[[Ledger], None]:
+def _search(sampler: Make, pruner: Make, shape: Shape = SHAPES["constant"]) -> Callable[[Ledger], None]:
     def run(ledger: Ledger) -> None:
+        space = shaped_space(ledger, shape)
         optuna = library("optuna", install="optuna")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with warnings.catch_warnings():
@@ -28,10 +31,11 @@ def _search(sampler: Make, pruner: Make) -> Callable[[Ledger], None]:
                 sampler=sampler(optuna, ledger),
                 pruner=pruner(optuna, ledger),
             )
-            distributions = _distributions(optuna, ledger.space)
+            distributions = _distributions(optuna, space)
             while ledger.remaining:
                 trial = study.ask(distributions)
-                loss = _train(ledger, trial)
+                params = active(space, trial.params)
+                loss = _train(ledger, trial, shape.configs(ledger.space, ledger.rate, params, ledger.steps))
                 if loss is None:
                     study.tell(trial, state=optuna.trial.TrialState.PRUNED)
                 else:
@@ -40,19 +44,19 @@ def _search(sampler: Make, pruner: Make) -> Callable[[Ledger], None]:
     return run
 
 
-def _train(ledger: Ledger, trial: Any) -> float | None:
-    """The last loss of a model under the trial's params; None where it was pruned."""
-    entry = ledger.begin(active(ledger.space, trial.params))
+def _train(ledger: Ledger, trial: Any, configs: list[Mapping[str, Any]]) -> float | None:
+    """The last loss of a model under the trial's configs; None where it was pruned."""
+    line = Line(ledger, configs)
     loss = float("inf")
     for step in range(1, ledger.steps + 1):
-        loss = ledger.loss(ledger.train(entry))
+        loss = ledger.loss(line.train())
         trial.report(loss, step)
-        if not ledger.is_alive(entry):
+        if not line.is_alive:
             break
         if step < ledger.steps and trial.should_prune():
-            ledger.release(entry)
+            line.release()
             return None
-    ledger.release(entry)
+    line.release()
     return loss
 
 
@@ -89,6 +93,24 @@ def _gp(optuna: Any, ledger: Ledger) -> Any:
     return optuna.samplers.GPSampler(seed=ledger.seed)
 
 
+def _shaped(shape: Shape) -> dict[str, Method]:
+    """TPE, and TPE with Hyperband, over schedules of a shape."""
+    return {
+        f"optuna-tpe-{shape.name}": Method(
+            summary=f"TPE by Optuna over {shape.summary}",
+            run=_search(_tpe, _nothing, shape),
+            packages=("optuna",),
+            settings={"shape": shape.name},
+        ),
+        f"optuna-tpe-hyperband-{shape.name}": Method(
+            summary=f"TPE with Hyperband by Optuna over {shape.summary}",
+            run=_search(_tpe, _hyperband, shape),
+            packages=("optuna",),
+            settings={"shape": shape.name, "min_resource": 1, "reduction_factor": 3},
+        ),
+    }
+
+
 METHODS = {
     "optuna-tpe": Method(
         summary="TPE, constant HPs, by Optuna", run=_search(_tpe, _nothing), packages=("optuna",), settings={}
@@ -103,4 +125,7 @@ METHODS = {
         summary="TPE with the median pruner, by Optuna", run=_search(_tpe, _median), packages=("optuna",)
     ),
     "optuna-gp": Method(summary="GPSampler, constant HPs, by Optuna", run=_search(_gp, _nothing), packages=("optuna",)),
+    **_shaped(SHAPES["cosine"]),
+    **_shaped(SHAPES["linear"]),
+    **_shaped(SHAPES["ramps"]),
 }

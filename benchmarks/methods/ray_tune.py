@@ -24,7 +24,8 @@ import numpy as np
 
 from benchmarks.ledger import Ledger
 from benchmarks.method import Method
-from benchmarks.methods.support import active, global_randomness, inside, library
+from benchmarks.methods.support import active, inside, library
+from benchmarks.randomness import global_randomness
 from gpbt_core.space import Categorical, Config, Int
 
 __all__ = ["METHODS", "drive"]

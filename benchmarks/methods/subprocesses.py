@@ -47,7 +47,7 @@ def is_available(library: str) -> bool:
 def _run(ledger: Ledger, *, library: str, options: Mapping[str, Any]) -> None:
     if not is_available(library):
         raise MethodUnavailable(
-            f"wanted the module {library} in {interpreter(library)}, found none; install it in an environment of its "
+            f"the module {library} is not installed in {interpreter(library)}; install it in an environment of its "
             f"own and name its Python in BENCHMARKS_PYTHON_{library.upper()}"
         )
     with tempfile.TemporaryFile("w+") as said:

@@ -1,20 +1,18 @@
-"""What the peers' methods share: quiet libraries, global randomness on loan, and whole models as one evaluation."""
+"""What the methods share: quiet libraries, configs inside the space, and whole models as one evaluation."""
 
-import contextlib
 import importlib
-import random
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from benchmarks.ledger import Ledger
 from benchmarks.method import MethodUnavailable
+from benchmarks.shapes import Shape
+from gpbt_core.errors import ConfigError
 from gpbt_core.space import Categorical, Int, Parameter, Space
 
-__all__ = ["active", "evaluate", "global_randomness", "inside", "library"]
+__all__ = ["Line", "active", "evaluate", "inside", "library", "shaped_space"]
 
 
 def library(name: str, *, install: str) -> ModuleType:
@@ -32,9 +30,7 @@ def library(name: str, *, install: str) -> ModuleType:
             warnings.simplefilter("ignore")  # what a library says of its own dependencies is not this run's business
             return importlib.import_module(name)
     except ImportError as error:
-        raise MethodUnavailable(
-            f"wanted the module {name} for this method, got {error}; pip install {install!r}"
-        ) from error
+        raise MethodUnavailable(f"this method needs the module {name}, got {error}; pip install {install!r}") from error
 
 
 def active(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,14 +74,51 @@ def evaluate(ledger: Ledger, config: Mapping[str, Any]) -> float:
     return loss
 
 
-@contextlib.contextmanager
-def global_randomness(seed: int) -> Iterator[None]:
-    """Seeds the global generators of `random` and numpy for a library that knows no others; restores them."""
-    python, array = random.getstate(), np.random.get_state()  # noqa: NPY002  # it is what the library uses
+class Line:
+    """A new model that is trained under one config per step.
+
+    Args:
+        ledger: Trains it.
+        configs: One per step, at least one; equal neighbours share an entry.
+    """
+
+    def __init__(self, ledger: Ledger, configs: Sequence[Mapping[str, Any]]) -> None:
+        self._ledger = ledger
+        self._configs = configs
+        self._trained = 0
+        self._entry = ledger.begin(configs[0])
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the model can be trained further."""
+        return self._ledger.is_alive(self._entry)
+
+    def train(self) -> float:
+        """Trains the next step; returns its score, NaN where the model diverged.
+
+        Raises:
+            BudgetSpent: No step is left.
+        """
+        at = self._trained
+        if at and self._configs[at] != self._configs[at - 1]:
+            parent = self._entry
+            self._entry = self._ledger.begin(self._configs[at], parent=parent)
+            self._ledger.release(parent)
+        self._trained += 1
+        return self._ledger.train(self._entry)
+
+    def release(self) -> None:
+        """Frees the model."""
+        self._ledger.release(self._entry)
+
+
+def shaped_space(ledger: Ledger, shape: Shape) -> Space:
+    """The space that a search for schedules of a shape searches.
+
+    Raises:
+        MethodUnavailable: The shape needs a rate, and the problem names none.
+    """
     try:
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002  # as above
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(array)  # noqa: NPY002  # as above
+        return shape.space(ledger.space, ledger.rate)
+    except ConfigError as error:
+        raise MethodUnavailable(str(error)) from error

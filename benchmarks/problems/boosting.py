@@ -64,6 +64,7 @@ class Boosting:
     steps: int
     direction: Direction = "maximize"
     space: Space = _SPACE
+    rate: str = "learning_rate"
 
     def start(self, seed: int) -> Ensemble:
         """The mean of the training targets."""

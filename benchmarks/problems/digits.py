@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
 import numpy as np
 from sklearn.datasets import load_digits
 
 from benchmarks.problem import Options
-from benchmarks.problems.data import Split, split
+from benchmarks.problems.data import Split, quarter, split
 from benchmarks.problems.mlp import MLP, Recipe
 from gpbt_core.space import Categorical, Float, Int, Space
 
-__all__ = ["digits", "digits_mlp", "digits_mlp_mixed"]
+__all__ = ["digits", "digits_mlp", "digits_mlp_mixed", "digits_mlp_quarter"]
 
 
 def digits(options: Options) -> Split:
@@ -37,6 +38,12 @@ def digits_mlp(options: Options) -> MLP:
         models=options.models,
         steps=options.steps,
     )
+
+
+def digits_mlp_quarter(options: Options) -> MLP:
+    """The same on a quarter of the training rows."""
+    problem = digits_mlp(options)
+    return attrs.evolve(problem, data=quarter(problem.data))
 
 
 def digits_mlp_mixed(options: Options) -> MLP:

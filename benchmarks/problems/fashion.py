@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.problem import Options
-from benchmarks.problems.data import Split, split
+from benchmarks.problems.data import Split, quarter, split
 from benchmarks.problems.mlp import MLP, Recipe
 from gpbt_core.space import Float, Space
 
-__all__ = ["fashion_images", "fashion_mlp_log", "fashion_mlp_wide", "read_idx"]
+__all__ = ["fashion_images", "fashion_mlp_log", "fashion_mlp_quarter", "fashion_mlp_wide", "read_idx"]
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -34,16 +34,16 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     """
     if not path.is_file():
         raise FileNotFoundError(
-            f"wanted the Fashion-MNIST file {path.name}, found none in {path.parent}; fetch the four *-ubyte.gz files "
+            f"the Fashion-MNIST file {path.name} must be in {path.parent}, found none; fetch the four *-ubyte.gz files "
             "of https://github.com/zalandoresearch/fashion-mnist and name their directory with --data"
         )
     content = gzip.decompress(path.read_bytes())
     if content[:3] != b"\0\0\x08":
-        raise ValueError(f"{path}: wanted an IDX file of unsigned bytes (00 00 08), got {content[:3].hex(' ')}")
+        raise ValueError(f"{path}: must be an IDX file of unsigned bytes (00 00 08), got {content[:3].hex(' ')}")
     shape = tuple(int(size) for size in np.frombuffer(content, ">i4", count=content[3], offset=4))
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * content[3])
     if values.size != math.prod(shape):
-        raise ValueError(f"{path}: wanted {math.prod(shape)} values for the shape {shape}, got {values.size}")
+        raise ValueError(f"{path}: must have {math.prod(shape)} values for the shape {shape}, got {values.size}")
     return values.reshape(shape)
 
 
@@ -65,7 +65,7 @@ def fashion_images(options: Options, *, train: int, valid: int, test: int) -> Sp
     """
     if options.data is None:
         raise FileNotFoundError(
-            "Fashion-MNIST: wanted the directory of its four *-ubyte.gz files, got none; name it with --data DIR"
+            "Fashion-MNIST: needs the directory of its four *-ubyte.gz files, got none; name it with --data DIR"
         )
     images, labels, test_images, test_labels = (
         read_idx(options.data / f"{name}-ubyte.gz")
@@ -95,6 +95,12 @@ def fashion_mlp_log(options: Options) -> MLP:
             weight_decay=Float(1e-6, 1, log=True),
         ),
     )
+
+
+def fashion_mlp_quarter(options: Options) -> MLP:
+    """The same on a quarter of the training rows."""
+    problem = fashion_mlp_log(options)
+    return attrs.evolve(problem, data=quarter(problem.data))
 
 
 def fashion_mlp_wide(options: Options) -> MLP:

@@ -4,19 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-import numpy as np
 import torch
 from torch import nn
 
 from benchmarks.problem import Direction, Options
 from benchmarks.problems.fashion import fashion_images
+from benchmarks.problems.network import INITIAL, TRAINING, Network, after, drawn, resume
 from gpbt_core.space import Float, Space
 
-__all__ = ["LeNet", "Network", "lenet", "lenet_subset"]
+__all__ = ["Images", "LeNet", "accuracy", "images_of", "lenet", "lenet_subset"]
 
 BATCH = 100
 _CHUNK = 1000  # rows scored at a time
-_INITIAL, _TRAINING = 0, 1  # streams of a seed
 _SPACE = Space(
     lr=Float(1e-5, 1, log=True),
     one_minus_beta1=Float(1e-4, 1e-1, log=True),
@@ -27,18 +26,8 @@ _SPACE = Space(
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class Network:
-    """A model: its tensors and those of Adam, never changed in place; the seed is the source of all noise."""
-
-    seed: int
-    epoch: int = 0
-    weights: Mapping[str, torch.Tensor]
-    optimizer: Mapping[str, Any] | None = None
-
-
-@attrs.frozen(kw_only=True, eq=False)
 class Images:
-    """Images (rows, 1, 28, 28) as float32 and classes (rows,) as int64, for each of three uses."""
+    """Images (rows, 1, height, width) as float32 and classes (rows,) as int64, for each of three uses."""
 
     x_train: torch.Tensor
     y_train: torch.Tensor
@@ -64,43 +53,34 @@ class LeNet:
     steps: int
     direction: Direction = "maximize"
     space: Space = _SPACE
+    rate: str = "lr"
 
     def start(self, seed: int) -> Network:
         """PyTorch's own initial weights, drawn from the seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_noise(seed, _INITIAL, 0))
+        with drawn(seed, INITIAL, 0):
             return Network(seed=seed, weights=_module(0.0).state_dict())
 
     def train(self, state: Network, config: Mapping[str, Any]) -> tuple[Network, float]:
         """One epoch of Adam on batches of 100, then the accuracy on the validation rows."""
-        torch.set_num_threads(1)
         module = _module(config["dropout"])
-        module.load_state_dict(state.weights)
         optimizer = torch.optim.Adam(module.parameters())
-        if state.optimizer is not None:
-            optimizer.load_state_dict(_copied(state.optimizer))
-        optimizer.param_groups[0].update(
+        resume(
+            state,
+            module,
+            optimizer,
             lr=config["lr"],
             betas=(1 - config["one_minus_beta1"], 1 - config["one_minus_beta2"]),
             weight_decay=config["weight_decay"],
         )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_noise(state.seed, _TRAINING, state.epoch))
+        with drawn(state.seed, TRAINING, state.step):
             self._epoch(module, optimizer)
-        state = Network(
-            seed=state.seed,
-            epoch=state.epoch + 1,
-            weights=module.state_dict(),
-            optimizer=optimizer.state_dict(),
-        )
-        return state, _accuracy(module, self.data.x_valid, self.data.y_valid)
+        return after(state, module, optimizer), accuracy(module, self.data.x_valid, self.data.y_valid)
 
     def test(self, state: Network) -> float:
         """The accuracy on the test rows."""
-        torch.set_num_threads(1)
         module = _module(0.0)
         module.load_state_dict(state.weights)
-        return _accuracy(module, self.data.x_test, self.data.y_test)
+        return accuracy(module, self.data.x_test, self.data.y_test)
 
     def _epoch(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         module.train()
@@ -126,10 +106,14 @@ def lenet_subset(options: Options) -> LeNet:
 def _lenet(options: Options, **rows: int) -> LeNet:
     if options.smoke:
         rows = {"train": 300, "valid": 200, "test": 200}
+    return LeNet(data=images_of(options, **rows), models=options.models, steps=options.steps)
+
+
+def images_of(options: Options, **rows: int) -> Images:
+    """Fashion-MNIST as tensors; `rows` and errors are those of `fashion_images`."""
     images = fashion_images(options, **rows)
     tensors = {field.name: torch.from_numpy(getattr(images, field.name)) for field in attrs.fields(Images)}
-    data = Images(**{name: tensor.unsqueeze(1) if name[0] == "x" else tensor for name, tensor in tensors.items()})
-    return LeNet(data=data, models=options.models, steps=options.steps)
+    return Images(**{name: tensor.unsqueeze(1) if name[0] == "x" else tensor for name, tensor in tensors.items()})
 
 
 def _module(dropout: float) -> nn.Module:
@@ -151,22 +135,12 @@ def _module(dropout: float) -> nn.Module:
     )
 
 
-def _copied(optimizer: Mapping[str, Any]) -> dict[str, Any]:
-    """A state of Adam whose tensors are its own: it updates them in place."""
-    state = {
-        index: {name: value.clone() for name, value in entry.items()} for index, entry in optimizer["state"].items()
-    }
-    return {"state": state, "param_groups": [dict(group) for group in optimizer["param_groups"]]}
-
-
 @torch.no_grad()
-def _accuracy(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+def accuracy(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+    """The share of rows that a module classifies right; NaN where an output is not finite."""
+    torch.set_num_threads(1)
     module.eval()
     logits = torch.cat([module(x[begin : begin + _CHUNK]) for begin in range(0, len(x), _CHUNK)])
     if not torch.isfinite(logits).all():
         return float("nan")
     return float((logits.argmax(dim=1) == y).double().mean())
-
-
-def _noise(seed: int, stream: int, epoch: int) -> int:
-    return int(np.random.SeedSequence([seed, stream, epoch]).generate_state(1)[0])

@@ -45,6 +45,7 @@ class Linear:
     steps: int
     direction: Direction = "minimize"
     space: Space = _SPACE
+    rate: str = "eta0"
 
     def start(self, seed: int) -> Line:
         """All coefficients zero."""
@@ -87,7 +88,7 @@ def linear(options: Options) -> Linear:
 
 def _nll(model: SGDClassifier | None, x: NDArray[Any], y: NDArray[Any]) -> float:
     if model is None:
-        raise ValueError("sgd-linear: wanted a model with at least one epoch behind it, got none")
+        raise ValueError("sgd-linear: a model must have at least one epoch behind it, got none")
     scores = model.decision_function(x).astype(np.float64)
     if not np.isfinite(scores).all():
         return float("nan")

@@ -99,6 +99,7 @@ class MLP:
     metric: Literal["nll", "accuracy"] = "nll"
     models: int
     steps: int
+    rate: str = "lr"
 
     @property
     def direction(self) -> Direction:

@@ -55,6 +55,7 @@ class Quadratic:
     models: int
     steps: int
     direction: Direction = "maximize"
+    rate: str = "lr"
 
     def start(self, seed: int) -> Moments:  # noqa: ARG002  # all is exact: there is nothing to draw
         """The same for all seeds: every coordinate at its start, at rest."""

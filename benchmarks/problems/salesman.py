@@ -53,6 +53,7 @@ class Salesman:
     steps: int
     direction: Direction = "minimize"
     space: Space = _SPACE
+    rate: str = "temperature"
 
     @property
     def unit(self) -> float:

@@ -26,6 +26,9 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "tests/core", "gpbt_core"]
     ("module", "name", "missing", "extra"),
     [
         ("gpbt.pytorch", "TorchTrainable", "torch", "torch"),
+        ("gpbt.lightning", "LightningTrainable", "lightning", "lightning"),
+        ("gpbt.transformers", "TransformersTrainable", "transformers", "transformers"),
+        ("gpbt.jax", "FunctionalTrainable", "jax", "jax"),
         ("gpbt.keras", "KerasTrainable", "keras", "tensorflow"),
         ("gpbt.boosting", "XGBoostTrainable", "xgboost", "boosting"),
         ("gpbt.boosting", "LightGBMTrainable", "lightgbm", "boosting"),

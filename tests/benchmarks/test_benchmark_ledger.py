@@ -110,11 +110,11 @@ def test_a_method_finds_no_test_scores_in_its_ledger() -> None:
 
 
 def test_a_direction_by_another_name_is_refused() -> None:
-    with pytest.raises(ConfigError, match="Counting: wanted direction to be one of minimize, maximize, got 'min'"):
+    with pytest.raises(ConfigError, match="Counting: direction must be one of minimize, maximize, got 'min'"):
         ledger(Counting(direction="min"))  # type: ignore[arg-type]  # the mistake under test
 
 
 def test_training_for_no_steps_is_refused() -> None:
     book = ledger()
-    with pytest.raises(ValueError, match="at least 1 step"):
+    with pytest.raises(ValueError, match="steps must be at least 1"):
         book.train(book.begin({"rate": 1.0}), 0)

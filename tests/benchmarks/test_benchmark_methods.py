@@ -14,9 +14,10 @@ from benchmarks.ledger import BudgetSpent, Ledger
 from benchmarks.method import MethodUnavailable
 from benchmarks.methods import METHODS, subprocesses
 from benchmarks.methods.subprocesses import interpreter, is_available
-from benchmarks.methods.support import active, global_randomness, library
+from benchmarks.methods.support import active, library
 from benchmarks.problem import Options
 from benchmarks.problems import PROBLEMS
+from benchmarks.randomness import global_randomness
 from gpbt_core import Categorical, Float, Int, Space, When
 
 MODULES = {"ray": "ray.tune", "cmaes": "cmaes", "optuna": "optuna", "hyperopt": "hyperopt"}

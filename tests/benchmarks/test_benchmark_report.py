@@ -2,50 +2,16 @@
 
 import json
 import re
-from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from recorded import line
 
 from benchmarks.collection import collect
 from benchmarks.report import main
 from benchmarks.sections import Section, Table, costs, outcome, pairs, ranks, speed, speed_matrix, spread
-
-
-def line(
-    method: str,
-    seed: int,
-    scores: Sequence[float | None],
-    *,
-    problem: str = "falls",
-    direction: str = "minimize",
-    test: float | None = None,
-    **more: Any,
-) -> dict[str, Any]:
-    finite = [score for score in scores if score is not None]
-    best = min(finite) if direction == "minimize" else max(finite)
-    trial: dict[str, Any] = {"id": 0, "parent": None, "start": 0, "config": {}, "scores": list(scores)}
-    trial["clock"] = list(range(1, len(scores) + 1))
-    return {
-        "problem": problem,
-        "method": method,
-        "seed": seed,
-        "models": 1,
-        "steps": len(scores),
-        "smoke": False,
-        "direction": direction,
-        "validation": best,
-        "test": best if test is None else test,
-        "chosen": {"trial": 0, "step": scores.index(best) + 1},
-        "used": len(scores),
-        "seconds": {"searcher": 1.0, "training": 3.0},
-        "versions": {"python": "3"},
-        "settings": {},
-        "trials": [trial],
-        **more,
-    }
 
 
 def lines() -> list[dict[str, Any]]:
@@ -204,9 +170,9 @@ def test_losses_that_fall_by_many_powers_of_ten_are_drawn_without_a_warning(tmp_
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"test": None}, "wanted a finite test score, got null"),
-        ({"direction": "min"}, "wanted direction to be one of minimize, maximize, got 'min'"),
-        ({"trials": ...}, "wanted trials, got none"),
+        ({"test": None}, "the test score must be finite, got null"),
+        ({"direction": "min"}, "direction must be one of minimize, maximize, got 'min'"),
+        ({"trials": ...}, "trials is missing"),
     ],
     ids=["test", "direction", "trials"],
 )
@@ -231,7 +197,7 @@ def test_a_file_of_something_else_is_refused(results: Path, capsys: pytest.Captu
     with pytest.raises(SystemExit):
         main([str(results)])
     said = capsys.readouterr().err
-    assert f"{results}: wanted lines as python -m benchmarks.run writes them" in said
+    assert f"{results}: lines must be as python -m benchmarks.run writes them" in said
     assert f"got {foreign!r}" in said
 
 
@@ -270,7 +236,7 @@ def test_a_report_can_be_of_some_problems_and_methods(results: Path, capsys: pyt
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(("--reference", "nobody"), "wanted one of good, bad, once"), (("--show", "nobody"), "wanted some of good")],
+    [(("--reference", "nobody"), "must be one of good, bad, once"), (("--show", "nobody"), "must be some of good")],
 )
 def test_unknown_entrants_are_refused(
     results: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, str], said: str

@@ -97,23 +97,23 @@ def test_the_budget_is_in_steps_or_in_models_and_steps(out: Path, given: str | N
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--problem", "nqn"), "wanted one of nqm"),
-        (("--method", "gppt"), "wanted one of gpbt"),
+        (("--problem", "nqn"), "must be one of nqm"),
+        (("--method", "gppt"), "must be one of gpbt"),
         (("--problem", "nowhere.py:name"), "found none at 'nowhere.py'"),
         (("--problem", f"{OUTSIDE}:missing"), "has no 'missing'"),
-        (("--method", f"{OUTSIDE}:no_method"), "wanted a benchmarks.method.Method, got 7"),
-        (("--seed", "one"), "wanted seeds such as"),
-        (("--budget", "255"), "wanted a multiple of the 10 steps"),
-        (("--budget", "0"), "wanted STEPS or MODELSxSTEPS"),
+        (("--method", f"{OUTSIDE}:no_method"), "must be a benchmarks.method.Method, got 7"),
+        (("--seed", "one"), "must be seeds such as"),
+        (("--budget", "255"), "must be a multiple of the 10 steps"),
+        (("--budget", "0"), "must be STEPS or MODELSxSTEPS"),
         (("--problem", "fmnist-mlp-log"), "name it with --data"),
-        (("--problem", f"{OUTSIDE}:downward"), "wanted direction to be one of minimize, maximize, got 'down'"),
-        (("--problem", f"{OUTSIDE}:nothing"), "problem NoneType: wanted space to be a Space, got None"),
-        (("--problem", f"{OUTSIDE}:in_place"), "got 1.0 and then 2.0; train and test must leave the state"),
-        (("--problem", ","), "--problem: wanted at least one, got ','"),
-        (("--method", ","), "--method: wanted at least one, got ','"),
-        (("--seed", ","), "--seed: wanted at least one, got ','"),
-        (("--seed", "5-3"), "wanted seeds such as"),
-        (("--processes", "0"), "wanted a number of at least 1, got '0'"),
+        (("--problem", f"{OUTSIDE}:downward"), "direction must be one of minimize, maximize, got 'down'"),
+        (("--problem", f"{OUTSIDE}:nothing"), "problem NoneType: space must be a Space, got None"),
+        (("--problem", f"{OUTSIDE}:in_place"), "got 1.0 and then 2.0; train and test must not change the state"),
+        (("--problem", ","), "--problem: must name at least one, got ','"),
+        (("--method", ","), "--method: must name at least one, got ','"),
+        (("--seed", ","), "--seed: must name at least one, got ','"),
+        (("--seed", "5-3"), "must be seeds such as"),
+        (("--processes", "0"), "must be a number of at least 1, got '0'"),
     ],
 )
 def test_wrong_arguments_end_the_command_before_any_run(
@@ -133,8 +133,8 @@ def test_a_file_that_cannot_be_written_ends_the_command_before_any_run(
     foreign.write_text('{"a": 1}\n')
     for out, said in (
         (tmp_path / "nowhere" / "x.jsonl", "found no directory"),
-        (tmp_path, "wanted a file that can be written"),
-        (foreign, "wanted lines as python -m benchmarks.run writes them"),
+        (tmp_path, "must be a file that can be written"),
+        (foreign, "lines must be as python -m benchmarks.run writes them"),
     ):
         with pytest.raises(SystemExit) as error:
             run(out, "--method", "random", "--smoke")
@@ -152,7 +152,7 @@ def test_settings_that_are_no_json_fail_their_run_before_it_trains_and_no_other(
     assert run(out, "--problem", PROBLEM, "--method", methods, "--seed", "0-1") == 1
     assert [line["method"] for line in read_results(out)] == [f"{OUTSIDE}:spender"] * 2
     said = capsys.readouterr().err
-    assert "wanted settings of plain data that JSON can write" in said
+    assert "settings must be plain data that JSON can write" in said
     assert "out of ideas" not in said
     assert "2 of 4 runs failed" in said
 
@@ -160,7 +160,7 @@ def test_settings_that_are_no_json_fail_their_run_before_it_trains_and_no_other(
 def test_a_test_score_that_is_no_number_fails_the_run(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(out, "--problem", f"{OUTSIDE}:untestable,{PROBLEM}", "--method", "random") == 1
     assert [line["problem"] for line in read_results(out)] == [PROBLEM]
-    assert "wanted a finite test score of the chosen model" in capsys.readouterr().err
+    assert "the test score of the chosen model must be finite" in capsys.readouterr().err
 
 
 def test_names_are_listed(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

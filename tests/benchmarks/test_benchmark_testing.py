@@ -65,8 +65,8 @@ def test_a_problem_that_is_one_passes() -> None:
     [
         (InPlace(), "trained twice from one initial state.*copy before changing in place"),
         (Ageing(), "all noise must come from the state"),
-        (Bare(), "wanted train to return a state and a score, got "),
-        (Wordy(), "wanted train to give a number as score, got 'good'"),
+        (Bare(), "train must return a state and a score, got "),
+        (Wordy(), "train must give a number as score, got 'good'"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -79,12 +79,12 @@ def test_the_first_step_shows_the_worst_mistakes(problem: Counting, said: str) -
 @pytest.mark.parametrize(
     ("problem", "said"),
     [
-        (Untestable(), "wanted finite test scores"),
+        (Untestable(), "test scores must be finite"),
         (Spoiling(), "tested again"),
-        (Counting(limit=-1.0), "wanted a finite validation score in 3 steps, got none"),
-        (Counting(steps=0), "wanted steps to be an int of at least 1, got 0"),
-        (Counting(space={"rate": 1.0}), "wanted space to be a Space, got {'rate': 1.0}"),  # type: ignore[arg-type]
-        (None, "problem NoneType: wanted space to be a Space"),
+        (Counting(limit=-1.0), "at least one of 3 steps must have a finite validation score, got none"),
+        (Counting(steps=0), "steps must be an int of at least 1, got 0"),
+        (Counting(space={"rate": 1.0}), "space must be a Space, got {'rate': 1.0}"),  # type: ignore[arg-type]
+        (None, "problem NoneType: space must be a Space"),
     ],
 )
 def test_the_whole_kit_shows_the_rest(problem: Any, said: str) -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gpbt_core import PRESETS, ConfigError, Genealogical, Independent, Optimizer, Quantile, Search, Truncation
@@ -45,7 +46,9 @@ def test_presets_cannot_be_changed() -> None:
 
 
 def test_an_unknown_preset_gets_a_suggestion() -> None:
-    with pytest.raises(ConfigError, match=r"must be one of gpbt, paper, .*, got 'papper'; did you mean 'paper'\?$"):
+    with pytest.raises(
+        ConfigError, match=r"must be one of gpbt, steady, paper, .*, got 'papper'; did you mean 'paper'\?$"
+    ):
         preset("papper")
 
 
@@ -87,6 +90,61 @@ def test_the_default_keeps_to_the_budget_of_any_population(population: int, step
     run_sequentially(optimizer, World(trouble=0.0))
     last = optimizer.settings.lengths[-1]
     assert population * steps - last < optimizer.tally.trained <= population * steps
+
+
+def test_the_preset_with_steady_lines_has_one_rule_for_every_population() -> None:
+    chosen = PRESETS["steady"]
+    rule = chosen.rule(25, 100)
+    assert isinstance(rule, Genealogical)
+    assert rule.segment_lengths(25, 100) == (20, *(10,) * 8)
+    assert [rule.slots(g, 25, 100) for g in range(9)] == [38, 22, 22, 22, 22, 22, 22, 21, 21]
+    assert [rule.number_of_parents(g, 25) for g in range(1, 9)] == [22, 11, 10, 9, 8, 6, 5, 4]
+    assert (rule.steady, rule.per_parent, rule.spread, rule.survivors, rule.repeat) == (True, 2, 0.1, False, True)
+    assert (rule.noise, rule.order) == (0.0, "round-robin")
+    assert (chosen.trial_stopping, chosen.generation_stopping) == (None, None)
+    assert (chosen.searcher.name, chosen.founders and chosen.founders.name, chosen.history) == ("gp", "sobol", "family")
+    assert [chosen.number_of_founders(n) for n in (4, 16, 25, 100)] == [8, 16, 25, 100]
+
+
+@pytest.mark.parametrize(
+    ("steps", "lengths"),
+    [
+        (1, (1,)),
+        (3, (1, 1, 1)),
+        (10, (2, 1, 1, 1, 1, 1, 1, 1, 1)),
+        (15, (3, 2, 2, 2, 2, 2, 2)),
+        (25, (5, *(2,) * 10)),
+        (200, (40, *(20,) * 8)),
+    ],
+)
+def test_with_steady_lines_as_many_segments_fit_any_length(steps: int, lengths: tuple[int, ...]) -> None:
+    assert PRESETS["steady"].rule(8, steps).segment_lengths(8, steps) == lengths
+
+
+def test_with_steady_lines_little_changes_from_one_population_to_the_next() -> None:
+    for population in range(2, 60):
+        one, more = (PRESETS["steady"].rule(n, 20) for n in (population, population + 1))
+        assert isinstance(one, Genealogical)
+        assert isinstance(more, Genealogical)
+        assert one.segments == more.segments
+        assert one.parents == more.parents
+        assert 0 <= more.slots(0, population + 1, 20) - one.slots(0, population, 20) <= 3
+
+
+@pytest.mark.parametrize("population", [1, 2, 3, 4, 8, 25])
+@pytest.mark.parametrize("steps", [2, 3, 10, 50])
+def test_the_preset_with_steady_lines_holds_at_most_two_checkpoints_per_model_and_one(
+    population: int, steps: int
+) -> None:
+    optimizer = make("steady", population=population, steps=steps, searcher=Search("random"))
+    held: set[int] = set()
+    rng = np.random.default_rng(0)
+    while not optimizer.finished:
+        for trial in optimizer.ask():
+            optimizer.tell(trial.id, rng.random())
+            held.add(trial.id)
+        held -= set(optimizer.released())
+        assert len(held) <= 2 * population + 1
 
 
 def test_the_paper_s_set_up_is_a_preset() -> None:

@@ -261,6 +261,44 @@ def test_of_one_litter_at_most_so_many_become_parents() -> None:
     assert chosen(None) == (10, 11, 12, 13)
 
 
+def _steady(per_parent: int | None, share: float = 0.8, generations: int = 9) -> tuple[int, ...]:
+    """The parents out of two litters of three; the children 12 and 15 have their parents' configs."""
+    parents = [record(0, 0.9, generation=0, x=0.2), record(1, 0.8, generation=0, x=0.7)]
+    others = [record(i, parent=1) for i in range(2, 10)]
+    candidates = [
+        *(record(10 + i, i / 10, parent=0, x=x) for i, x in enumerate([0.3, 0.4, 0.2])),
+        *(record(13 + i, 1 + i / 10, parent=1, x=x) for i, x in enumerate([0.8, 0.9, 0.7])),
+    ]
+    of = attrs.evolve(
+        closing(candidates, parents=parents), records=[*parents, *others, *candidates], generations=generations
+    )
+    return plan(Genealogical(parents=(share,), per_parent=per_parent, steady=True), of).parents
+
+
+def test_a_steady_child_is_a_parent_beside_the_best_of_its_litter_though_it_ranks_last() -> None:
+    assert _steady(2) == (10, 12, 13, 15)
+    assert _steady(2, share=0.6) == (10, 12, 13)
+    assert _steady(3) == (10, 11, 12, 13)
+    assert _steady(3, share=1.0) == (10, 11, 12, 13, 14)
+    assert _steady(None) == (10, 12, 13, 15)
+
+
+def test_parents_beyond_the_best_and_the_steady_ones_are_filled_up_by_rank() -> None:
+    assert _steady(2, share=1.0) == (10, 12, 13, 15, 11)
+
+
+def test_the_parents_of_the_last_generation_are_chosen_without_the_steady_ones() -> None:
+    assert _steady(2, generations=3) == (10, 11, 13, 14)
+
+
+def test_a_litter_of_its_steady_child_alone_is_taken_once() -> None:
+    parents = [record(i, 0.5, generation=0, x=0.2) for i in range(3)]
+    candidates = [record(10 + i, i / 10, parent=i, x=0.2) for i in range(3)]
+    records = [*parents, *(record(i, parent=0) for i in range(3, 10)), *candidates]
+    of = attrs.evolve(closing(candidates, parents=parents), records=records, generations=9)
+    assert plan(Genealogical(parents=(0.4,), steady=True), of).parents == (10, 11)
+
+
 def test_survivors_compete_with_their_children_and_repeat_no_more() -> None:
     parents = [record(0, 0.15, generation=0), record(1, 0.9, generation=0)]
     candidates = [record(10, 0.1, parent=0), record(11, 0.2, parent=0), record(12, 0.3, parent=1)]

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from gpbt_adapters.cli.main import cli
-from page_blocks import ROOT, blocks_of, run_page, run_program
+from page_blocks import ROOT, as_one_script, blocks_of, run_page, run_program
 
 DOCS = ROOT / "docs"
 PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
@@ -32,9 +32,12 @@ NEEDS = {
     "searchers/cmaes.md": ["cmaes"],
     "searchers/index.md": ["optuna"],
     "searchers/optuna.md": ["optuna", "torch"],
+    "tutorial/jax.md": ["equinox", "flax", "optax"],
     "tutorial/keras.md": ["keras", "matplotlib", "plotly", "sqlalchemy", "tensorflow"],
+    "tutorial/lightning.md": ["lightning"],
     "tutorial/pytorch.md": ["matplotlib", "plotly", "sqlalchemy", "torch"],
     "tutorial/scikit-learn.md": ["matplotlib", "pandas", "plotly", "sqlalchemy"],
+    "tutorial/transformers.md": ["accelerate", "transformers"],
 }
 """The optional libraries of a page; without them it is left out."""
 
@@ -49,6 +52,29 @@ def test_every_block_of_python_and_every_command_runs_in_the_order_of_the_page(
         pytest.importorskip(library, exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
     run_page(DOCS / name, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tutorial/jax.md",
+        "tutorial/keras.md",
+        "tutorial/lightning.md",
+        "tutorial/pytorch.md",
+        "tutorial/transformers.md",
+    ],
+)
+def test_a_tutorial_runs_as_one_script_with_worker_processes(name: str, tmp_path: Path) -> None:
+    for library in NEEDS[name]:
+        pytest.importorskip(library, exc_type=ImportError)
+    script = as_one_script(DOCS / name)
+    assert "workers=2" in script
+    (tmp_path / "page.py").write_text(script, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "page.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("best: ") >= 2
 
 
 def test_the_recipe_of_a_gpu_for_each_worker_gives_each_its_own(

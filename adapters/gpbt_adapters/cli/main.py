@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     settings = {"debug": False}
     try:
-        cli.main(args=arguments, prog_name="gpbt", standalone_mode=False, obj=settings)
+        code = cli.main(args=arguments, prog_name="gpbt", standalone_mode=False, obj=settings)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -96,4 +96,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         click.echo(f"gpbt: {type(error).__name__}: {' '.join(str(error).split())}", err=True)
         return 1
-    return 0
+    return code if isinstance(code, int) else 0

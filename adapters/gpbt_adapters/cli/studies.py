@@ -39,6 +39,7 @@ def studies(*, url: str, as_json: bool) -> None:
     URL is a database, "sqlite:///runs.db" or "postgresql://user@host/database", or the path of a SQLite file.
     """
     from gpbt_adapters.showing.sources import Follower, reading
+    from gpbt_adapters.views.words import printable
     from gpbt_core import GpbtError
 
     found: list[dict[str, Any]] = []
@@ -54,14 +55,14 @@ def studies(*, url: str, as_json: bool) -> None:
     headings = ("study", "generation", "trials", "best score", "status")
     rows = [
         [
-            one["study"],
+            printable(one["study"]),
             f"{one['generation']} of {one['generations']}",
             str(sum(one["trials"].values())),
             "-" if one["score"] is None else f"{one['score']:.6g}",
             one["stands"],
         ]
         if "trials" in one
-        else [one["study"], "-", "-", "-", one["stands"]]
+        else [printable(one["study"]), "-", "-", "-", printable(one["stands"])]
         for one in found
     ]
     print_table(headings, rows, empty="There is no study in this journal yet.")
@@ -136,7 +137,7 @@ def schedule(*, source: str, study: str | None, trial: int | None, form: str) ->
 
     SOURCE is a journal, as for `gpbt studies`, or a file: the JSON of Optimizer.to_dict(), or what `gpbt export` wrote.
     """
-    from gpbt_adapters.views import overview
+    from gpbt_adapters.views import overview, story
     from gpbt_core import ConfigError
     from gpbt_core.codec import encode_schedule
     from gpbt_core.genealogy import schedule as schedule_of
@@ -163,6 +164,9 @@ def schedule(*, source: str, study: str | None, trial: int | None, form: str) ->
         from gpbt_adapters.views.words import number
 
         print_table(headings, [[number(cell) for cell in row] for row in rows], turn=True)
+        if trial == state.final:
+            for sentence in story(state):
+                click.echo(sentence)
 
 
 @click.command(
@@ -212,7 +216,7 @@ def export(*, source: str, study: str | None, output: Path, form: str) -> None:
 
     if form == "csv":
         state, _ = _read(source, study)
-        with output.open("x", encoding="utf-8", newline="") as file:
+        with output.open("x", encoding="utf-8", errors="backslashreplace", newline="") as file:
             _write_trials(state, file)
         return
     if Path(source).exists() and not is_journal(source):
@@ -224,11 +228,57 @@ def export(*, source: str, study: str | None, output: Path, form: str) -> None:
     export_study(source, name, output)
 
 
+@click.command(
+    epilog=examples("gpbt check runs.db", "gpbt check postgresql://me@host/runs"),
+    short_help="Check that a journal is whole.",
+)
+@_URL
+def check(*, url: str) -> None:
+    """Compare a journal with its checksums and replay every study; nothing is changed.
+
+    Exits with status 1 if something is damaged.
+    """
+    from gpbt_adapters.showing.sources import reading
+    from gpbt_adapters.views.words import printable
+
+    with reading(url):  # says what is no journal
+        from gpbt_adapters.storing.journal import check_journal
+
+        found = check_journal(url)
+    for name, damage in found.items():
+        click.echo(f"{name or 'the database'}: {'whole' if damage is None else printable(damage)}")
+    if not found:
+        click.echo("There is no study in this journal yet.")
+    if any(damage is not None for damage in found.values()):
+        click.get_current_context().exit(1)
+
+
+@click.command(
+    epilog=examples("gpbt copy runs.db backup.db", "gpbt copy sqlite:///runs.db /backup/runs-$(date +%F).db"),
+    short_help="Copy a SQLite journal safely.",
+)
+@_URL
+@click.argument("destination", type=click.Path(path_type=Path))
+def copy(*, url: str, destination: Path) -> None:
+    """Copy a SQLite journal as it stands, also while it is in use.
+
+    A copy of the file alone would miss what is still in the file beside it (-wal). DESTINATION must not be there yet.
+    """
+    from gpbt_adapters.showing.sources import reading
+
+    with reading(url):
+        from gpbt_adapters.storing.journal import copy_journal
+
+        copy_journal(url, destination)
+    click.echo(f"{destination}: {destination.stat().st_size / 1e6:.1f} MB")
+
+
 @click.command(epilog=examples("gpbt dashboard sqlite:///runs.db", "gpbt dashboard runs.db --port 9000"))
 @_URL
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0: any that is free.")
-def dashboard(*, url: str, host: str, port: int) -> None:
+@click.option("--name", "names", multiple=True, help="Another name under which browsers may ask for it.")
+def dashboard(*, url: str, host: str, port: int, names: tuple[str, ...]) -> None:
     """Serve what a report shows, live, over the studies of a journal.
 
     Nothing can be changed through it. It has no password: whoever reaches the port sees the runs, which by default is
@@ -239,10 +289,16 @@ def dashboard(*, url: str, host: str, port: int) -> None:
     with reading(url) as journal:
         from gpbt_adapters.showing.dashboard import serve  # after a missing SQLAlchemy was named
 
-        serve(journal, host=host, port=port, announce=lambda address: click.echo(f"gpbt dashboard: {address}"))
+        serve(
+            journal,
+            host=host,
+            port=port,
+            names=names,
+            announce=lambda address: click.echo(f"gpbt dashboard: {address}"),
+        )
 
 
-commands = (studies, status, schedule, report, export, dashboard)
+commands = (studies, status, schedule, report, export, check, copy, dashboard)
 """What `gpbt` takes from here."""
 
 
@@ -280,6 +336,7 @@ def _plain(seen: "Watched") -> dict[str, Any]:
         "steps": view.steps,
         "budget": view.budget,
         "seconds_left": seen.left,
+        "store": seen.store,
     }
 
 
@@ -296,7 +353,7 @@ def _screen(seen: "Watched") -> "RenderableType":
     from rich.text import Text
 
     from gpbt_adapters.views import failures
-    from gpbt_adapters.views.words import number
+    from gpbt_adapters.views.words import number, printable
 
     data = _plain(seen)
     kinds = {} if seen.workers else {"running": "unfinished"}  # of a study that nobody trains
@@ -316,13 +373,14 @@ def _screen(seen: "Watched") -> "RenderableType":
     ]
     if not seen.state.finished:
         rows.append(("time left", "-" if seen.left is None else _duration(seen.left)))
+    if seen.store is not None:
+        rows.append(("checkpoints", printable(seen.store)))
     for failure in failures(seen.state)[:3]:
-        count = len(failure.trials)
-        text = " ".join(failure.reason.split())
+        count, text = len(failure.trials), printable(failure.reason)
         rows.append((failure.status.value, Text(f"{count} x {text}", overflow="ellipsis", no_wrap=True)))
     for label, value in rows:
         table.add_row(label, Text(value) if isinstance(value, str) else value)
-    head = Text.assemble((seen.name, "bold"), f"  {data['stands']}")
+    head = Text.assemble((printable(seen.name), "bold"), f"  {data['stands']}")
     return Group(head, table)
 
 
@@ -335,6 +393,7 @@ def _duration(seconds: float) -> str:
 
 def _write_trials(state: "State", file: IO[str]) -> None:
     from gpbt_adapters.views import trials
+    from gpbt_adapters.views.words import printable
 
     table, names = trials(state), state.settings.space.names
     writer = csv.writer(file, lineterminator="\n")
@@ -344,7 +403,7 @@ def _write_trials(state: "State", file: IO[str]) -> None:
         parent, score = int(table.parent[i]), float(table.score[i])
         known = ["" if parent < 0 else parent, int(table.generation[i]), kind.value, "" if math.isnan(score) else score]
         steps = [int(column[i]) for column in (table.start_step, table.ordered, table.trained)]
-        writer.writerow([i, *known, *steps, table.reasons[i] or "", *_cells(table.configs[i], names)])
+        writer.writerow([i, *known, *steps, printable(table.reasons[i] or ""), *_cells(table.configs[i], names)])
 
 
 def _cells(config: Mapping[str, Any], names: Iterable[str]) -> list[Any]:

@@ -16,19 +16,30 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from gpbt_adapters.running.failures import Failures
 from gpbt_adapters.running.interrupts import Interrupts
+from gpbt_adapters.running.ownership import Lines
 from gpbt_adapters.running.pools import Pool, WorkersLostError
 from gpbt_adapters.running.progress import ProgressBar
-from gpbt_adapters.running.segments import Order, Outcome, Package, pack, train_packed_segment, train_segment
+from gpbt_adapters.running.segments import (
+    MainNotFoundError,
+    Order,
+    Outcome,
+    Package,
+    pack,
+    train_packed_segment,
+    train_segment,
+)
 from gpbt_adapters.running.watchers import Watchers
-from gpbt_adapters.storing.checkpoints import Store
+from gpbt_adapters.storing.checkpoints import MissingCheckpointError, Store
 from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_adapters.trainables.trainable import Factory
 from gpbt_core.errors import GpbtError, ProtocolError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Status, Trial
+from gpbt_core.reproduction import Independent
 
-__all__ = ["Limits", "Loop"]
+__all__ = ["Limits", "Loop", "configs_change"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +63,15 @@ class Limits:
         retries: How often a trial is trained again whose worker died.
         timeout: Seconds that a segment may take; None: as many as it likes.
         grace: Seconds beyond that after which a silent worker is given up.
+        failures_in_a_row: How many trials may fail before their first step, all for one reason; None: any number.
+        shutdown: Seconds that what is in training has to end after SIGTERM.
     """
 
     retries: int
     timeout: float | None
     grace: float
+    failures_in_a_row: int | None = None
+    shutdown: float = 20.0
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -65,6 +80,7 @@ class _Running:
 
     trial: Trial
     started: float
+    rebuilt: bool = False  # whether its parent's checkpoint was found to be lost
 
 
 @attrs.frozen
@@ -95,6 +111,7 @@ class Loop:
         ending: Whether no more is to be asked (Ctrl-C).
         halting: Whether what is in training is not waited for any more (Ctrl-C, twice).
         figures: Of each trial, what its trainable said of itself.
+        tracebacks: Of each trial that failed, where, as Python prints it.
     """
 
     def __init__(
@@ -110,6 +127,7 @@ class Loop:
         self.ending = self.halting = False
         self._left = False  # whether nobody waits for a result any more, whatever ended the run
         self.figures: dict[int, Mapping[str, float]] = {}
+        self.tracebacks: dict[int, str] = {}
         self._optimizer, self._factory, self._store = optimizer, factory, store
         self._shared = hasattr(optimizer, "refresh")  # a study: other processes may train for it too
         self._pool, self._watchers, self._display, self._limits = pool, watchers, display, limits
@@ -122,6 +140,9 @@ class Loop:
         self._suspects: set[int] = set()  # in training when a pool broke, together with others
         self._deaths: dict[int, int] = {}
         self._seen = 0
+        self._lines = Lines(optimizer)
+        self._changing = frozenset(optimizer.space.names) if configs_change(optimizer) else frozenset[str]()
+        self._failures = Failures(limits.failures_in_a_row, optimizer)
 
     def go(self) -> None:
         """Runs until the optimizer has finished or Ctrl-C.
@@ -129,11 +150,12 @@ class Loop:
         Raises:
             GpbtError: As in `run`; the trials in training are given back.
         """
-        with Interrupts(self._pressed):
+        with Interrupts(self._pressed, self._say_pressed, self._limits.shutdown):
             clean = False
             try:
                 if not self._pool.local:
-                    self._package = pack(self._factory, self._store)
+                    self._package = self._packed()
+                self._warn_of_idle_workers()
                 self._take_over()
                 while not self._over():
                     self._fill()
@@ -150,20 +172,39 @@ class Loop:
     # --------------------------------------------------------------------------------------------------------- the loop
 
     def _pressed(self, presses: int) -> None:
+        """Notes a press, in the signal handler; training in this very thread can only be ended from here."""
         self.ending = True
         self._messages.put(None)
-        if presses == 1:
-            with contextlib.suppress(Exception):  # of a pipe whose reader Ctrl-C has ended; it would end the training
-                self._display.say("Ctrl-C: what is in training ends first; press again to end it now")
-            return
-        self.halting = True
-        if self._training:
-            raise KeyboardInterrupt
+        if presses > 1:
+            self.halting = True
+            if self._training:
+                raise KeyboardInterrupt
+
+    def _say_pressed(self, name: str) -> None:
+        if name == "SIGTERM":
+            text = f"what is in training has {self._limits.shutdown:g} s to end"
+        else:
+            text = "what is in training ends first; press again to end it now"
+        with contextlib.suppress(Exception):  # of whatever is in place of stderr
+            self._display.say(f"{name}: {text}")
+
+    def _warn_of_idle_workers(self) -> None:
+        workers, most = self._pool.capacity, self._optimizer.settings.max_concurrent
+        if workers is not None and workers > most:
+            logger.warning(
+                "max_concurrent=%d lets at most %d trials train at once, so %d of the %d workers will idle; make the "
+                "optimizer with max_concurrent=%d, twice the workers",
+                most,
+                most,
+                workers - most,
+                workers,
+                2 * workers,
+            )
 
     def _over(self) -> bool:
         if self.halting or (not self._in_flight and self.ending):
             return True
-        return not self._in_flight and self._held is None and self._optimizer.finished
+        return not self._in_flight and self._held is None and not self._failures.held and self._optimizer.finished
 
     def _take_over(self) -> None:
         """Gives back the trials that a run before this one was training when it ended."""
@@ -180,6 +221,9 @@ class Loop:
             self._held = None
             self._announce()
             if trial is None:
+                if not self._in_flight and self._failures.held:
+                    self._judge_failures(stuck=True)
+                    continue
                 return
             if trial.id in self._suspects and self._in_flight:
                 self._held = trial
@@ -192,15 +236,27 @@ class Loop:
         capacity = self._pool.capacity
         return capacity is None or len(self._in_flight) + len(self._given_up) < capacity
 
-    def _start(self, trial: Trial) -> None:
-        order = Order(
+    def _packed(self, absent: frozenset[str] = frozenset()) -> Package:
+        return pack(self._factory, self._store, main_is_there=self._pool.main_is_there, absent=absent)
+
+    def _order(self, trial: Trial, rebuild: tuple[Order, ...] = ()) -> Order:
+        parent = None if trial.parent is None else self._optimizer.records[trial.parent].trial
+        return Order(
             trial=trial,
             seed=setup_seed(self._optimizer.seed, trial.id),
             maximize=self._optimizer.direction == "maximize",
             limits=self._optimizer.records[trial.id].limits,
-            timeout=self._limits.timeout,
+            timeout=None if rebuild else self._limits.timeout,
+            line=self._lines.of(trial),
+            parent_line="" if parent is None else self._lines.of(parent),
+            changing=self._changing,
+            rebuild=rebuild,
         )
-        running = _Running(trial=trial, started=time.monotonic())
+
+    def _start(self, trial: Trial, *, rebuild: bool = False) -> None:
+        line = self._optimizer.lineage(trial.parent) if rebuild and trial.parent is not None else ()
+        order = self._order(trial, tuple(self._order(record.trial) for record in line))
+        running = _Running(trial=trial, started=math.inf if rebuild else time.monotonic(), rebuilt=rebuild)
         try:
             if self._package is None:
                 future = self._pool.submit(self._train_here, order, running)
@@ -218,7 +274,9 @@ class Loop:
         def show(step: int, score: float) -> None:
             self._messages.put(_Step(running, step, score))
             if self._pool.inline:
+                self._training = False  # what is done here must not be cut short; `halted` is asked next
                 self._drain()
+                self._training = True
 
         self._training = self._pool.inline
         try:
@@ -234,6 +292,7 @@ class Loop:
         try:
             message = self._messages.get(timeout=LOOK_UP if patience is None else min(patience, LOOK_UP))
         except Empty:
+            self._display.tick(self._optimizer)
             self._give_up_the_overdue()
         else:
             self._take(message)
@@ -261,13 +320,21 @@ class Loop:
         except CancelledError as cancelled:  # an executor that loses a worker may cancel what it had
             error = cancelled
         if error is None:
-            self._settle(running.trial, future.result())
+            self._settle(running, future.result())
         else:
             self._lose(running, error)
         self._collect()
 
-    def _settle(self, trial: Trial, outcome: Outcome) -> None:
+    def _settle(self, running: _Running, outcome: Outcome) -> None:
         """Tells an outcome."""
+        trial = running.trial
+        if isinstance(outcome.error, MissingCheckpointError) and not running.rebuilt and not self.ending:
+            self._start(trial, rebuild=True)
+            return
+        if isinstance(outcome.error, MainNotFoundError) and self._package is not None and not self.ending:
+            self._package = self._packed(self._package.absent | {outcome.error.missing})
+            self._start(trial)
+            return
         if outcome.error is not None:
             if self._requeue(trial):
                 raise outcome.error
@@ -285,15 +352,44 @@ class Loop:
                     raise
                 # Of a study whose lease on the trial has expired the reports are refused; the result may still count.
             if outcome.status == "failed":
-                logger.warning("trial %d failed: %s", trial.id, outcome.reason)
-                self._optimizer.fail(trial, outcome.reason or "unknown")
-            else:
-                self._optimizer.tell(trial, outcome.scores[-1][1])
-                self.figures[trial.id] = outcome.figures
+                self._note_failure(trial, outcome)
+                return
+            self._failures.forget()
+            self._tell_failures()
+            self._watchers.tell_figures(trial.id, outcome.figures)
+            self._optimizer.tell(trial, outcome.scores[-1][1])
+            self.figures[trial.id] = outcome.figures
         except ProtocolError as error:  # somebody else has ended this trial meanwhile: a callback, another process
             logger.warning("the result of trial %d does not count: %s", trial.id, error)
             self._clear_away(trial)
         self._announce()
+
+    def _note_failure(self, trial: Trial, outcome: Outcome) -> None:
+        """Tells a failure, or holds it back while it may be a mistake in the set-up, which costs no trial."""
+        reason = outcome.reason or "unknown"
+        if outcome.traceback:
+            self.tracebacks[trial.id] = outcome.traceback
+            logger.debug("trial %d failed:\n%s", trial.id, outcome.traceback)
+        if not self._failures.hold(trial, reason, fruitless=outcome.fruitless):
+            self._tell_failures()
+            self._fail(trial, reason)
+        self._judge_failures()
+
+    def _judge_failures(self, *, stuck: bool = False) -> None:
+        """Ends the run where its set-up must be wrong; where nothing else can go on, failures are told.
+
+        Raises:
+            ConfigError: The set-up must be wrong; the trials are given back.
+        """
+        error = self._failures.verdict(stuck=stuck)
+        if error is not None:
+            raise error
+        if stuck:
+            self._tell_failures()
+
+    def _tell_failures(self) -> None:
+        for trial, reason in self._failures.take():
+            self._fail(trial, reason)
 
     def _report(self, trial: Trial, scores: Iterable[tuple[int, float]]) -> None:
         """Reports the steps that are not reported yet; a score that is no number is left to the end of the trial."""
@@ -319,7 +415,7 @@ class Loop:
             ) from error
         logger.warning("the workers of trials %s died: %r", [one.trial.id for one in lost], error)
         for one in lost:
-            if self.ending:  # it may have been the interrupt
+            if self.ending or self._pool.stillborn:  # it may have been the interrupt; or none came so far as to train
                 self._requeue(one.trial)
             elif len(lost) == 1:
                 self._charge(one.trial, error)
@@ -361,6 +457,8 @@ class Loop:
             return poll
         first = min(running.started for running in self._in_flight.values())
         left = max(0.0, first + deadline - time.monotonic())
+        if left == math.inf:
+            return poll
         return left if poll is None else min(left, poll)
 
     def _deadline(self) -> float | None:
@@ -411,6 +509,7 @@ class Loop:
     def _give_back(self) -> None:
         """Gives back all that is still in training, whatever ended the run."""
         held = [self._held] if self._held is not None else []
+        held += [trial for trial, _ in self._failures.take()]
         for trial in [*held, *(running.trial for running in self._in_flight.values())]:
             try:
                 self._requeue(trial)
@@ -435,6 +534,11 @@ class Loop:
         while self._seen < len(events):
             self._seen += 1
             self._watchers.tell(events[self._seen - 1], self._optimizer)
+
+
+def configs_change(optimizer: Optimizer) -> bool:
+    """Whether a child may get another config than its parent."""
+    return not isinstance(optimizer.settings.reproduction, Independent)
 
 
 def _broken(future: "Future[Any]") -> bool:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import cache, partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, spawn
 from typing import Any, TypeAlias
 
 from gpbt_core.errors import ConfigError, GpbtError
@@ -53,6 +53,7 @@ class Pool:
             calls again where the workers died; or None.
         workers: How many segments may run at once. Without an executor: the number of processes to start; None: none,
             segments run in the calling thread. With one: None to ask the executor, and where it does not say, no limit.
+        retries: How often in a row replaced workers may die as they start.
 
     Attributes:
         local: Whether workers share the driver's memory.
@@ -62,7 +63,8 @@ class Pool:
         ConfigError: `workers` is below 1, or `executor` is, or makes, something else.
     """
 
-    def __init__(self, executor: Executors, workers: int | None) -> None:
+    def __init__(self, executor: Executors, workers: int | None, *, retries: int = 0) -> None:
+        self._retries, self._unborn, self._started = retries, 0, False
         if workers is not None and workers < 1:
             raise ConfigError(f"run: wanted workers of at least 1, got {workers!r}")
         self._make: Callable[[], Executor] | None = None
@@ -94,6 +96,17 @@ class Pool:
         return known if isinstance(known, int) else None
 
     @property
+    def main_is_there(self) -> bool:
+        """Whether workers have the classes and functions of the main program under their names."""
+        if not isinstance(self._executor, ProcessPoolExecutor):
+            return False
+        context = getattr(self._executor, "_mp_context", None)
+        if context is not None and context.get_start_method() == "fork":
+            return True
+        prepared = spawn.get_preparation_data("gpbt")  # what the children are told
+        return "init_main_from_name" in prepared or "init_main_from_path" in prepared
+
+    @property
     def replaceable(self) -> bool:
         """Whether `replace` can be called."""
         return self._make is not None and not self.local
@@ -103,6 +116,11 @@ class Pool:
         """How many processes of its own there are to be, as long as not all of them are started."""
         started = getattr(self._executor, "_processes", None) or ()
         return None if self._own is None or len(started) >= self._own else self._own
+
+    @property
+    def stillborn(self) -> bool:
+        """Whether the workers have died as they started."""
+        return self._probe is not None and self._probe.done() and self._probe.exception() is not None
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
         """Hands a call to the executor; one that is found broken is replaced first, where that can be.
@@ -131,10 +149,12 @@ class Pool:
                 f"run: the executor {self._executor!r} takes no more work: {error}; pass workers=, or a function that "
                 f"makes an executor, to have it replaced; go on with the same optimizer and store"
             ) from error
-        if self._probe is not None and self._probe.done() and self._probe.exception() is not None:
+        self._unborn = self._unborn + 1 if self.stillborn else 0
+        self._started = self._started or not self.stillborn
+        if self._unborn > (self._retries if self._started else 0):
             raise WorkersLostError(
-                "run: the worker processes die as they start; each imports the main program again: is what it runs "
-                "guarded by `if __name__ == '__main__':`?"
+                "run: the worker processes die as they start; what they wrote on stderr says why. Each imports the "
+                "main program again, which must not raise there, nor call run outside of `if __name__ == '__main__':`"
             ) from error
         _end(self._executor)
         self._executor = self._made()

@@ -1,11 +1,16 @@
-"""The progress bar of a run: a watcher that draws on stderr, and draws nothing where nobody looks.
+"""What a run says while it runs: a progress bar in a terminal, elsewhere a line now and then; and log records.
 
 It shows only what the optimizer knows; the time left is the time so far, scaled by the share of steps still to train.
+No display ever ends or disturbs a run: once the terminal is gone, what would be written there is dropped.
 """
 
+import contextlib
+import io
+import logging
 import sys
+import time
 from types import TracebackType
-from typing import Literal, Self
+from typing import IO, Literal, Self, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -16,17 +21,27 @@ from gpbt_core.state import Asked, Cancelled, Event, Reported, Requeued, Told
 
 __all__ = ["ProgressBar"]
 
+logger = logging.getLogger(__name__)
+
 WIDE = 110
 """Columns of a terminal from which on there is room for all that the bar can say."""
+
+FIRST = {True: 30.0, "rich": 2.0}
+"""Seconds until the first line where there is no terminal; a run that ends before says nothing."""
+
+LONGEST = 600.0
+"""Seconds between two lines, at most; from the first one on each pause is half as long again as the one before."""
 
 
 class ProgressBar:
     """Shows generation, best score, steps and time left; a context manager.
 
-    In a terminal of at least `WIDE` columns also the trials in training and the time so far.
+    In a terminal of at least `WIDE` columns also the trials in training and the time so far. Without a terminal, it
+    writes a line now and then. Each generation that ends is a log record at level INFO, whatever `wanted` says.
 
     Args:
-        wanted: True: where stderr is a terminal; "rich": in any case; False: not at all.
+        wanted: True: on stderr, the first line after half a minute if that is no terminal; "rich": the first line after
+            two seconds, and the whole bar at the end, or as it grows in a notebook; False: nothing.
         optimizer: Whose run it is.
 
     Raises:
@@ -35,12 +50,21 @@ class ProgressBar:
 
     def __init__(self, wanted: bool | Literal["rich"], optimizer: Optimizer) -> None:  # noqa: FBT001 - as `run` takes it
         if wanted not in (True, False, "rich"):
-            raise ConfigError(f'run: wanted progress to be True, False or "rich", got {wanted!r}')
+            raise ConfigError(f'run: progress must be True, False or "rich", got {wanted!r}')
         self._training: dict[int, int] = {}  # of each trial in training, the steps that it has reported
         self._bar: Progress | None = None
-        if wanted == "rich" or (wanted and sys.stderr is not None and sys.stderr.isatty()):
-            console = Console(stderr=True)
+        self._out = _Outlet()
+        self._begun = time.monotonic()
+        self._trained_before = optimizer.tally.trained
+        self._pause = FIRST.get(wanted, 0.0)
+        self._next = self._begun + self._pause if wanted and self._out.there else float("inf")
+        self._generation = optimizer.generation
+        self._terminal = self._out.isatty()
+        if wanted == "rich" or (wanted and self._terminal):
+            console = Console(file=cast("IO[str]", self._out), force_terminal=True if self._terminal else None)
             self._wide = console.width >= WIDE
+            if self._terminal or console.is_jupyter:
+                self._next = float("inf")
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -49,6 +73,7 @@ class ProgressBar:
                 TextColumn("left"),
                 TimeRemainingColumn(elapsed_when_finished=True),
                 console=console,
+                redirect_stdout=_is_terminal(sys.stdout),  # what is printed into a file or a pipe belongs there
             )
             self._task = self._bar.add_task("", total=None)
             self._show(optimizer)
@@ -75,28 +100,99 @@ class ProgressBar:
                 self._training.pop(event.trial_id, None)
             case _:
                 pass
+        if optimizer.generation > self._generation or (optimizer.finished and self._generation < optimizer.generations):
+            self._generation = optimizer.generations if optimizer.finished else optimizer.generation
+            logger.info("%s", self._line(optimizer))
         self._show(optimizer)
+        self.tick(optimizer)
+
+    def tick(self, optimizer: Optimizer) -> None:
+        """Writes a line if it is time for one."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._pause = min(max(self._pause, 20.0) * 1.5, LONGEST)
+        self._next = now + self._pause
+        self.say(f"gpbt: {self._line(optimizer)}")
 
     def say(self, text: str) -> None:
         """Prints a line: above the bar where there is one, on stderr where there is none."""
-        if self._bar is None:
-            sys.stderr.write(f"{text}\n")
+        if self._bar is None or not self._terminal:
+            self._out.write(f"{text}\n")
+            self._out.flush()
         else:
-            self._bar.console.print(text, highlight=False)
+            self._bar.console.print(text, highlight=False, markup=False)
+
+    def _done(self, optimizer: Optimizer) -> int:
+        done = optimizer.tally.trained + sum(self._training.values())
+        return done if optimizer.settings.reproduction.refill else done + optimizer.tally.saved
+
+    def _head(self, optimizer: Optimizer) -> str:
+        best = "" if optimizer.state.best is None else f" · best {optimizer.score_of(optimizer.state.best[0]):.6g}"
+        generation = min(optimizer.generation + 1, optimizer.generations)
+        return f"generation {generation}/{optimizer.generations}{best}"
+
+    def _line(self, optimizer: Optimizer) -> str:
+        done, passed = self._done(optimizer), time.monotonic() - self._begun
+        trained = optimizer.tally.trained - self._trained_before + sum(self._training.values())
+        left = (optimizer.budget - done) * passed / trained if trained > 0 else None
+        ends = "" if left is None or left <= 0 else f" · {_span(left)} left"
+        return f"{self._head(optimizer)} · {done}/{optimizer.budget} steps · {_span(passed)} so far{ends}"
 
     def _show(self, optimizer: Optimizer) -> None:
         if self._bar is None:
             return
-        tally = optimizer.tally
-        done = tally.trained + sum(self._training.values())
-        if not optimizer.settings.reproduction.refill:
-            done += tally.saved
-        best = "" if optimizer.state.best is None else f" · best {optimizer.score_of(optimizer.state.best[0]):.6g}"
-        generation = min(optimizer.generation + 1, optimizer.generations)
         training = f" · {len(self._training)} in training" if self._wide else ""
         self._bar.update(
             self._task,
             total=optimizer.budget,
-            completed=done,
-            description=f"generation {generation}/{optimizer.generations}{best}{training}",
+            completed=self._done(optimizer),
+            description=f"{self._head(optimizer)}{training}",
         )
+
+
+class _Outlet(io.TextIOBase):
+    """What stderr is as a run begins; a terminal or a pipe that is gone takes everything and shows nothing."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr
+        self.there = self._stream is not None
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # rich looks whether it can draw its bar
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        return _is_terminal(self._stream)
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        if self.there:
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError:
+                self._stream.write(text.encode("ascii", "replace").decode("ascii"))
+            except (OSError, ValueError):
+                self.there = False
+        return len(text)
+
+    def flush(self) -> None:
+        if self.there:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError):
+                self.there = False
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return stream is not None and stream.isatty()
+    return False
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

@@ -1,15 +1,18 @@
-"""Training a new model under a schedule that a run has found, from scratch and without an optimizer.
+"""Training new models under a schedule that a run has found, from scratch and without an optimizer.
 
-It is the same life that a line of trials has, without the breaks: the hyperparameters change on the living model.
+A replay is what a line of trials is, without the breaks: the hyperparameters change on the living model.
 """
+
+from collections.abc import Sequence
 
 import attrs
 
 from gpbt_adapters.trainables.trainable import Factory, Trainable, verify_applied
+from gpbt_adapters.views.replays import Replays
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Schedule
 
-__all__ = ["Replay", "replay"]
+__all__ = ["Replay", "Replays", "replay", "replays"]
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -33,8 +36,8 @@ class Replay:
 def replay(factory: Factory, schedule: Schedule, seed: int) -> Replay:
     """Trains a new model from scratch under a schedule.
 
-    With the seed of the schedule's founder (`Result.founder_seed`) and a factory of the same data it trains the same
-    model again, bit by bit on one machine; with another seed or more data, a new one.
+    With the seed of the schedule's founder (`Result.founder_seed`) and a factory of the same data, it trains the same
+    model again, bit by bit on one machine; with another seed or more data, it trains a new one.
 
     Args:
         factory: Makes the trainable.
@@ -47,7 +50,7 @@ def replay(factory: Factory, schedule: Schedule, seed: int) -> Replay:
         Exception: Whatever the training raises.
     """
     if not schedule.segments:
-        raise ConfigError("replay: wanted a schedule with at least one segment, got an empty one")
+        raise ConfigError("replay: schedule must have at least one segment, got an empty one")
     trainable = factory()
     scores: list[float] = []
     try:
@@ -58,9 +61,36 @@ def replay(factory: Factory, schedule: Schedule, seed: int) -> Replay:
                 trainable.apply(segment.config)
             verify_applied(trainable, segment.config)
             scores += [float(trainable.step()) for _ in range(segment.steps)]
+            verify_applied(trainable, segment.config, trained=segment.steps)
         if not scores:
             scores.append(float(trainable.score()))
     except BaseException:
         trainable.close()
         raise
     return Replay(trainable=trainable, scores=tuple(scores))
+
+
+def replays(factory: Factory, schedule: Schedule, seeds: Sequence[int]) -> Replays:
+    """Trains a new model from scratch under a schedule for each seed, one after the other, and keeps the scores.
+
+    The score of a run's best model is too good on average: the run chose it. The mean over fresh seeds is what the
+    schedule itself is worth. To compare it with another schedule, replay both under the same seeds.
+
+    Args:
+        factory: Makes the trainables; each is closed after its training.
+        schedule: What to train under; all of it.
+        seeds: Of the set-ups, each 0 .. 2**32 - 1; at least one.
+
+    Raises:
+        ConfigError: There are no seeds, or the schedule is empty.
+        HyperparameterNotAppliedError: A live value was not what the schedule wants.
+        Exception: Whatever the training raises.
+    """
+    if not seeds:
+        raise ConfigError("replays: seeds must have at least one seed, got none")
+    scores = []
+    for seed in seeds:
+        again = replay(factory, schedule, seed)
+        again.trainable.close()
+        scores.append(again.scores)
+    return Replays(schedule=schedule, seeds=tuple(seeds), scores=tuple(scores))

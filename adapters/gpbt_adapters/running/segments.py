@@ -2,7 +2,8 @@
 
 A segment takes an order and answers with an outcome; both are plain and picklable. It knows no optimizer: the losses
 above which a trial stops are part of the order, fixed when the trial was asked, so that no worker ever waits for a
-verdict. Whatever the training raises is an answer too; only what is wrong with the set-up or the store is handed up.
+verdict. An exception of the training is an answer too ("failed"), and so is a mistake in the set-up or the store
+("refused"), which ends the run.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import logging
 import math
 import os
 import pickle
+import re
 import signal
 import threading
 import time
@@ -22,13 +24,23 @@ from typing import Literal
 import attrs
 
 from gpbt_adapters.running.pools import end_with_parent
-from gpbt_adapters.storing.checkpoints import Store
-from gpbt_adapters.trainables.pickles import by_value
-from gpbt_adapters.trainables.trainable import Factory, Trainable, verify_applied
+from gpbt_adapters.storing.checkpoints import CheckpointError, Store
+from gpbt_adapters.trainables.pickles import AbsentError, adopt_classes, by_value
+from gpbt_adapters.trainables.trainable import Factory, Trainable, as_score, verify_applied
+from gpbt_adapters.views.words import counted, printable
 from gpbt_core.errors import ConfigError, GpbtError
 from gpbt_core.records import Trial
 
-__all__ = ["Order", "Outcome", "Package", "pack", "train_packed_segment", "train_segment"]
+__all__ = [
+    "MainNotFoundError",
+    "Order",
+    "Outcome",
+    "Package",
+    "describe",
+    "pack",
+    "train_packed_segment",
+    "train_segment",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +54,14 @@ class Order:
 
     Attributes:
         trial: The trial.
-        seed: For the set-up, where the trial has no parent.
+        seed: For the set-up, if the trial has no parent.
         maximize: Whether higher scores are better.
-        limits: For each step below the segment's length the loss above which it ends there; may be empty.
+        limits: For each step below the segment's length, the loss above which it ends there; may be empty.
         timeout: Seconds after which the segment ends as failed at its next step; None: no limit.
+        line: A digest of the seed, the configs and the steps along the trial's line, which its checkpoint carries.
+        parent_line: The same of the parent; "" without one.
+        changing: The hyperparameters that may change along a line.
+        rebuild: The line down to the parent, founder first, if the parent's checkpoint is lost; empty otherwise.
         name: No other order has it, not even one to train the same trial again: a cluster that takes equal calls for
             one (Dask) would answer with what became of the other, cancelled or never saved.
     """
@@ -55,6 +71,10 @@ class Order:
     maximize: bool = False
     limits: tuple[float, ...] = ()
     timeout: float | None = None
+    line: str = ""
+    parent_line: str = ""
+    changing: frozenset[str] = frozenset()
+    rebuild: "tuple[Order, ...]" = ()
     name: str = attrs.Factory(lambda: uuid.uuid4().hex)
 
 
@@ -68,6 +88,8 @@ class Outcome:
             how; "refused": by a mistake in the set-up or the store, which is `error`; "halted": because it was told to.
         scores: The (step within the segment, score) pairs, steps from 1 (0 in a segment without steps).
         reason: Why it failed, in one line.
+        fruitless: Whether it failed outside its training: before the first step was done, or while saving.
+        traceback: The traceback of a failure, as Python prints it; "" without one.
         error: Why it was refused.
         figures: What the trainable says of itself besides its score.
         seconds: How long the segment took.
@@ -77,6 +99,8 @@ class Outcome:
     status: Literal["done", "stopped", "failed", "refused", "halted"]
     scores: tuple[tuple[int, float], ...] = ()
     reason: str | None = None
+    fruitless: bool = False
+    traceback: str = ""
     error: GpbtError | None = None
     figures: Mapping[str, float] = attrs.Factory(dict)
     seconds: float = 0.0
@@ -105,15 +129,19 @@ def train_segment(
     start = time.monotonic()
     scores: list[tuple[int, float]] = []
     trainable: Trainable | None = None
+    trace = ""
     try:
         trainable = _made(factory)
         end = _train(order, trainable, store, scores, _Watch(start, on_step, halted))
         figures = dict(trainable.figures()) if end.status in {"done", "stopped"} else {}
     except GpbtError as error:
         end, figures = _End("refused", error=error), {}
-    except Exception as error:  # whatever the training raises ends this trial and no other
-        logger.debug("trial %d failed", order.trial.id, exc_info=True)
-        end, figures = _End("failed", reason=f"{_describe(error)}, after {len(scores)} steps"), {}
+    except Exception as error:  # noqa: BLE001 - whatever the training raises ends this trial and no other
+        trace = _traceback(error)
+        finished = len(scores) == order.trial.steps > 0 and math.isfinite(scores[-1][1])
+        when = ", while saving" if finished else f", after {counted(len(scores), 'step')}"
+        reason = f"{describe(error)}{when}"
+        end, figures = _End("failed", reason=reason, fruitless=finished or not scores), {}
     finally:
         if trainable is not None:
             _close(trainable, order.trial.id)
@@ -122,6 +150,8 @@ def train_segment(
         status=end.status,
         scores=tuple(scores),
         reason=end.reason,
+        fruitless=end.fruitless,
+        traceback=trace,
         error=end.error,
         figures=figures,
         seconds=time.monotonic() - start,
@@ -144,6 +174,7 @@ class _End:
     status: Literal["done", "stopped", "failed", "refused", "halted"]
     reason: str | None = None
     error: GpbtError | None = None
+    fruitless: bool = False
 
 
 def _made(factory: Factory) -> Trainable:
@@ -153,23 +184,41 @@ def _made(factory: Factory) -> Trainable:
     except GpbtError:
         raise
     except Exception as error:
-        raise ConfigError(f"run: wanted a trainable from {factory!r}, it raised {_describe(error)}") from error
+        raise ConfigError(
+            f"run: the factory {factory!r} must return a trainable, it raised {describe(error)}"
+        ) from error
 
 
 def _train(order: Order, trainable: Trainable, store: Store, scores: list[tuple[int, float]], watch: _Watch) -> _End:
     """Trains and saves; appends to `scores` as it goes, so that they outlive an exception."""
     trial = order.trial
     if trial.parent is None:
+        _check_fixed(order, trainable)
         trainable.setup(trial.config, order.seed)
     else:
-        with store.reading(trial.parent) as path:
-            trainable.load(path)
+        if not order.rebuild:
+            _load(order.trial.id, trial.parent, order.parent_line, trainable, store)
+        elif not _rebuild(order, trainable, store, watch.halted):
+            return _End("halted")
         trainable.apply(trial.config)
     verify_applied(trainable, trial.config)
     if trial.steps == 0:
-        scores.append((0, float(trainable.score())))
+        scores.append((0, as_score(trainable.score(), f"{type(trainable).__name__}.score")))
+    end = _trained(order, trainable, scores, watch)
+    if end.status in {"done", "stopped"}:
+        verify_applied(trainable, trial.config, trained=scores[-1][0])
+    if end.status == "done":
+        with store.writing(trial.id, line=order.line) as path:
+            trainable.save(path)
+    return end
+
+
+def _trained(order: Order, trainable: Trainable, scores: list[tuple[int, float]], watch: _Watch) -> _End:
+    """Trains the steps of a segment."""
+    trial, who = order.trial, f"{type(trainable).__name__}.step"
+    start = time.monotonic() if order.rebuild else watch.start  # the limit is for this segment alone
     for step in range(1, trial.steps + 1):
-        score = float(trainable.step())
+        score = as_score(trainable.step(), who)
         scores.append((step, score))
         if watch.on_step is not None:
             watch.on_step(step, score)
@@ -180,28 +229,103 @@ def _train(order: Order, trainable: Trainable, store: Store, scores: list[tuple[
         loss = -score if order.maximize else score
         if step <= len(order.limits) and loss > order.limits[step - 1]:
             return _End("stopped")
-        seconds = time.monotonic() - watch.start
+        seconds = time.monotonic() - start
         if order.timeout is not None and seconds > order.timeout and step < trial.steps:
             return _End(
-                "failed", f"timed out: {step} of {trial.steps} steps took {seconds:.3g} s, wanted {order.timeout:g} s"
+                "failed",
+                f"timed out: {step} of {trial.steps} steps took {seconds:.3g} s, the limit is {order.timeout:g} s",
             )
     if not math.isfinite(scores[-1][1]):
         return _End("failed", f"diverged: the score is {scores[-1][1]}")
-    with store.writing(trial.id) as path:
-        trainable.save(path)
     return _End("done")
 
 
-def _describe(error: Exception) -> str:
-    """An exception in one line: what and where."""
+def _check_fixed(order: Order, trainable: Trainable) -> None:
+    """Refuses, before the first step, hyperparameters that may change along a line and cannot change on a model."""
+    stuck = sorted(order.changing.intersection(trainable.fixed()))
+    if stuck:
+        raise ConfigError(
+            f"{type(trainable).__name__}: {', '.join(map(repr, stuck))} cannot change in mid-training, but a child "
+            f"gets other values than its parent; take them out of the space, or keep each model's config with "
+            f"preset='gp', 'tpe' or 'random'"
+        )
+
+
+def _load(trial_id: int, parent: int, line: str, trainable: Trainable, store: Store) -> None:
+    """Loads a checkpoint that the store has verified; that it cannot be loaded is no failure of the training."""
+    with store.reading(parent, line=line) as path:
+        try:
+            trainable.load(path)
+        except GpbtError:
+            raise
+        except Exception as error:
+            raise CheckpointError(
+                f"run: the checkpoint of trial {parent}, the parent of trial {trial_id}, is intact but cannot be "
+                f"loaded: {describe(error)}; has the model's code changed, or is a disk not mounted? Put that right "
+                f"and call run again: trial {trial_id} is given back"
+            ) from error
+
+
+def _rebuild(order: Order, trainable: Trainable, store: Store, halted: Callable[[], bool]) -> bool:
+    """Trains the parent again whose checkpoint is lost, from the last ancestor that has one; False: it was halted."""
+    there, line = store.ids(), list(order.rebuild)
+    last = max((index for index, one in enumerate(line) if one.trial.id in there), default=-1)
+    if last >= 0:
+        _load(order.trial.id, line[last].trial.id, line[last].line, trainable, store)
+    for one in line[last + 1 :]:
+        logger.warning("the checkpoint of trial %d is missing; it is trained again", one.trial.id)
+        if one.trial.parent is None:
+            trainable.setup(one.trial.config, one.seed)
+        else:
+            trainable.apply(one.trial.config)
+        verify_applied(trainable, one.trial.config)
+        for _ in range(one.trial.steps):
+            trainable.step()
+            if halted():
+                return False
+    if last + 1 < len(line):
+        with store.writing(line[-1].trial.id, line=line[-1].line) as path:
+            trainable.save(path)
+    return True
+
+
+_LONGEST = 1000
+"""Characters of a failure's reason that are kept."""
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line of printable text: its type, its message, and the line of the user's code behind it."""
+    try:
+        text = str(error)
+    except Exception as broken:  # noqa: BLE001 - a message that cannot be made must not hide the error
+        text = f"<its message cannot be shown: {type(broken).__name__}>"
+    length, text = len(text), printable(text[: 4 * _LONGEST])  # cut first: a message may have millions of characters
+    if length > _LONGEST:
+        text = f"{text[:_LONGEST]}... ({length:,} characters)"
     frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}{where}"
+    own = [frame for frame in frames if not _FOREIGN.search(frame.filename)]
+    chosen = (own or frames)[-1:]
+    where = "".join(f" ({Path(frame.filename).name}:{frame.lineno}, in {frame.name})" for frame in chosen)
+    return f"{type(error).__name__}{': ' if text else ''}{text}{where}"
+
+
+_FOREIGN = re.compile(
+    r"^<frozen |[/\\](site|dist)-packages[/\\]|[/\\]lib(64)?[/\\]python\d[.\d]*[/\\]|"
+    r"[/\\]gpbt(_core|_adapters|_searchers)[/\\]"
+)
+"""Files that are not the user's: those of installed packages, of Python and of gpbt."""
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - as in `describe`
+        text = "".join(traceback.format_tb(error.__traceback__))
+    return text[-20_000:]
 
 
 def _close(trainable: Trainable, trial_id: int) -> None:
-    """Closes a trainable; what goes wrong there no longer concerns the result."""
+    """Closes a trainable; an error there no longer concerns the result."""
     try:
         trainable.close()
     except Exception:
@@ -220,45 +344,69 @@ class Package:
         content: The pickle itself, where it is small.
         name: Of the store's file that holds it, where it is not.
         pid: Of the process that packed it.
+        absent: Names of the main program that workers were found to lack, and that are in the pickle by value.
     """
 
     digest: str
     content: bytes | None
     name: str | None
     pid: int
+    absent: frozenset[str] = frozenset()
 
 
-def pack(factory: Factory, store: Store) -> Package:
+class MainNotFoundError(ConfigError):
+    """A worker does not find in its main program what the factory names there.
+
+    Attributes:
+        missing: The name.
+    """
+
+    def __init__(self, message: str, missing: str = "") -> None:
+        super().__init__(message, missing)
+        self.missing = missing
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def pack(
+    factory: Factory, store: Store, *, main_is_there: bool = False, absent: frozenset[str] = frozenset()
+) -> Package:
     """Pickles a factory once for all segments of a run; a large one into the store.
 
-    Functions defined in the main program or inside others, and lambdas, travel by value.
+    Args:
+        factory: What to send.
+        store: Where workers find a large one.
+        main_is_there: Whether workers import the main program. Its classes and functions then travel by name; if
+            not, or if they are lambdas or defined inside functions, by value.
+        absent: Those that workers lack all the same.
 
     Raises:
-        ConfigError: It cannot be pickled.
-        CheckpointError: The store refused it.
+        ConfigError: The factory cannot be pickled.
+        CheckpointError: The store could not be written.
     """
     try:
         content = pickle.dumps(factory, protocol=5)
     except Exception:  # noqa: BLE001 - pickle raises whatever a __reduce__ raises; the next line tries another way
-        content = _pickle_by_value(factory)
+        content = _pickle_by_value(factory, main_is_there, absent)
     else:
         if b"__main__" in content:
-            content = _pickle_by_value(factory)  # other processes may have another main program
+            content = _pickle_by_value(factory, main_is_there, absent)
     digest = hashlib.sha256(content).hexdigest()
     if len(content) <= INLINE:
-        return Package(digest=digest, content=content, name=None, pid=os.getpid())
+        return Package(digest=digest, content=content, name=None, pid=os.getpid(), absent=absent)
     name = f"factory-{digest}"
     store.add_file(name, content)
-    return Package(digest=digest, content=None, name=name, pid=os.getpid())
+    return Package(digest=digest, content=None, name=name, pid=os.getpid(), absent=absent)
 
 
-def _pickle_by_value(factory: Factory) -> bytes:
+def _pickle_by_value(factory: Factory, main_is_there: bool, absent: frozenset[str]) -> bytes:  # noqa: FBT001 - inside
     try:
-        return by_value(factory)
+        return by_value(factory, main_is_there=main_is_there, absent=absent)
     except Exception as error:
         raise ConfigError(
-            f"run: the factory {factory!r} cannot be sent to other processes: {type(error).__name__}: {error}; make "
-            f"what it holds (data, devices, open files) inside the call, or train in threads"
+            f"run: the factory {factory!r} cannot be sent to other processes: {describe(error)}; make what it holds "
+            f"(data, devices, open files) inside the call, or train in threads"
         ) from error
 
 
@@ -281,7 +429,7 @@ def train_packed_segment(order: Order, package: Package, store: Store) -> Outcom
         try:
             pickle.loads(pickle.dumps(outcome.error))  # noqa: S301 - its own
         except Exception:  # noqa: BLE001 - a stranger's exception class; its text is what matters
-            outcome = attrs.evolve(outcome, error=GpbtError(f"{type(outcome.error).__name__}: {outcome.error}"))
+            outcome = attrs.evolve(outcome, error=GpbtError(describe(outcome.error)))
     return outcome
 
 
@@ -293,14 +441,17 @@ def _unpack(package: Package, store: Store) -> Factory:
             assert package.name is not None
             content = store.read_file(package.name)
             if hashlib.sha256(content).hexdigest() != package.digest:
-                raise ConfigError(f"{package.name!r} in {store!r} is not the factory that the driver wrote there")
+                raise ConfigError(f"{package.name!r} in {store!r} is not the factory that the driver wrote")
         try:
             factory = pickle.loads(content)  # noqa: S301 - the driver's own, compared with its digest
+        except AbsentError as error:
+            raise MainNotFoundError(f"run: a worker cannot unpickle the factory: {error}", str(error.name)) from error
         except Exception as error:
             raise ConfigError(
-                f"run: a worker cannot unpickle the factory: {type(error).__name__}: {error}; does it have the same "
-                f"packages and the same code?"
+                f"run: a worker cannot unpickle the factory: {describe(error)}; does it have the same packages and the "
+                f"same code?"
             ) from error
+        adopt_classes()
         _unpacked.clear()  # a worker serves one run at a time; its data may be large
         _unpacked[package.digest] = factory
     return factory

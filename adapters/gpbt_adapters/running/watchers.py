@@ -4,7 +4,7 @@ What a watcher raises is logged under its name and goes no further.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from gpbt_core.errors import ConfigError
@@ -15,7 +15,11 @@ __all__ = ["Watcher", "Watchers"]
 logger = logging.getLogger(__name__)
 
 Watcher: TypeAlias = Any
-"""A callable `(event, optimizer)`, or an object with a method `gpbt_event` of these two arguments."""
+"""A callable `(event, optimizer)`, or an object with a method `gpbt_event` of these two arguments.
+
+If it has a method `gpbt_figures(trial_id, figures)` too, that is called with the figures of a trainable, such as its
+training loss, just before the event that tells the trial's score.
+"""
 
 
 class Watchers:
@@ -30,6 +34,7 @@ class Watchers:
 
     def __init__(self, watchers: Iterable[Watcher]) -> None:
         self._calls: list[tuple[str, Callable[..., object]]] = []
+        self._figures: list[tuple[str, Callable[..., object]]] = []
         for watcher in watchers:
             call = getattr(watcher, "gpbt_event", watcher)
             if not callable(call):
@@ -37,6 +42,8 @@ class Watchers:
                     f"run: wanted callbacks (event, optimizer), or objects with gpbt_event, got {watcher!r}"
                 )
             self._calls.append((_name(watcher), call))
+            if callable(told := getattr(watcher, "gpbt_figures", None)):
+                self._figures.append((_name(watcher), told))
         self._calls.append(("of a plugin", registry().event))
 
     def tell(self, event: object, optimizer: object) -> None:
@@ -46,6 +53,14 @@ class Watchers:
                 call(event, optimizer)
             except Exception:
                 logger.exception("watcher %s failed at %r; the run goes on", name, event)
+
+    def tell_figures(self, trial_id: int, figures: Mapping[str, float]) -> None:
+        """Calls the watchers that want them with the figures of a trial that is about to be told."""
+        for name, call in self._figures:
+            try:
+                call(trial_id, figures)
+            except Exception:
+                logger.exception("watcher %s failed at the figures of trial %d; the run goes on", name, trial_id)
 
 
 def _name(watcher: Watcher) -> str:

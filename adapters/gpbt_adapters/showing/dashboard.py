@@ -10,7 +10,7 @@ import logging
 import socket
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from string import Template
 from typing import Any
 
@@ -28,10 +28,10 @@ try:
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.gzip import GZipMiddleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.requests import Request
-    from starlette.responses import Response
+    from starlette.responses import PlainTextResponse, Response
     from starlette.routing import Route
+    from starlette.types import ASGIApp, Receive, Scope, Send
 except ImportError as error:
     raise ImportError(
         f'the dashboard needs {error.name}, which is not installed: pip install "gpbt[dashboard]"'
@@ -143,7 +143,7 @@ class _Studies:
             watched = held.follower.read()
             held.mattering.look(watched.state)
             found = held.mattering.found
-            known = f"{study}/{watched.sequence}/{len(found)}"
+            known = f"{watched.identity}/{watched.sequence}/{len(found)}"
             if not held.last or held.last[0].known != known:
                 run = json.dumps(contents(watched.state, study, found), separators=(",", ":"), allow_nan=False)
                 held.last[:] = [_Seen(known, run)]
@@ -155,8 +155,8 @@ def application(journal: Journal, *, hosts: tuple[str, ...] = _LOCAL) -> Starlet
 
     Args:
         journal: What to show; stays open as long as this is used.
-        hosts: The names under which browsers may ask for it ("*": any), so that no page from elsewhere can ask under a
-            name of its own that leads here.
+        hosts: The names under which browsers may ask for it, besides addresses. A page from elsewhere could otherwise
+            ask under a name of its own that leads here.
 
     Raises:
         ImportError: plotly is not installed.
@@ -189,14 +189,19 @@ def application(journal: Journal, *, hosts: tuple[str, ...] = _LOCAL) -> Starlet
     return Starlette(
         routes=[*routes, Route("/api/run", run, methods=["GET"])],
         middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
+            Middleware(_KnownHosts, hosts=hosts),
             Middleware(GZipMiddleware, minimum_size=2000, compresslevel=3),
         ],
     )
 
 
 def serve(
-    journal: Journal, *, host: str = "127.0.0.1", port: int = 8080, announce: Callable[[str], object] = print
+    journal: Journal,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    names: Sequence[str] = (),
+    announce: Callable[[str], object] = print,
 ) -> None:
     """Serves the dashboard until it is interrupted.
 
@@ -204,6 +209,7 @@ def serve(
         journal: What to show.
         host: Where to listen; beyond this machine only if told so, as there is no password.
         port: 0: any that is free.
+        names: Further names of this machine under which browsers may ask; its host name and addresses always may.
         announce: Told the address once it is listened on.
 
     Raises:
@@ -220,7 +226,7 @@ def serve(
             raise OSError(error.errno, f"{wanted}: {error.strerror}; choose another host or port") from error
         listener.listen(128)
         name = f"[{host}]" if family == socket.AF_INET6 else host
-        hosts = (*_LOCAL, host) if _is_local(host) else ("*",)
+        hosts = (*_LOCAL, host, socket.gethostname(), socket.getfqdn(), *names)
         server = uvicorn.Server(uvicorn.Config(application(journal, hosts=hosts), log_level="warning", lifespan="off"))
         announce(f"http://{name}:{listener.getsockname()[1]}/")
         server.run(sockets=[listener])
@@ -243,10 +249,37 @@ def _failed(status: int, why: str) -> Response:
     return _response(json.dumps({"error": why}), "application/json", status)
 
 
-def _is_local(host: str) -> bool:
-    if host == "localhost":
-        return True
+class _KnownHosts:
+    """Answers what was asked under an address or a known name.
+
+    A page of somebody else can let a name of its own lead to this machine, but not an address.
+    """
+
+    def __init__(self, app: "ASGIApp", hosts: Sequence[str]) -> None:
+        self._app, self._hosts = app, {host.lower() for host in hosts}
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["type"] == "http" and not self._knows(_host_of(scope)):
+            refusal = PlainTextResponse("the dashboard does not know this host name; start it with --name", 400)
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _knows(self, host: str) -> bool:
+        return host in self._hosts or _is_address(host)
+
+
+def _host_of(scope: "Scope") -> str:
+    """The host that a request names, in lower case and without its port and brackets."""
+    given = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
+    if given.startswith("["):
+        return given[1:].partition("]")[0]
+    return given.rpartition(":")[0] if given.count(":") == 1 else given
+
+
+def _is_address(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
         return False
+    return True

@@ -1,6 +1,7 @@
-"""Watchers that write a run down for others to read: JSON lines, CSV, TensorBoard, MLflow, Weights & Biases.
+"""Watchers that record a run for other programs: JSON lines, CSV, TensorBoard, MLflow, Weights & Biases.
 
-Each is a context manager and goes among the `callbacks` of `run`. A logger only writes; to resume, keep a journal.
+Each is a context manager, to be passed among the `callbacks` of `run`. A logger only writes; to resume a run, keep a
+journal.
 """
 
 import csv
@@ -9,13 +10,14 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 import attrs
 
+from gpbt_adapters.views import losses_of
 from gpbt_core.errors import ConfigError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Record, Status
@@ -24,14 +26,14 @@ from gpbt_core.state import Asked, Cancelled, Event, Extended, Planned, Reported
 __all__ = ["CsvLog", "JsonLines", "MlflowLog", "TensorBoardLog", "WandbLog"]
 
 SETTINGS = ("population", "steps", "direction", "seed", "max_concurrent")
-"""What of a run's settings is logged."""
+"""The settings of a run that are logged."""
 
 COLUMNS = ("trial", "parent", "generation", "depth", "status", "score", "start_step", "steps", "reason")
-"""Of a CSV file, before those of the parameters."""
+"""The first columns of a CSV file; those of the parameters follow."""
 
 
 class _Logger:
-    """What every logger shares: it is entered, and closed at the end."""
+    """What all loggers share: a context that closes them."""
 
     def __enter__(self) -> Self:
         return self
@@ -42,7 +44,7 @@ class _Logger:
         self.close()
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes the rest."""
 
 
 class JsonLines(_Logger):
@@ -50,11 +52,11 @@ class JsonLines(_Logger):
 
     A line has `event`, `time` (seconds since 1970), `trial`, and by event: `parent`, `generation`, `depth`, `config`,
     `steps` and `start_step` (asked); `step` and `score` (reported); `status`, `score`, `steps` and `reason` (ended);
-    `generations` (extended); `generation`, `parents` and `slots` (planned). Scores are in the direction of the run; a
-    score that does not exist is null.
+    `generations` (extended); `generation`, `parents` and `slots` (planned). Scores are in the direction of the run, or
+    null if there is none.
 
     Args:
-        path: The file; appended to where it exists.
+        path: The file; if it exists, lines are appended.
 
     Examples:
         >>> import tempfile
@@ -86,14 +88,14 @@ class CsvLog(_Logger):
     """One row per ended trial, in the order in which they end.
 
     The columns are `trial`, `parent`, `generation`, `depth`, `status`, `score`, `start_step`, `steps`, `reason`, and
-    one per parameter of the space; what a trial does not have is empty, and a value None is written so. A parameter
-    that has the name of another column is called `config.<name>`.
+    one per parameter of the space. A value that a trial does not have is empty, and a value None is `None`. A parameter
+    with the name of another column is called `config.<name>`.
 
     Args:
-        path: The file; appended to where it has the same columns.
+        path: The file; if it exists with the same columns, rows are appended.
 
     Raises:
-        ConfigError: The file is there, with other columns, or two parameters would share one (at the first row).
+        ConfigError: The file exists with other columns, or two parameters would share one (at the first row).
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -101,7 +103,7 @@ class CsvLog(_Logger):
         self._columns: list[str] | None = None
 
     def gpbt_event(self, event: Event, optimizer: Optimizer) -> None:
-        """Writes a row, where a trial has ended."""
+        """Writes a row when a trial has ended."""
         if not isinstance(event, Told | Cancelled):
             return
         if self._columns is None:
@@ -115,43 +117,85 @@ class CsvLog(_Logger):
     def _begin(self, optimizer: Optimizer) -> list[str]:
         columns = [*COLUMNS, *map(_column, optimizer.space.names)]
         if len(set(columns)) < len(columns):
-            raise ConfigError(f"CsvLog: wanted parameters whose columns differ, got {columns}; rename one")
+            raise ConfigError(f"CsvLog: the columns of the parameters must differ, got {columns}; rename one")
         if self._path.exists() and self._path.stat().st_size:
             with self._path.open(encoding="utf-8", newline="") as file:
                 there = next(csv.reader(file), [])
             if there != columns:
-                raise ConfigError(f"CsvLog: wanted the columns {columns} in {str(self._path)!r}, got {there}")
+                raise ConfigError(
+                    f"CsvLog: {str(self._path)!r} must have the columns {columns}, got {there}; choose another file"
+                )
             return columns
         with self._path.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerow(columns)
         return columns
 
 
-class TensorBoardLog(_Logger):
-    """Curves for TensorBoard over the steps that the whole run has trained.
+class _Curves(_Logger):
+    """A logger that keeps the figures of the trainables until it can draw them along their lines."""
 
-    `score/best` and `score/trial` (of each completed trial), `run/generation`, `run/stopped`, `run/failed`, and for
-    each numeric parameter `config/<name>` of each completed trial and `best/<name>` of the best one.
+    def __init__(self) -> None:
+        self._figures: dict[int, dict[str, float]] = {}
+
+    def gpbt_figures(self, trial_id: int, figures: Mapping[str, float]) -> None:
+        """Keeps the figures of a trial, such as its training loss, which are logged with its score."""
+        self._figures[trial_id] = {name: float(value) for name, value in figures.items()}
+
+    def _curve(self, record: Record, optimizer: Optimizer) -> list[tuple[int, dict[str, float]]]:
+        """The (step along the line, values) pairs of a trial: the score after each step, the figures after the last."""
+        points = [(step, {"score": optimizer.score_of(loss)}) for step, loss in losses_of(record)]
+        if points:
+            points[-1][1].update(self._figures.get(record.trial.id, {}))
+        return points
+
+    def _best_line(self, optimizer: Optimizer) -> list[tuple[int, dict[str, float]]]:
+        """The learning curve of the best model from its first step on, with the values that were in force."""
+        points = []
+        for record in optimizer.lineage(optimizer.best.trial.id):
+            config = {f"config/{name}": value for name, value in _numbers(record.trial.config).items()}
+            points += [(step, {**values, **config}) for step, values in self._curve(record, optimizer)]
+        return points
+
+
+class TensorBoardLog(_Curves):
+    """Curves for TensorBoard, and its table of hyperparameters.
+
+    The curves of the whole run are over the steps that it has trained: `score/best` and `score/trial` (of each
+    completed trial), `run/generation`, `run/stopped`, `run/failed`, and for each numeric parameter `config/<name>` of
+    each completed trial and `best/<name>` of the best one.
+
+    Each completed or stopped trial is a run of its own, `trial-<id>`: its learning curve `score` over the steps of its
+    line, so that a child continues where its parent ended; the figures of its trainable, such as `train_loss`; and its
+    config in the tab HPARAMS. At the end `best-line` has the learning curve of the best model from its first step on,
+    with the values that were in force.
 
     Args:
         directory: Of the event files.
+        trials: Whether each trial is a run of its own.
 
     Raises:
         ConfigError: TensorBoard is not installed.
     """
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    def __init__(self, directory: str | os.PathLike[str], *, trials: bool = True) -> None:
+        super().__init__()
         place = str(directory)
         if "://" not in place:
             place = str(Path(place).absolute())  # a training may change the working directory
+        self._place = place.rstrip("/")
         self._writer: Any = _imported("tensorboard.summary", "loggers").Writer(place)
         self._counts = {Status.STOPPED: 0, Status.FAILED: 0}
+        self._trials = trials
+        self._optimizer: Optimizer | None = None
 
     def gpbt_event(self, event: Event, optimizer: Optimizer) -> None:
-        """Adds a point to the curves, where a trial has ended."""
+        """Adds a point to the curves of the run, and the run of a trial, when a trial has ended."""
+        self._optimizer = optimizer
         if not isinstance(event, Told):
             return
         record, step = optimizer.records[event.trial_id], optimizer.tally.trained
+        if self._trials and record.status in {Status.COMPLETED, Status.STOPPED}:
+            self._write(f"trial-{record.trial.id}", self._curve(record, optimizer), record.trial.config)
         if record.status in self._counts:
             self._counts[record.status] += 1
             self._writer.add_scalar(f"run/{record.status.value}", self._counts[record.status], step)
@@ -161,74 +205,123 @@ class TensorBoardLog(_Logger):
         self._writer.flush()
 
     def close(self) -> None:
-        """Closes the event files. May be called again."""
+        """Writes the best line and closes the event files. May be called again."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+            if self._optimizer is not None and self._optimizer.state.best is not None:
+                self._write("best-line", self._best_line(self._optimizer))
+
+    def _write(
+        self, run: str, points: list[tuple[int, dict[str, float]]], config: Mapping[str, Any] | None = None
+    ) -> None:
+        """Writes a run of its own: a curve, and a session of the table of hyperparameters if there is a config."""
+        files = _imported("tensorboard.summary.writer.event_file_writer", "loggers")
+        events = _imported("tensorboard.compat.proto.event_pb2", "loggers")
+        summaries = _imported("tensorboard.compat.proto.summary_pb2", "loggers")
+        writer = files.EventFileWriter(f"{self._place}/{run}")
+        for summary in [] if config is None else _session(config):
+            writer.add_event(events.Event(wall_time=time.time(), summary=summary))
+        for step, values in points:
+            scalars = [summaries.Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+            writer.add_event(events.Event(wall_time=time.time(), step=step, summary=summaries.Summary(value=scalars)))
+        writer.close()
 
 
-class MlflowLog(_Logger):
+class MlflowLog(_Curves):
     """An MLflow run: settings as parameters, curves as metrics over the steps trained, the best schedule at the end.
 
-    The metrics are those of `TensorBoardLog`; the schedule is the artifact `schedule.json`.
+    The metrics are those of `TensorBoardLog`; the schedule is the artifact `schedule.json`. At the end, the metrics
+    `line/score`, `line/config/<name>` and the trainable's figures, such as `line/train_loss`, are the learning curve
+    of the best model over its own steps. With `trials=True` each completed or stopped trial is a child run, with its
+    config as parameters and its learning curve as the metric `score`.
 
     Args:
         experiment: Its name; None: MLflow's default.
-        tracking_uri: Where MLflow keeps it; None: as MLflow is set up.
-        name: Of the run; None: MLflow finds one.
+        tracking_uri: Of the server or store; None: as MLflow is configured.
+        name: Of the run; None: MLflow chooses one.
+        trials: Whether each trial is a child run. It takes some calls to the server for each of them.
 
     Raises:
         ConfigError: MLflow is not installed.
     """
 
     def __init__(
-        self, experiment: str | None = None, *, tracking_uri: str | None = None, name: str | None = None
+        self,
+        experiment: str | None = None,
+        *,
+        tracking_uri: str | None = None,
+        name: str | None = None,
+        trials: bool = False,
     ) -> None:
+        super().__init__()
+        self._trials = trials
         self._mlflow = _imported("mlflow", "loggers")
         self._client = self._mlflow.MlflowClient(tracking_uri)
         found = self._client.get_experiment_by_name(experiment or "Default")
         number = found.experiment_id if found else self._client.create_experiment(experiment or "Default")
+        self._experiment = number
         self.run_id = str(self._client.create_run(number, run_name=name).info.run_id)
         self._optimizer: Optimizer | None = None
         self._open = True
 
     def gpbt_event(self, event: Event, optimizer: Optimizer) -> None:
-        """Logs the settings at the first event, and a point of the curves where a trial has ended."""
+        """Logs the settings at the first event, and a point of the curves when a trial has ended."""
         if self._optimizer is None:
             for name in SETTINGS:
                 self._client.log_param(self.run_id, name, getattr(optimizer.settings, name))
         self._optimizer = optimizer
-        if not isinstance(event, Told) or optimizer.records[event.trial_id].status is not Status.COMPLETED:
+        if not isinstance(event, Told):
             return
-        now, step = int(1000 * time.time()), optimizer.tally.trained
-        metric = self._mlflow.entities.Metric
-        curves = _curves(optimizer.records[event.trial_id], optimizer)
-        self._client.log_batch(self.run_id, metrics=[metric(name, value, now, step) for name, value in curves.items()])
+        record = optimizer.records[event.trial_id]
+        if self._trials and record.status in {Status.COMPLETED, Status.STOPPED}:
+            self._log_child(record, optimizer)
+        if record.status is Status.COMPLETED:
+            self._log(self.run_id, [(optimizer.tally.trained, _curves(record, optimizer))])
+
+    def _log_child(self, record: Record, optimizer: Optimizer) -> None:
+        trial = record.trial
+        tags = {"mlflow.parentRunId": self.run_id, "gpbt.parent": str(trial.parent)}
+        child = self._client.create_run(self._experiment, run_name=f"trial-{trial.id}", tags=tags).info.run_id
+        for name, value in trial.config.items():
+            self._client.log_param(child, name, value)
+        self._log(child, self._curve(record, optimizer))
+        self._client.set_terminated(child, "FINISHED")
+
+    def _log(self, run_id: str, points: Iterable[tuple[int, Mapping[str, float]]]) -> None:
+        now, metric = int(1000 * time.time()), self._mlflow.entities.Metric
+        metrics = [metric(name, value, now, step) for step, values in points for name, value in values.items()]
+        for start in range(0, len(metrics), 1000):  # as many as MLflow takes at once
+            self._client.log_batch(run_id, metrics=metrics[start : start + 1000])
 
     def close(self) -> None:
-        """Logs the best schedule and ends the run. May be called again."""
+        """Logs the best schedule and its learning curve, and ends the run. May be called again."""
         if not self._open:
             return
         self._open = False
         optimizer = self._optimizer
         if optimizer is not None and optimizer.state.best is not None:
             self._client.log_dict(self.run_id, {"segments": _segments(optimizer)}, "schedule.json")
+            self._log(self.run_id, [(step, _named("line", values)) for step, values in self._best_line(optimizer)])
         failed = optimizer is not None and optimizer.extinct
         self._client.set_terminated(self.run_id, "FAILED" if failed else "FINISHED")
 
 
-class WandbLog(_Logger):
+class WandbLog(_Curves):
     """A run of Weights & Biases: settings as config, curves over the steps trained, the best schedule in the summary.
 
     The curves are those of `TensorBoardLog`, over `run/trained`; the summary has `schedule`, the best one's segments as
-    JSON.
+    JSON. At the end, `line/score`, `line/config/<name>` and the trainable's figures, such as `line/train_loss`, are the
+    learning curve of the best model over `line/step`, and the table `curves` has the scores of all trials over the
+    steps of their lines (columns trial, parent, step, score).
 
     Args:
-        project: Its name; None: as W&B is set up.
-        name: Of the run; None: W&B finds one.
-        directory: Where W&B keeps its files; None: below the working directory.
-        mode: "online"; "offline": nothing leaves this machine until `wandb sync`; "disabled"; None: as W&B is set up.
-        settings: What else `wandb.init` takes: entity, group, tags, id and resume (to go on with a run), ...
+        project: Its name; None: as W&B is configured.
+        name: Of the run; None: W&B chooses one.
+        directory: Of W&B's files; None: the working directory.
+        mode: "online"; "offline": nothing leaves this machine until `wandb sync`; "disabled"; None: as W&B
+            is configured.
+        settings: Further arguments of `wandb.init`: entity, group, tags, id and resume (to continue a run), ...
 
     Raises:
         ConfigError: W&B is not installed.
@@ -243,17 +336,20 @@ class WandbLog(_Logger):
         mode: Literal["online", "offline", "disabled"] | None = None,
         **settings: Any,
     ) -> None:
-        wandb = _imported("wandb", "loggers")
+        super().__init__()
+        self._wandb = _imported("wandb", "loggers")
         folder = None if directory is None else os.fspath(directory)
-        self._run = wandb.init(project=project, name=name, dir=folder, mode=mode, **settings)
+        self._run = self._wandb.init(project=project, name=name, dir=folder, mode=mode, **settings)
         self._run.define_metric("run/trained", hidden=True)
         self._run.define_metric("*", step_metric="run/trained")
+        self._run.define_metric("line/step", hidden=True)
+        self._run.define_metric("line/*", step_metric="line/step")
         self.run_id = str(self._run.id)
         self._optimizer: Optimizer | None = None
         self._open = True
 
     def gpbt_event(self, event: Event, optimizer: Optimizer) -> None:
-        """Logs the settings at the first event, and a point of the curves where a trial has ended."""
+        """Logs the settings at the first event, and a point of the curves when a trial has ended."""
         if self._optimizer is None:
             self._run.config.update({name: getattr(optimizer.settings, name) for name in SETTINGS})
         self._optimizer = optimizer
@@ -262,13 +358,21 @@ class WandbLog(_Logger):
             self._run.log({**curves, "run/trained": optimizer.tally.trained})
 
     def close(self) -> None:
-        """Puts the best schedule into the summary and ends the run. May be called again."""
+        """Logs the best schedule and the learning curves, and ends the run. May be called again."""
         if not self._open:
             return
         self._open = False
         optimizer = self._optimizer
         if optimizer is not None and optimizer.state.best is not None:
             self._run.summary["schedule"] = json.dumps(_segments(optimizer))
+            for step, values in self._best_line(optimizer):
+                self._run.log({**_named("line", values), "line/step": step})
+            rows = [
+                (record.trial.id, record.trial.parent, step, values["score"])
+                for record in optimizer.records
+                for step, values in self._curve(record, optimizer)
+            ]
+            self._run.log({"curves": self._wandb.Table(columns=["trial", "parent", "step", "score"], data=rows)})
         self._run.finish(exit_code=1 if optimizer is not None and optimizer.extinct else 0)
 
 
@@ -319,12 +423,12 @@ def _ended(record: Record, optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _score(loss: float | None, optimizer: Optimizer) -> float | None:
-    """In the direction of the run; None where there is no finite one, as JSON has no infinity."""
+    """In the direction of the run; None if it is not finite, since JSON has no infinity."""
     return None if loss is None or not math.isfinite(loss) else optimizer.score_of(loss)
 
 
 def _curves(record: Record, optimizer: Optimizer) -> Mapping[str, float]:
-    """The points that a completed trial adds."""
+    """The points that a completed trial adds to the curves of the run."""
     best = optimizer.best
     assert record.loss is not None
     return {
@@ -334,6 +438,32 @@ def _curves(record: Record, optimizer: Optimizer) -> Mapping[str, float]:
         **{f"config/{name}": value for name, value in _numbers(record.trial.config).items()},
         **{f"best/{name}": value for name, value in _numbers(best.trial.config).items()},
     }
+
+
+def _session(config: Mapping[str, Any]) -> list[Any]:
+    """What tells TensorBoard's table of hyperparameters that a trial under a config has started, and ended."""
+    data = _imported("tensorboard.plugins.hparams.plugin_data_pb2", "loggers")
+    metadata = _imported("tensorboard.plugins.hparams.metadata", "loggers")
+    states = _imported("tensorboard.plugins.hparams.api_pb2", "loggers")
+    summaries = _imported("tensorboard.compat.proto.summary_pb2", "loggers")
+    start = data.SessionStartInfo(start_time_secs=time.time())
+    for name, value in config.items():
+        kind = "bool_value" if isinstance(value, bool) else "number_value" if isinstance(value, int | float) else None
+        setattr(start.hparams[name], kind or "string_value", value if kind else str(value))
+    end = data.SessionEndInfo(status=states.STATUS_SUCCESS, end_time_secs=time.time())
+    summary = []
+    for tag, content in (
+        (metadata.SESSION_START_INFO_TAG, data.HParamsPluginData(session_start_info=start)),
+        (metadata.SESSION_END_INFO_TAG, data.HParamsPluginData(session_end_info=end)),
+    ):
+        about = metadata.create_summary_metadata(content)
+        value = summaries.Summary.Value(tag=tag, metadata=about, tensor=metadata.NULL_TENSOR)
+        summary.append(summaries.Summary(value=[value]))
+    return summary
+
+
+def _named(group: str, values: Mapping[str, float]) -> dict[str, float]:
+    return {f"{group}/{name}": value for name, value in values.items()}
 
 
 def _segments(optimizer: Optimizer) -> list[dict[str, Any]]:

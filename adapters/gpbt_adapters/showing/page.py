@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from gpbt_adapters.showing import figures
-from gpbt_adapters.views import Overview, Run, failures, overview, savings, schedules, state_of
+from gpbt_adapters.views import Overview, Replays, Run, failures, overview, savings, schedules, state_of, story
 from gpbt_adapters.views.words import counted, number, settings, span
 from gpbt_core.records import Status
 
@@ -48,13 +48,19 @@ def embedded(data: Any) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def contents(run: Run, title: str, importance: Mapping[int, Mapping[str, float]] | None = None) -> dict[str, Any]:
+def contents(
+    run: Run,
+    title: str,
+    importance: Mapping[int, Mapping[str, float]] | None = None,
+    replays: Replays | None = None,
+) -> dict[str, Any]:
     """All that a page shows of a run, as plain JSON-able data.
 
     Args:
         run: The run; may be going on.
         title: Its name.
         importance: By generation, the shares of the hyperparameters, as far as they are known; see `views.importances`.
+        replays: Of the best schedule, if there are any.
     """
     seen = overview(run)
     space = state_of(run).settings.space
@@ -80,12 +86,19 @@ def contents(run: Run, title: str, importance: Mapping[int, Mapping[str, float]]
                 run,
             ),
             _drawn(
+                "curve",
+                "Learning curves",
+                "The scores along the lines of the best trial and of the newest parents: a child continues where its "
+                "parent ended.",
+                run,
+            ),
+            _drawn(
                 "schedule",
                 "Schedules",
                 "The schedule that led to the best trial, and those of the newest parents, for each hyperparameter.",
                 run,
             ),
-            _best(run, seen),
+            _best(run, seen, replays),
             _importance(importance or {}),
             _drawn(
                 "parallel",
@@ -135,15 +148,18 @@ def _drawn(name: str, title: str, about: str, run: Run) -> dict[str, Any]:
     }
 
 
-def _best(run: Run, seen: Overview) -> dict[str, Any]:
+def _best(run: Run, seen: Overview, replays: Replays | None) -> dict[str, Any]:
     view = schedules(run, most=0)
     columns, rows = ["steps", *(axis.name for axis in view.axes)], []
     about = f"{seen.nothing.capitalize()}."
     if view.best is not None:
         about = f"What the line of trial {view.best.trial} was trained under, score {number(view.best.score)}."
+        about = " ".join([about, *story(run)])
         for part in view.best.schedule.segments:
             values = [number(part.config[axis.name]) if axis.name in part.config else "-" for axis in view.axes]
             rows.append([span(part.start_step, part.steps), *values])
+        if replays is not None:
+            about += f" Models trained from scratch under this schedule: {replays}."
     return _listed("best", "The best schedule", about, columns, rows, empty="")
 
 

@@ -12,6 +12,7 @@ from gpbt_core.errors import ConfigError
 
 __all__ = [
     "Backend",
+    "plot_curves",
     "plot_genealogy",
     "plot_importance",
     "plot_parallel",
@@ -57,6 +58,14 @@ def plot_scores(run: Run, *, backend: Backend = "plotly") -> Any:
     Args, returns and raises as `plot_genealogy`.
     """
     return _plot(run, backend, figures.score, "score")
+
+
+def plot_curves(run: Run, *, backend: Backend = "plotly") -> Any:
+    """Plots the learning curves of the best trial and of the newest parents, over the steps of their lines.
+
+    Args, returns and raises as `plot_genealogy`.
+    """
+    return _plot(run, backend, figures.curve, "curve")
 
 
 def plot_schedule(run: Run, *, backend: Backend = "plotly") -> Any:

@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 
 from gpbt_adapters.showing.figures.parts import log_ticks, nines_ticks, shortened
 from gpbt_adapters.showing.palette import BEST, CALM, GRID, INK, MUTED, PALE, SCALE, STATUS, sensible_range
-from gpbt_adapters.views import PENDING, Axis, Line, Run, savings, schedules, scores, state_of, tree, trials
+from gpbt_adapters.views import PENDING, Axis, Line, Run, curves, savings, schedules, scores, state_of, tree, trials
 from gpbt_adapters.views import axes as axes_of
 from gpbt_adapters.views.words import number
 from gpbt_core.records import Status
 
-__all__ = ["genealogy", "importance", "parallel", "schedule", "score", "stopping"]
+__all__ = ["curve", "genealogy", "importance", "parallel", "schedule", "score", "stopping"]
 
 _BEST_FIRST = colors.LinearSegmentedColormap.from_list("gpbt", list(SCALE))
 _BEST_LAST = _BEST_FIRST.reversed()
@@ -96,7 +96,33 @@ def score(run: Run) -> Figure:
     axes.plot(generations, view.median, ":", color=MUTED, linewidth=1.5, marker=".", label="median")
     axes.plot(generations, view.best, color=INK, linewidth=1, marker=".", label="best of the generation")
     axes.step(generations, view.so_far, color=BEST, linewidth=2, marker=".", where="post", label="best so far")
-    bounds = sensible_range(table.score, minimize=_minimizes(run))
+    _score_axis(axes, table.score, run)
+    _generations(axes, state_of(run).generations)
+    _legend(axes, size)
+    return figure
+
+
+def curve(run: Run) -> Figure:
+    """The scores of the best trial's line and of the newest parents' lines, over their steps."""
+    view = curves(run)
+    figure, axes = _figure(9, 4)
+    for place, line in enumerate(view.parents):
+        label = "the newest parents" if place == 0 else None
+        axes.plot(line.steps, line.scores, color=CALM, linewidth=0.8, marker=".", alpha=0.4, label=label)
+    shown = [*view.parents]
+    if view.best is not None:
+        shown.append(view.best)
+        axes.plot(view.best.steps, view.best.scores, color=BEST, linewidth=2, marker=".", label="the best")
+    _score_axis(axes, np.array([score for line in shown for score in line.scores]), run)
+    axes.set_xlabel("step")
+    _plain(axes)
+    if shown:
+        _legend(axes)
+    return figure
+
+
+def _score_axis(axes: Axes, values: Any, run: Run) -> None:
+    bounds = sensible_range(values, minimize=_minimizes(run))
     if bounds is not None:
         low, high = bounds
         if low > 0 and high > 100 * low:
@@ -105,9 +131,6 @@ def score(run: Run) -> Figure:
             axes.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
     axes.set_ylabel("score")
     axes.grid(axis="y", color=GRID)
-    _generations(axes, state_of(run).generations)
-    _legend(axes, size)
-    return figure
 
 
 def schedule(run: Run) -> Figure:

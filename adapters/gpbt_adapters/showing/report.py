@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 
 from gpbt_adapters.showing.page import asset, contents, embedded, plotly_script
-from gpbt_adapters.views import Run, shares, state_of
+from gpbt_adapters.views import Replays, Run, shares, state_of
 
 __all__ = ["report", "write_report"]
 
@@ -20,13 +20,14 @@ _POLICY = (
 """Scripts stand in the page itself. Plotly compiles its drawing on the graphics card with `Function`."""
 
 
-def report(run: Run, *, title: str = "gpbt run", importance: bool = True) -> str:
+def report(run: Run, *, title: str = "gpbt run", importance: bool = True, replays: Replays | None = None) -> str:
     """A run as an HTML page.
 
     Args:
         run: The run; may be going on.
         title: Its name.
         importance: Whether to find out which hyperparameters mattered: some seconds for each generation.
+        replays: What `Result.replay` found: how good the best schedule is without the luck of the run.
 
     Returns:
         The whole page, some 5 MB, most of it Plotly.
@@ -37,12 +38,19 @@ def report(run: Run, *, title: str = "gpbt run", importance: bool = True) -> str
     head = f"<style>\n{asset('page.css')}</style>\n<script>{plotly_script()}</script>"
     closed = len(state_of(run).closed) if importance else 0
     found = {generation: known for generation in range(closed) if (known := shares(run, generation)) is not None}
-    data = embedded(contents(run, title, found))
+    data = embedded(contents(run, title, found, replays))
     body = f'<script type="application/json" id="run">{data}</script>\n<script>\n{asset("page.js")}</script>'
     return Template(asset("page.html")).substitute(policy=_POLICY, title=html.escape(title), head=head, body=body)
 
 
-def write_report(run: Run, path: str | os.PathLike[str], *, title: str = "gpbt run", importance: bool = True) -> None:
+def write_report(
+    run: Run,
+    path: str | os.PathLike[str],
+    *,
+    title: str = "gpbt run",
+    importance: bool = True,
+    replays: Replays | None = None,
+) -> None:
     """Writes `report` to a file, which is replaced if it is there.
 
     Args:
@@ -50,9 +58,10 @@ def write_report(run: Run, path: str | os.PathLike[str], *, title: str = "gpbt r
         path: Of the file.
         title: The name of the run.
         importance: Whether to find out which hyperparameters mattered: some seconds for each generation.
+        replays: What `Result.replay` found: how good the best schedule is without the luck of the run.
 
     Raises:
         ImportError: plotly is not installed.
         OSError: The file cannot be written.
     """
-    Path(path).write_text(report(run, title=title, importance=importance), encoding="utf-8")
+    Path(path).write_text(report(run, title=title, importance=importance, replays=replays), encoding="utf-8")

@@ -24,6 +24,7 @@ from gpbt_core.state import Event, State, Told, initial, replay
 
 if TYPE_CHECKING:
     from gpbt_adapters.storing.journal import Journal
+    from gpbt_adapters.storing.journal.storage import Entry
 
 __all__ = ["Follower", "Watched", "is_journal", "only_study", "read_file", "reading"]
 
@@ -37,6 +38,8 @@ class Watched:
 
     Attributes:
         name: Its name.
+        identity: Tells it from any other study of this name.
+        store: Where its checkpoints are; None: nobody has said so.
         state: Where it stands.
         sequence: How many events have happened.
         workers: How many workers train trials of it, as far as their leases tell.
@@ -45,6 +48,8 @@ class Watched:
     """
 
     name: str
+    identity: str
+    store: str | None
     state: State
     sequence: int
     workers: int
@@ -65,20 +70,33 @@ class Follower:
     """
 
     def __init__(self, journal: "Journal", name: str) -> None:
-        self._journal, self._entry = journal, journal.get(name)
-        self._state, self._sequence = _start(self._entry.header, f"study {name!r}"), 0
-        self._ends: deque[tuple[int, int]] = deque(maxlen=PACED)  # events that end trials: number, steps trained then
+        self._journal = journal
         self._lock = threading.Lock()
+        self._begin(journal.get(name))
+
+    def _begin(self, entry: "Entry") -> None:
+        """Takes the newest snapshot, so that only what came after it has to be replayed."""
+        self._entry = entry
+        self._ends: deque[tuple[int, int]] = deque(maxlen=PACED)  # events that end trials: number, steps trained then
+        found = self._journal.snapshot(entry.id)
+        if found is not None:
+            with contextlib.suppress(ConfigError):  # of another version: all events are replayed
+                self._state, self._sequence = decode_state(found[1], resolve_rule), found[0]
+                return
+        self._state, self._sequence = _start(entry.header, f"study {entry.name!r}"), 0
 
     def read(self) -> Watched:
         """The study as it stands now.
 
         Raises:
-            ConfigError: Its events do not follow from its settings.
-            JournalError: The database fails, or the study was deleted.
+            ConfigError: Its events do not follow from its settings, or the study was deleted.
+            JournalError: The database fails.
         """
-        study = self._entry.id
         with self._lock:
+            entry = self._journal.get(self._entry.name)
+            if entry.identity != self._entry.identity:  # deleted and made anew, or the file was replaced
+                self._begin(entry)
+            self._entry, study = entry, entry.id
             self._journal.check(study)
             news = deque(self._journal.events(study, self._sequence))
             try:
@@ -94,7 +112,15 @@ class Follower:
             state, sequence, ends = self._state, self._sequence, tuple(self._ends)
         workers = {lease.worker for lease in self._journal.leases(study) if lease.worker and lease.seconds > 0}
         left = self._left(state, ends) if workers else None
-        return Watched(name=self._entry.name, state=state, sequence=sequence, workers=len(workers), left=left)
+        return Watched(
+            name=entry.name,
+            identity=entry.identity,
+            store=entry.store,
+            state=state,
+            sequence=sequence,
+            workers=len(workers),
+            left=left,
+        )
 
     def _left(self, state: State, ends: tuple[tuple[int, int], ...]) -> float | None:
         if len(ends) < 2 or state.finished:
@@ -118,7 +144,7 @@ def is_journal(source: str | os.PathLike[str]) -> bool:
 
 @contextlib.contextmanager
 def reading(url: str | os.PathLike[str]) -> Iterator["Journal"]:
-    """A journal that is there, closed at the end of the block.
+    """A journal that is there, opened so that nothing is written, and closed at the end of the block.
 
     Raises:
         ConfigError: There is none.
@@ -136,7 +162,7 @@ def reading(url: str | os.PathLike[str]) -> Iterator["Journal"]:
         _check_sqlite(Path(text))
     elif text.startswith("sqlite"):
         _check_sqlite(Path(make_url(text).database or ""))
-    with Journal(url) as journal:
+    with Journal(url, read_only=True) as journal:
         yield journal
 
 
@@ -187,15 +213,21 @@ def read_file(path: str | os.PathLike[str]) -> State:
 
 def _check_sqlite(path: Path) -> None:
     """Makes sure that there is a journal: SQLite would make an empty file of whatever is asked for."""
+    from gpbt_adapters.storing.journal.engine import open_to_read
+
     if not path.is_file():
         raise ConfigError(f"journal: wanted a SQLite file that is there, got {str(path)!r}")
-    address = f"{path.absolute().as_uri()}?mode=ro"
     try:
-        with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
-            found = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'gpbt_version'").fetchone()
+        with contextlib.closing(open_to_read(path.absolute())) as connection:
+            names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     except sqlite3.Error as error:
         raise ConfigError(f"journal: {str(path)!r} cannot be read as a SQLite file: {error}") from error
-    if found != (1,):
+    if not names:
+        raise ConfigError(
+            f"journal: {str(path)!r} is an empty database; was it copied without the file beside it, {path.name}-wal? "
+            f"`gpbt copy` makes whole copies"
+        )
+    if "gpbt_version" not in names:
         raise ConfigError(f"journal: {str(path)!r} is a database of something else; wanted one made by gpbt")
 
 

@@ -2,5 +2,6 @@
 
 Start with `trainable`, the protocol; `testing` is its conformance kit. `bindings` describes how a hyperparameter is
 written into a live model and read back, and `random_states` keeps each model's randomness apart. Each framework has
-a folder, which nothing outside that folder imports. May import `storing`.
+a folder, which nothing outside that folder imports; those whose models are PyTorch's build on `pytorch`. May import
+`storing`.
 """

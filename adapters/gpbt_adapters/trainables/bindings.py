@@ -1,28 +1,41 @@
-"""How hyperparameters reach the live objects of a framework, and how they are read back from there.
+"""How hyperparameters are set on the live objects of a framework, and read back from them.
 
-A binding writes one hyperparameter and reads the live value back; an adapter is a table of them by the config's names.
-Nothing here knows a framework: what the bindings act on is handed through as `parts`.
+A binding writes one hyperparameter and reads the live value back; an adapter has a table of them by the config's names.
+Nothing here knows a framework: the objects that bindings act on are passed through as `parts`.
 """
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import attrs
 
-from gpbt_adapters.trainables.trainable import verify_applied
+from gpbt_adapters.trainables.trainable import same_value, verify_applied
 from gpbt_core.errors import ConfigError
 
-__all__ = ["Binding", "Fixed", "HoldsConfig", "Setter", "StepValue", "read_back", "verify", "write"]
+__all__ = [
+    "Binding",
+    "Fixed",
+    "HoldsConfig",
+    "Setter",
+    "StepValue",
+    "agreed",
+    "check_alike",
+    "check_bound",
+    "read_back",
+    "varying",
+    "verify",
+    "write",
+]
 
 
 class HoldsConfig(Protocol):
-    """What every adapter's `parts` hold beside their framework's objects.
+    """What the `parts` of every adapter hold besides the objects of their framework.
 
     Attributes:
         config: The config in force.
-        held: What each place was last given; unlike `config` it has inactive hyperparameters, too.
-        founder: The config under which the model was built; unlike `config` it never changes along a line.
+        held: The last value of each hyperparameter; unlike `config` it has inactive ones as well.
+        founder: The config that the model was built with; unlike `config` it never changes along a line.
     """
 
     config: Mapping[str, Any]
@@ -37,12 +50,18 @@ class Binding(abc.ABC, Generic[P_contra]):
     """Where one hyperparameter lives.
 
     Attributes:
-        order: Bindings with a lower one are written first: what replaces an object, before what writes to its fields.
-        saved: Whether the framework's own state has the value, and brings it back by itself.
+        order: Bindings with a lower order are written first: those that replace an object, before those that write to
+            its fields.
+        saved: Whether the framework's own state contains the value and restores it.
     """
 
     order: ClassVar[int] = 0
     saved: ClassVar[bool] = False
+
+    @property
+    def varies(self) -> bool:
+        """Whether training itself changes the live value, which is then not read back after the last step."""
+        return False
 
     @abc.abstractmethod
     def write(self, parts: P_contra, name: str, value: Any) -> None:
@@ -51,7 +70,7 @@ class Binding(abc.ABC, Generic[P_contra]):
         Args:
             parts: The live objects; their `config` is the new one already.
             name: The hyperparameter's name in the config, for messages.
-            value: What the config has.
+            value: The config's value.
 
         Raises:
             ConfigError: The place does not exist or cannot take the value.
@@ -68,40 +87,43 @@ class Binding(abc.ABC, Generic[P_contra]):
 
 @attrs.frozen
 class Setter(Binding[P_contra]):
-    """A hyperparameter behind the user's own two functions.
+    """A hyperparameter that two functions of your own set and read.
 
     Attributes:
         set: Called with the parts and the value.
-        get: Called with the parts; returns the live value, from where the training really takes it.
+        get: Called with the parts; returns the live value, from where the training takes it.
+        varies: Whether training itself changes the live value, as where the hyperparameter is a start value. It is then
+            read back before the first step of a segment only.
     """
 
     set: Callable[[P_contra, Any], None]
     get: Callable[[P_contra], Any]
+    varies: bool = attrs.field(default=False, kw_only=True)
 
-    def write(self, parts: P_contra, name: str, value: Any) -> None:  # noqa: ARG002 - the user knows which
-        """Hands the value to the user's `set`."""
+    def write(self, parts: P_contra, name: str, value: Any) -> None:  # noqa: ARG002 - the functions know which
+        """Calls your `set`."""
         self.set(parts, value)
 
     def read(self, parts: P_contra, name: str) -> Any:  # noqa: ARG002 - as above
-        """Asks the user's `get`."""
+        """Calls your `get`."""
         return self.get(parts)
 
 
 @attrs.frozen
 class StepValue(Binding[P_contra]):
-    """A hyperparameter that no framework holds: the user's step function reads it from `parts.config` each time."""
+    """A hyperparameter that no framework holds: your step function reads it from `parts.config` each time."""
 
     def write(self, parts: P_contra, name: str, value: Any) -> None:
-        """Does nothing: the config in force is the place."""
+        """Does nothing: the value is in the config."""
 
     def read(self, parts: P_contra, name: str) -> Any:
-        """Returns what the step function will find."""
+        """Returns the value that the step function reads."""
         return parts.config.get(name)
 
 
 @attrs.frozen
 class Fixed(Binding[P_contra]):
-    """A hyperparameter that the model is built from, such as a width: any change along a line is refused."""
+    """A hyperparameter that the model is built with, such as a width; any change along a line is refused."""
 
     def write(self, parts: P_contra, name: str, value: Any) -> None:
         """Compares the value with that of the line's founder.
@@ -112,9 +134,9 @@ class Fixed(Binding[P_contra]):
         built = self.read(parts, name)
         if value != built:
             raise ConfigError(
-                f"hyperparameter {name!r} is bound as Fixed: its model was built with {built!r}, and this config wants "
-                f"{value!r}. A fixed value can differ between lines, never along one: take it out of the space, search "
-                f"it with a preset that keeps the founders' configs, or bind it to a place that can change."
+                f"hyperparameter {name!r} is bound as Fixed: its model was built with {built!r}, and this config has "
+                f"{value!r}. A fixed value can differ between lines, but not along one: take it out of the space, "
+                f"search it with a preset that keeps the founders' configs, or bind it to a place that can change."
             )
 
     def read(self, parts: P_contra, name: str) -> Any:
@@ -123,31 +145,40 @@ class Fixed(Binding[P_contra]):
 
 
 def write(parts: P_contra, bindings: Mapping[str, Binding[P_contra]], config: Mapping[str, Any]) -> None:
-    """Writes every value of a config to its place; those of inactive hyperparameters keep what they last held.
+    """Writes every value of a config to its place; inactive hyperparameters keep their last values.
 
     Args:
-        parts: The live objects; their `config` becomes this one. They may have been restored from those of a parent,
-            without all of its values.
-        bindings: Where each hyperparameter lives; those that the config does not have are left out.
+        parts: The live objects; their `config` becomes this one. They may have been restored from a parent's, without
+            all of its values.
+        bindings: Where each hyperparameter lives; bindings that the config has no value for are left out.
         config: The values to set.
 
     Raises:
-        ConfigError: A hyperparameter has no binding (nothing was written), or its binding refused the value (some of
-            the others may have been written).
+        ConfigError: A hyperparameter has no binding; nothing was written.
+        ConfigError: A binding refused its value; some of the others may have been written.
     """
-    unbound = [name for name in config if name not in bindings]
-    if unbound:
-        raise ConfigError(
-            f"no binding for the hyperparameters {unbound}: they would be searched and never used. Bound are "
-            f"{sorted(bindings)}; bind the others to their places, or to StepValue() where your step function reads "
-            f"parts.config."
-        )
+    check_bound(bindings, config)
     parts.config = dict(config)
     kept = {name: value for name, value in parts.held.items() if name in bindings and not bindings[name].saved}
     values = {**kept, **config}
     for name in sorted(values, key=lambda name: bindings[name].order):
         bindings[name].write(parts, name, values[name])
     parts.held = {**parts.held, **config}
+
+
+def check_bound(bindings: Mapping[str, Binding[Any]], config: Mapping[str, Any]) -> None:
+    """Checks that each hyperparameter of a config has a binding.
+
+    Raises:
+        ConfigError: One has none.
+    """
+    unbound = [name for name in config if name not in bindings]
+    if unbound:
+        raise ConfigError(
+            f"no binding for the hyperparameters {unbound}: they would be searched and never used. Bound are "
+            f"{sorted(bindings)}; bind the others to their places, or to StepValue() if your step function reads them "
+            f"from parts.config."
+        )
 
 
 def read_back(parts: P_contra, bindings: Mapping[str, Binding[P_contra]]) -> dict[str, Any]:
@@ -159,9 +190,14 @@ def read_back(parts: P_contra, bindings: Mapping[str, Binding[P_contra]]) -> dic
     return {name: bindings[name].read(parts, name) for name in parts.config}
 
 
+def varying(bindings: Mapping[str, Binding[Any]]) -> tuple[str, ...]:
+    """Names the hyperparameters whose live values training itself changes."""
+    return tuple(name for name, binding in bindings.items() if binding.varies)
+
+
 @attrs.frozen
 class _Reader(Generic[P_contra]):
-    """Reads the hyperparameters that a caller names, where `read_back` reads those of the config in force."""
+    """Reads the hyperparameters that a caller names; `read_back` reads those of the config in force."""
 
     parts: P_contra
     bindings: Mapping[str, Binding[P_contra]]
@@ -171,10 +207,52 @@ class _Reader(Generic[P_contra]):
         return {name: self.bindings[name].read(self.parts, name) for name in self.names & self.bindings.keys()}
 
 
-def verify(parts: P_contra, bindings: Mapping[str, Binding[P_contra]], config: Mapping[str, Any]) -> None:
+def verify(
+    parts: P_contra, bindings: Mapping[str, Binding[P_contra]], config: Mapping[str, Any], *, trained: int = 0
+) -> None:
     """Checks that the live objects train under a config.
+
+    Args:
+        parts: The live objects.
+        bindings: Where each hyperparameter lives.
+        config: What was set.
+        trained: How many steps have been trained since then, at least 0. Check before the first step and after the last
+            one.
 
     Raises:
         HyperparameterNotAppliedError: A live value is another than the config's, or a hyperparameter has no binding.
     """
-    verify_applied(_Reader(parts, bindings, frozenset(config)), config, who=type(parts).__name__)
+    kept = set(config) - set(varying(bindings) if trained else ())
+    reader = _Reader(parts, bindings, frozenset(kept))
+    wanted = {name: value for name, value in config.items() if name in kept}
+    verify_applied(reader, wanted, who=type(parts).__name__, trained=trained)
+
+
+def check_alike(name: str, values: Sequence[Any], where: str, way_out: str) -> None:
+    """Refuses to write one value to places that were built with different ones.
+
+    Args:
+        name: The hyperparameter.
+        values: What the places hold.
+        where: What they are, in the plural.
+        way_out: What the user can do.
+
+    Raises:
+        ConfigError: The values differ.
+    """
+    if not all(same_value(values[0], value) for value in values):
+        raise ConfigError(
+            f"hyperparameter {name!r} is bound to {where}, which were built with different values, {list(values)}: one "
+            f"value for all of them would undo that. {way_out}."
+        )
+
+
+def agreed(name: str, values: Sequence[Any], where: str) -> Any:
+    """Returns the value that all places hold, floats within a relative 1e-6.
+
+    Raises:
+        ConfigError: They hold different ones.
+    """
+    if not all(same_value(values[0], value) for value in values):
+        raise ConfigError(f"hyperparameter {name!r} has different live values in {where}: {list(values)}")
+    return values[0]

@@ -1,14 +1,14 @@
-"""Random states as plain data, and objects that own theirs while they train.
+"""Random states as plain data, and objects that have random states of their own while they train.
 
 Frameworks and users' data pipelines draw from global generators. A trainable must neither disturb those of its process
-nor depend on what others drew, so it swaps its own states in for each call and the process' own back out. All states
-are lists, dicts, numbers and strings, safe in any file format.
+nor depend on what others drew. So it swaps its own states in for each call, and restores those of the process after it.
+All states are lists, dicts, numbers and strings, safe in any file format.
 """
 
 import random
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -19,6 +19,8 @@ __all__ = [
     "OwnRandomness",
     "PythonGlobal",
     "Source",
+    "derived_seed",
+    "fresh_seeds",
     "generator_state",
     "restore_generator",
     "setup_seed",
@@ -31,7 +33,7 @@ class Source(Protocol):
     name: str
 
     def seeded(self, seed: int) -> Any:
-        """Returns the state that seeding would give, leaving the generator alone."""
+        """Returns the state that seeding would give, without changing the generator."""
 
     def get(self) -> Any:
         """Returns the generator's state as plain data."""
@@ -47,7 +49,7 @@ class PythonGlobal:
 
     def seeded(self, seed: int) -> Any:
         """Returns the state that seeding would give."""
-        return self._plain(random.Random(seed).getstate())  # noqa: S311 - to train, not to keep secrets
+        return self._plain(random.Random(seed).getstate())  # noqa: S311 - for training, not for secrets
 
     def get(self) -> Any:
         """Returns the state as a list."""
@@ -65,7 +67,7 @@ class PythonGlobal:
 
 
 class NumpyGlobal:
-    """The generator behind numpy's old functions, `np.random.rand` and its kin, on which many augmentations rely."""
+    """The generator behind numpy's legacy functions such as `np.random.rand`, which many augmentations use."""
 
     name = "numpy"
 
@@ -75,7 +77,7 @@ class NumpyGlobal:
 
     def get(self) -> Any:
         """Returns the state as a dict."""
-        return self._plain(np.random.get_state(legacy=False))  # noqa: NPY002 - it is about these
+        return self._plain(np.random.get_state(legacy=False))  # noqa: NPY002 - these are the ones to save
 
     def set(self, state: Any) -> None:
         """Puts a state back."""
@@ -117,12 +119,12 @@ def _with_arrays(value: Any) -> Any:
     return value
 
 
-# Threads that are inside an OwnRandomness now. Global generators belong to the process: two at once mix their streams.
+# The threads that are inside an OwnRandomness. Global generators belong to the process: two threads would mix streams.
 _inside: set[int] = set()
 
 
 class OwnRandomness:
-    """Global random states that belong to one object: in force inside a `with` block, and put away after it.
+    """Global random states that belong to one object: in force inside a `with` block, and saved after it.
 
     Args:
         sources: The generators to own.
@@ -147,7 +149,7 @@ class OwnRandomness:
 
     @property
     def state(self) -> dict[str, Any]:
-        """The owned states as they will be at the next entry, by source; only to be read outside the `with` block."""
+        """The states at the next entry, by source; read it outside the `with` block only."""
         return dict(self._own)
 
     @state.setter
@@ -157,9 +159,8 @@ class OwnRandomness:
     def __enter__(self) -> Self:
         if _inside - {threading.get_ident()}:
             warnings.warn(
-                "two models train at once in threads of one process: the global random generators of Python, numpy and "
-                "the framework are shared between them, so their results are not repeatable. Use processes where that "
-                "matters.",
+                "two models train at once in threads of one process: they share the global random generators of "
+                "Python, numpy and the framework, so results cannot be reproduced. Use processes if that matters.",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -184,4 +185,28 @@ def setup_seed(seed: int, trial_id: int) -> int:
     >>> setup_seed(0, 1) == setup_seed(0, 1) != setup_seed(1, 0)
     True
     """
-    return int(np.random.SeedSequence((seed, trial_id)).generate_state(1)[0])
+    return derived_seed(seed, trial_id)
+
+
+def derived_seed(*numbers: int) -> int:
+    """Mixes numbers, each at least 0, into a seed of 0 .. 2**32 - 1, in which each of them counts.
+
+    >>> len({derived_seed(0, 1), derived_seed(1, 0), derived_seed(0, 0, 1)})
+    3
+    """
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def fresh_seeds(seed: int, count: int, used: Container[int]) -> tuple[int, ...]:
+    """So many distinct seeds of set-ups, 0 .. 2**32 - 1, that are not in `used`: a function of the run's seed.
+
+    >>> fresh_seeds(0, 3, set())[:2] == fresh_seeds(0, 2, set())
+    True
+    """
+    stream = np.random.default_rng(np.random.SeedSequence((seed, 0), spawn_key=(1,)))  # no founder's
+    found: dict[int, None] = {}
+    while len(found) < count:
+        drawn = int(stream.integers(2**32))
+        if drawn not in used:
+            found[drawn] = None
+    return tuple(found)

@@ -1,6 +1,6 @@
-"""The order in which training samples come, as plain indices that can be saved between two batches.
+"""The order of the training samples, as plain indices that can be saved between two batches.
 
-What is left of an epoch is a list; how an epoch is drawn is the framework's, or the user's, business.
+The rest of an epoch is a list of indices. The framework, or the user, draws an epoch.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,10 +17,10 @@ class SampleOrder:
     """An endless walk over samples, epoch after epoch.
 
     Attributes:
-        draw: Draws the indices of one epoch, in their order.
-        batch_size: Samples per batch, at least 1; may change at any time and holds from the next batch on.
-        drop_last: Whether an epoch's last batch is left out if it is smaller than the others.
-        left: What is left of the epoch.
+        draw: Draws the indices of one epoch, in order.
+        batch_size: Samples per batch, at least 1; it may change at any time, from the next batch on.
+        drop_last: Whether the last batch of an epoch is dropped if it is smaller than the others.
+        left: The rest of the epoch.
 
     Examples:
         >>> order = SampleOrder(draw=lambda: range(5), batch_size=2)
@@ -36,16 +36,16 @@ class SampleOrder:
     left: list[int] = attrs.field(factory=list)
 
     def take(self, count: int | None = None) -> list[list[int]]:
-        """Hands out the next batches, which count as consumed from now on.
+        """Returns the next batches, which count as consumed from now on.
 
         Args:
-            count: How many, going on into the next epochs; None: what is left of this epoch, or the whole next one.
+            count: How many, also across epochs; None: the rest of this epoch, or the whole next one.
 
         Returns:
             Indices, batch by batch.
 
         Raises:
-            ConfigError: An epoch has not even one batch.
+            ConfigError: An epoch has no complete batch.
         """
         batches: list[list[int]] = []
         while (count is None and not batches) or (count is not None and len(batches) < count):
@@ -64,6 +64,6 @@ class SampleOrder:
         if not epoch or (self.drop_last and len(epoch) < self.batch_size):
             raise ConfigError(
                 f"an epoch of {len(epoch)} samples has no batch of {self.batch_size}"
-                f"{', and smaller ones are dropped' if self.drop_last else ''}: no training is possible"
+                f"{', and smaller ones are dropped' if self.drop_last else ''}; choose a smaller batch size"
             )
         return epoch

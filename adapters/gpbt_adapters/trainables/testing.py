@@ -1,6 +1,6 @@
-"""The conformance kit of trainables: proves the promises that a driver builds on, one after the other.
+"""The conformance kit of trainables: checks, one after the other, the promises that a driver relies on.
 
-It uses nothing but the protocol and raises plain assertion errors, so that it runs under pytest and without it::
+It uses nothing but the protocol and raises plain assertion errors, so it runs under pytest and without it::
 
     def test_my_trainable_keeps_its_promises():
         check_trainable(MyTrainable, space)
@@ -28,7 +28,7 @@ PARENT = 0
 
 
 class BrokenPromiseError(AssertionError):
-    """A trainable does not keep a promise; the message names the promise, what was wanted and what came."""
+    """A trainable does not keep a promise; the message names the promise, what was wanted and what came instead."""
 
 
 @attrs.frozen(kw_only=True)
@@ -48,7 +48,7 @@ class _Case:
 
 @attrs.frozen(kw_only=True)
 class _Stretch:
-    """What a few steps of training came to."""
+    """The results of a few steps of training."""
 
     scores: tuple[float, ...]
     state: Any
@@ -63,16 +63,20 @@ def check_trainable(
     state: Callable[[Any], Any] | None = None,
     inert: bool = True,
     diverging: Mapping[str, Any] | None = None,
-) -> None:
-    """Proves that what a factory makes keeps the promises of `Trainable`.
+    short: bool = False,
+) -> int:
+    """Checks that the trainables of a factory keep the promises of `Trainable`.
 
     - Fresh: each call of the factory makes a new object.
     - Repeat: the same config and seed give the same training; scoring and saving do not disturb it.
     - Continue: saved, loaded into a fresh object and trained on, the scores (and `state`) are the same bits as without
       the break; loading, applying and training leave the files as they were.
-    - Inherit: a loaded model scores what its parent scored, and a child's training does not touch the parent's.
-    - Applied: after set-up, mid-run and after loading, the live values are the config's, which is left as it was.
-    - Diverge: a diverging model returns NaN or infinity or raises; only checked where `diverging` is given.
+    - Inherit: a loaded model has its parent's score, and a child's training does not touch the parent's checkpoint.
+    - Applied: after set-up, mid-run, after loading and after training, the live values are the config's; the config
+      itself is left as it was.
+    - Diverge: a diverging model returns NaN or infinity, or raises; only checked if `diverging` is given.
+
+    With n configs it trains (6 + 3 n) x `steps` steps: 30 with a space and the default `steps`, 12 if `short`.
 
     Args:
         factory: Makes a fresh trainable.
@@ -80,19 +84,26 @@ def check_trainable(
         steps: How many steps to train before and after each break, at least 1.
         seed: Of the set-ups, and of the configs drawn. Not 0, the seed under which a trainable is likely to rebuild a
             model that forgets its own.
-        state: Takes a trainable and returns what its training changes (weights, say) as arrays and plain containers,
-            to be compared bit by bit besides the scores. None: the scores alone.
+        state: Takes a trainable and returns what its training changes, such as the weights: arrays, tensors and plain
+            containers of them, such as a state_dict, to be compared bit by bit besides the scores. None: the scores
+            alone.
         inert: Whether the hyperparameters act through training alone, so that applying others leaves the score as it
-            is (within a relative 1e-6). Say False where they act on predictions by their nature.
+            is (within a relative 1e-6). Pass False if they act on predictions by their nature.
         diverging: A config under which training diverges within `steps` steps.
+        short: Whether to train one step before and after each break, under two configs, where a step takes minutes.
+
+    Returns:
+        How many steps it trained.
 
     Raises:
         BrokenPromiseError: A promise is not kept.
         ConfigError: There are not two different configs, or `steps` is below 1.
     """
-    drawn = _configs(configs, seed)
     if steps < 1:
-        raise ConfigError(f"check_trainable: wanted steps of at least 1, got {steps!r}")
+        raise ConfigError(f"check_trainable: steps must be at least 1, got {steps!r}")
+    drawn = _configs(configs, seed)
+    if short:
+        steps, drawn = 1, drawn[:2]
     with CheckpointStore(durable=False) as store:
         case = _Case(
             factory=factory, configs=drawn, steps=steps, seed=seed, state=state or (lambda _: None), store=store
@@ -104,6 +115,7 @@ def check_trainable(
         _check_applied(case)
         if diverging is not None:
             _check_diverge(case, diverging)
+    return (6 + 3 * len(drawn) + (diverging is not None)) * steps
 
 
 def _configs(configs: Space | Sequence[Mapping[str, Any]], seed: int) -> tuple[Mapping[str, Any], ...]:
@@ -112,7 +124,7 @@ def _configs(configs: Space | Sequence[Mapping[str, Any]], seed: int) -> tuple[M
         configs = [configs.sample(rng) for _ in range(3)]
     drawn = tuple(configs)
     if len(drawn) < 2 or drawn[0] == drawn[1]:
-        raise ConfigError(f"check_trainable: wanted at least two configs, the first two different, got {drawn!r}")
+        raise ConfigError(f"check_trainable: configs must be at least two, the first two different, got {drawn!r}")
     return drawn
 
 
@@ -120,9 +132,9 @@ def _check_fresh(case: _Case) -> None:
     one, other = case.factory(), case.factory()
     for made in (one, other):
         if not isinstance(made, Trainable):
-            raise case.fail("Fresh", f"wanted the factory to make Trainables, got {made!r}")
+            raise case.fail("Fresh", f"the factory must return a Trainable, got {made!r}")
     if one is other:
-        raise case.fail("Fresh", f"wanted a new object from each call of the factory, got {one!r} twice")
+        raise case.fail("Fresh", f"the factory must return a new object each time, got {one!r} twice")
     one.close()
     other.close()
 
@@ -131,21 +143,21 @@ def _check_repeat(case: _Case) -> tuple[_Stretch, _Stretch]:
     """Trains one model twice, once undisturbed and once scored and saved midway; returns its two stretches."""
     config = case.configs[0]
     undisturbed = _set_up(case, config)
-    first, second = _train(case, undisturbed), _train(case, undisturbed)
+    first, second = _train(case, undisturbed, config), _train(case, undisturbed, config)
     undisturbed.close()
 
     twin = _set_up(case, config)
-    _compare(case, "Repeat", "set up again with the same config and seed", first, _train(case, twin))
+    _compare(case, "Repeat", "set up again with the same config and seed", first, _train(case, twin, config))
     last = first.scores[-1]
     for _ in range(2):
         score = _number(case, twin.score(), "score()")
         if not _same_bits(score, last):
-            raise case.fail("Repeat", f"wanted score() to be {last!r}, what the last step returned, got {score!r}")
+            raise case.fail("Repeat", f"score() must be {last!r}, as the last step returned, got {score!r}")
     with case.store.writing(PARENT) as path:
         twin.save(path)
         if not any(path.iterdir()):
-            raise case.fail("Continue", f"wanted save() to write into {path}, which is empty")
-    _compare(case, "Repeat", "scored and saved midway", second, _train(case, twin))
+            raise case.fail("Continue", f"save() must write into {path}, which is empty")
+    _compare(case, "Repeat", "scored and saved midway", second, _train(case, twin, config))
     twin.close()
     return first, second
 
@@ -156,12 +168,14 @@ def _check_continue(case: _Case, first: _Stretch, second: _Stretch) -> None:
         loaded = _load(case)
         score = _number(case, loaded.score(), "score()")
         if not _same_bits(score, first.scores[-1]):
-            raise case.fail("Inherit", f"wanted the parent's score {first.scores[-1]!r} after load(), got {score!r}")
+            raise case.fail(
+                "Inherit", f"the score after load() must be the parent's, {first.scores[-1]!r}, got {score!r}"
+            )
         _apply(case, loaded, case.configs[0], "after load()")
-        _compare(case, "Continue", attempt, second, _train(case, loaded))
+        _compare(case, "Continue", attempt, second, _train(case, loaded, case.configs[0]))
         loaded.close()
         if _files(case) != files:
-            raise case.fail("Continue", "wanted load() and what follows to leave the files as they were; they changed")
+            raise case.fail("Continue", "load() and what follows must leave the files as they were; they changed")
 
 
 def _check_inherit(case: _Case, first: _Stretch, second: _Stretch, *, inert: bool) -> None:
@@ -173,27 +187,30 @@ def _check_inherit(case: _Case, first: _Stretch, second: _Stretch, *, inert: boo
         if inert and not math.isclose(score, first.scores[-1], rel_tol=1e-6, abs_tol=1e-12):
             raise case.fail(
                 "Inherit",
-                f"wanted the parent's score {first.scores[-1]!r} under the child's config {dict(config)}, before any "
-                f"training, got {score!r}; does a hyperparameter act on what the parent learnt already? (inert=False "
-                f"where it acts on predictions by its nature)",
+                f"before any training, the score under the child's config {dict(config)} must be the parent's, "
+                f"{first.scores[-1]!r}, got {score!r}; does a hyperparameter act on what the parent has learnt? (Pass "
+                f"inert=False if it acts on predictions by its nature)",
             )
-        _train(case, child)
+        _train(case, child, config)
         child.close()
     if _files(case) != files:
-        raise case.fail("Inherit", "wanted a child's training to leave the parent's files as they were; they changed")
+        raise case.fail("Inherit", "a child's training must leave the parent's files as they were; they changed")
     parent = _load(case)
     _apply(case, parent, case.configs[0], "after load()")
-    _compare(case, "Inherit", "the parent, trained on after its children", second, _train(case, parent))
+    _compare(
+        case, "Inherit", "the parent, trained on after its children", second, _train(case, parent, case.configs[0])
+    )
     parent.close()
 
 
 def _check_applied(case: _Case) -> None:
-    live = _set_up(case, case.configs[0])
-    for config in (*case.configs[1:], case.configs[0]):
-        _train(case, live)
+    before = case.configs[0]
+    live = _set_up(case, before)
+    for config in (*case.configs[1:], before):
+        _train(case, live, before)
         _apply(case, live, config, "mid-run")
-        _train(case, live)
-        _verify(case, live, config, "after training on")
+        _train(case, live, config)
+        before = config
     live.close()
 
 
@@ -210,7 +227,7 @@ def _check_diverge(case: _Case, config: Mapping[str, Any]) -> None:
     finally:
         trainable.close()
     if all(math.isfinite(score) for score in scores):
-        raise case.fail("Diverge", f"wanted NaN, infinity or an exception under {dict(config)}, got scores {scores}")
+        raise case.fail("Diverge", f"{dict(config)} must give NaN, infinity or an exception, got the scores {scores}")
 
 
 def _set_up(case: _Case, config: Mapping[str, Any]) -> Trainable:
@@ -238,24 +255,39 @@ def _apply(case: _Case, trainable: Trainable, config: Mapping[str, Any], when: s
 
 def _left_alone(case: _Case, handed: Mapping[str, Any], config: Mapping[str, Any], what: str) -> None:
     if handed != config:
-        raise case.fail("Applied", f"wanted {what} to leave the config as it was, {config!r}, got {handed!r}")
+        raise case.fail("Applied", f"{what} must leave the config as it was, {config!r}, got {handed!r}")
 
 
-def _verify(case: _Case, trainable: Trainable, config: Mapping[str, Any], when: str) -> None:
+def _verify(case: _Case, trainable: Trainable, config: Mapping[str, Any], when: str, *, trained: int = 0) -> None:
     try:
-        verify_applied(trainable, config)
+        verify_applied(trainable, config, trained=trained)
     except HyperparameterNotAppliedError as error:
         raise case.fail("Applied", f"{when}: {error}") from error
 
 
-def _train(case: _Case, trainable: Trainable) -> _Stretch:
+def _train(case: _Case, trainable: Trainable, config: Mapping[str, Any]) -> _Stretch:
     scores = tuple(_number(case, trainable.step(), "step()") for _ in range(case.steps))
-    return _Stretch(scores=scores, state=copy.deepcopy(case.state(trainable)))
+    _verify(case, trainable, config, "after training", trained=case.steps)
+    return _Stretch(scores=scores, state=_arrays(case.state(trainable)))
+
+
+def _arrays(state: Any) -> Any:
+    """A copy of a state in which tensors are numpy arrays, which can be compared."""
+    if isinstance(state, Mapping):
+        return {key: _arrays(value) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return [_arrays(value) for value in state]
+    if hasattr(state, "detach"):  # a torch tensor; those of 16 bits have no numpy type
+        tensor = state.detach().cpu()
+        return (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy().copy()
+    if hasattr(state, "numpy") or hasattr(state, "__array__"):  # a tensor or a variable of Keras, an array of JAX
+        return np.array(state.numpy() if hasattr(state, "numpy") else state)
+    return copy.deepcopy(state)
 
 
 def _number(case: _Case, value: object, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
-        raise case.fail("Repeat", f"wanted {what} to return a number, got {value!r} of type {type(value).__name__}")
+        raise case.fail("Repeat", f"{what} must return a number, got {value!r} of type {type(value).__name__}")
     return float(value)
 
 
@@ -264,8 +296,8 @@ def _compare(case: _Case, promise: str, what: str, wanted: _Stretch, got: _Stret
         if not _same_bits(one, other):
             raise case.fail(
                 promise,
-                f"{what}: wanted the same scores {wanted.scores}, got {got.scores}: step {number} differs by "
-                f"{abs(one - other):.3g}; which state (weights, optimizer, random states, data order) is not kept?",
+                f"{what}: the scores must be the same, {wanted.scores}, got {got.scores}: step {number} differs by "
+                f"{abs(one - other):.3g}; which state (weights, optimizer, random states, data order) is not saved?",
             )
     try:
         np.testing.assert_equal(got.state, wanted.state)

@@ -5,20 +5,26 @@ trials, and says the same to every plot, report and screen that shows it. Scores
 """
 
 from gpbt_adapters.views.columns import PENDING, Run, Trials, state_of, trials
+from gpbt_adapters.views.curves import Curve, Curves, curves, losses_of
 from gpbt_adapters.views.failing import Failure, failures
 from gpbt_adapters.views.genealogy import Tree, tree
 from gpbt_adapters.views.importance import shares
 from gpbt_adapters.views.lines import Axis, Line, Schedules, axes, schedules
+from gpbt_adapters.views.replays import Replays
 from gpbt_adapters.views.results import Scores, scores
 from gpbt_adapters.views.stopping import Savings, savings
+from gpbt_adapters.views.story import story
 from gpbt_adapters.views.summary import Overview, overview
 
 __all__ = [
     "PENDING",
     "Axis",
+    "Curve",
+    "Curves",
     "Failure",
     "Line",
     "Overview",
+    "Replays",
     "Run",
     "Savings",
     "Schedules",
@@ -26,13 +32,16 @@ __all__ = [
     "Tree",
     "Trials",
     "axes",
+    "curves",
     "failures",
+    "losses_of",
     "overview",
     "savings",
     "schedules",
     "scores",
     "shares",
     "state_of",
+    "story",
     "tree",
     "trials",
 ]

@@ -1,23 +1,20 @@
 """What went wrong in a run."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from gpbt_adapters.views.columns import Run, state_of
+from gpbt_adapters.views.words import without_numbers
 from gpbt_core.records import Record, Status
 
 __all__ = ["Failure", "failures"]
 
 
-_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+(?:[.,]\d+)*")
-
-
 @attrs.frozen(kw_only=True)
 class Failure:
-    """Trials that failed, or were cancelled, for one reason; those that differ in numbers alone count as one.
+    """Trials that failed, or were cancelled, for one reason; reasons that differ in numbers alone are one.
 
     Attributes:
         status: FAILED or CANCELLED.
@@ -39,11 +36,11 @@ def failures(run: Run) -> tuple[Failure, ...]:
     groups: dict[tuple[Status, str], list[Record]] = {}  # by what is left of the reason without its numbers
     for record in state_of(run).records:
         if record.status in {Status.FAILED, Status.CANCELLED}:
-            groups.setdefault((record.status, _NUMBERS.sub("0", record.reason or "")), []).append(record)
+            groups.setdefault((record.status, without_numbers(str(record.reason or ""))), []).append(record)
     found = [
         Failure(
             status=status,
-            reason=group[0].reason or "no reason given",
+            reason=str(group[0].reason or "no reason given"),
             trials=tuple(record.trial.id for record in group),
             generations=tuple(sorted({record.trial.generation for record in group})),
             config=group[0].trial.config,

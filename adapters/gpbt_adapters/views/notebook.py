@@ -5,7 +5,7 @@ Needs no plotting library; what is shown at greater length is in `report` and `p
 
 import html
 
-from gpbt_adapters.views import Run, overview, schedules
+from gpbt_adapters.views import Run, overview, schedules, story
 from gpbt_adapters.views.words import counted, number, span
 
 __all__ = ["run_html"]
@@ -44,6 +44,7 @@ def run_html(run: Run, *, note: str = "") -> str:
             values = [number(part.config[axis.name]) if axis.name in part.config else "-" for axis in view.axes]
             parts.append(_row("td", [steps, *values]))
         parts.append("</tbody></table>")
+    parts += [f"<p>{_text(sentence)}</p>" for sentence in story(run)]
     return "".join([*parts, "</div>"])
 
 

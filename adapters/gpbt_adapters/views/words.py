@@ -1,10 +1,11 @@
 """How numbers, counts, step ranges and configs are written, everywhere that gpbt shows them."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["counted", "number", "settings", "span"]
+__all__ = ["counted", "number", "printable", "settings", "span", "without_numbers"]
 
 
 def number(value: object) -> str:
@@ -27,6 +28,18 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def printable(text: object) -> str:
+    r"""Text on one line that any terminal and file can take: control characters and lone surrogates are escaped.
+
+    >>> printable("a\n  b \x1b[2J \udc80")
+    'a b \\x1b[2J \\udc80'
+    """
+    line = " ".join(str(text).split())
+    if line.isprintable():
+        return line
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in line)
+
+
 def span(start_step: int, steps: int) -> str:
     """The steps of a segment, at least one, counted from 1 as people do.
 
@@ -43,3 +56,15 @@ def settings(config: Mapping[str, Any]) -> str:
     'rate = 0.25, kind = sgd'
     """
     return ", ".join(f"{name} = {number(value)}" for name, value in config.items())
+
+
+_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|[0-9a-f]{12,}|\d+(?:[.,]\d+)*")
+
+
+def without_numbers(text: str) -> str:
+    """What tells texts apart that differ in more than numbers and random names.
+
+    >>> without_numbers("trial 12 took 0.3 s") == without_numbers("trial 7 took 12 s")
+    True
+    """
+    return _NUMBERS.sub("0", text)

@@ -73,5 +73,5 @@ def _plain(value: Any) -> Any:
 
 def _list(point: Sequence[float] | None) -> list[float]:
     if point is None:
-        raise ValueError("begin: wanted a config or a point, got neither")
+        raise ValueError("begin: needs a config or a point, got neither")
     return [float(value) for value in point]

@@ -13,11 +13,13 @@ from gpbt_adapters.cli import studies as cli_studies
 from gpbt_adapters.cli.main import main
 from gpbt_core import Categorical, Float, Optimizer, Search, Space, When
 from gpbt_core.codec import encode_schedule
+from gpbt_core.state import Event
 from looked_at import SPACE, advance, run_of
 
 pytest.importorskip("sqlalchemy")
 
-from gpbt_adapters.storing.journal import open_study  # after it is known that SQLAlchemy is there
+from gpbt_adapters.showing.sources import Follower, reading
+from gpbt_adapters.storing.journal import Journal, open_study, schema
 
 COMMANDS = [command.name or "" for command in cli_studies.commands]
 
@@ -63,7 +65,8 @@ def test_a_study_that_cannot_be_read_is_listed_with_the_reason_beside_the_others
         (header,) = connection.execute("SELECT header FROM gpbt_studies WHERE name = 'foreign'").fetchone()
         assert '"median"' in header
         header = header.replace('"median"', '"from-elsewhere"')
-        connection.execute("UPDATE gpbt_studies SET header = ? WHERE name = 'foreign'", [header])
+        changed = [header, schema.checksum("", header)]
+        connection.execute("UPDATE gpbt_studies SET header = ?, checksum = ? WHERE name = 'foreign'", changed)
     assert main(["studies", journal, "--json"]) == 0
     digits, foreign = sorted(json.loads(capsys.readouterr().out), key=lambda study: str(study["study"]))
     assert digits["stands"] == "nobody trains it"
@@ -216,3 +219,51 @@ def test_what_is_not_there_is_an_error_of_one_line_and_is_not_made(
     assert printed.err.count("\n") == 1
     assert said in printed.err
     assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_a_journal_is_checked_and_copied(journal: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = tmp_path / "copy.db"
+    assert main(["copy", journal, str(copy)]) == 0
+    assert main(["check", str(copy)]) == 0
+    assert capsys.readouterr().out.endswith("digits: whole\n")
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute("DELETE FROM gpbt_events WHERE sequence > 20")
+    assert main(["check", str(copy)]) == 1
+    assert "digits: Journal(" in capsys.readouterr().out
+
+
+def test_an_empty_database_is_said_to_be_a_copy_without_its_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sqlite3.connect(tmp_path / "empty.db").execute("VACUUM")
+    assert main(["studies", str(tmp_path / "empty.db")]) == 1
+    assert "empty.db-wal" in capsys.readouterr().err
+
+
+def test_a_database_that_is_replaced_while_it_is_watched_is_read_anew(journal: str) -> None:
+    path = Path(journal.removeprefix("sqlite:///"))
+    with reading(journal) as opened:
+        follower = Follower(opened, "digits")
+        assert len(follower.read().state.records) == 30
+        path.unlink()
+        with open_study(journal, "digits", SPACE, durability="process", population=4, steps=2) as study:
+            advance(study, 3)
+        assert len(follower.read().state.records) == 3
+
+
+def test_a_long_study_is_looked_at_from_its_snapshot(journal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpbt_adapters.storing.journal.study.SNAPSHOT", (10, 1.25))
+    with open_study(journal, "digits", durability="process") as study:
+        advance(study, 50)
+        state = study.state
+    asked: list[int] = []
+    whole = Journal.events
+
+    def events(self: Journal, study: int, after: int = 0) -> list[Event]:
+        asked.append(after)
+        return whole(self, study, after)
+
+    monkeypatch.setattr(Journal, "events", events)
+    with reading(journal) as opened:
+        assert Follower(opened, "digits").read().state == state
+    assert asked[0] > 10

@@ -1,6 +1,7 @@
 """Where a run trains, what it keeps, and who looks on."""
 
 import logging
+import math
 import os
 import re
 import threading
@@ -8,13 +9,15 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gpbt_adapters.running import watchers
 from gpbt_adapters.running.driver import Result
-from gpbt_adapters.running.replay import replay
+from gpbt_adapters.running.replay import Replays, replay, replays
 from gpbt_adapters.storing.checkpoints import CheckpointStore
+from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_core import Search, hookimpl
 from gpbt_core.errors import ConfigError
 from gpbt_core.optimizer import Optimizer
@@ -43,6 +46,47 @@ def test_the_schedule_trains_the_same_model_again(serial: Result) -> None:
 def test_replay_wants_a_schedule_with_segments() -> None:
     with pytest.raises(ConfigError, match="at least one segment"):
         replay(Descent, Schedule(()), 0)
+
+
+def test_a_result_replays_its_schedule_under_seeds_that_no_model_of_the_run_had(serial: Result) -> None:
+    again = serial.replay(seeds=3)
+    founders = {setup_seed(serial.optimizer.seed, record.trial.id) for record in serial.optimizer.records}
+    assert len(set(again.seeds)) == 3
+    assert not founders & set(again.seeds)
+    assert serial.replay(seeds=2).scores == again.scores[:2]
+    assert again.final == tuple(replay(Descent, serial.schedule, seed).score for seed in again.seeds)
+    assert again.mean == pytest.approx(sum(again.final) / 3)
+    assert again.spread > 0
+
+
+def test_a_replay_takes_the_seeds_that_it_is_given(serial: Result) -> None:
+    again = serial.replay(seeds=[serial.founder_seed])
+    assert again.final == (serial.best.score,)
+    assert math.isnan(again.spread)
+    assert str(again) == f"{serial.best.score:.6g} over 1 seed"
+
+
+def test_replays_close_what_they_have_trained(serial: Result) -> None:
+    closed = []
+
+    class Closing(Descent):
+        def close(self) -> None:
+            closed.append(self)
+
+    replays(Closing, serial.schedule, [1, 2])
+    assert len(closed) == 2
+
+
+def test_a_model_that_diverges_makes_the_mean_of_its_replays_no_number() -> None:
+    again = Replays(schedule=Schedule(()), seeds=(1, 2), scores=((0.5,), (math.nan,)))
+    assert math.isnan(again.mean)
+    assert math.isnan(again.spread)
+
+
+@pytest.mark.parametrize("seeds", [0, -1, True, []])
+def test_a_replay_under_no_seed_is_refused(serial: Result, seeds: Any) -> None:
+    with pytest.raises(ConfigError, match="seeds must"):
+        serial.replay(seeds)
 
 
 @pytest.mark.parametrize("workers", [3, 30])  # 30 are more than the population
@@ -325,3 +369,29 @@ def test_watchers_of_plugins_are_told_too(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.warns(UserWarning, match="no network"):
         result = small_run()
     assert plugin.events == list(result.optimizer.events)
+
+
+def test_a_run_without_a_terminal_says_now_and_then_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gpbt_adapters.running.progress.FIRST", {True: 0.0, "rich": 0.0})
+    with caplog.at_level("INFO", "gpbt_adapters.running.progress"):
+        result = small_run(progress=True)
+    said = capfd.readouterr().err.splitlines()
+    assert len(said) == 1  # the next one comes after half a minute
+    assert re.match(r"gpbt: generation 1/\d+ · \d+/\d+ steps · 0:00:00 so far", said[0])
+    lines = [record.message for record in caplog.records if record.message.startswith("generation")]
+    assert len(lines) == result.optimizer.generations
+    assert f"best {result.best.score:.6g}" in lines[-1]
+
+
+def test_more_workers_than_can_ever_train_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    with ThreadPoolExecutor(8) as executor:
+        small_run(executor=executor)
+    said = [record.message for record in caplog.records if "max_concurrent" in record.message]
+    assert len(said) == 1
+    assert "so 4 of the 8 workers will idle; make the optimizer with max_concurrent=16" in said[0]
+    caplog.clear()
+    with ThreadPoolExecutor(4) as executor:
+        small_run(executor=executor)
+    assert "max_concurrent" not in caplog.text

@@ -21,7 +21,7 @@ from gpbt_adapters.trainables.trainable import HyperparameterNotAppliedError, Tr
 from gpbt_core.errors import ConfigError, ExtinctError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Status
-from gpbt_core.space import Space
+from gpbt_core.space import Float, Space
 from gpbt_core.state import Asked
 from toy_runs import environment, failed, records, run_program, run_small, small, small_run, spawned
 from toy_trainables import Deadly, Descent, Dying, Full, Hanging, Raising
@@ -47,7 +47,7 @@ class Doomed(Descent):
 
 
 def test_a_run_in_which_nothing_is_completed_ends_and_says_so_when_asked_for_the_best() -> None:
-    result = small_run(Doomed)
+    result = small_run(Doomed, failures_in_a_row=None)
     assert result.optimizer.finished
     assert {record.status for record in records(result)} == {Status.FAILED}
     with pytest.raises(ExtinctError):
@@ -61,7 +61,7 @@ class Unfinished(Trainable):
 def test_a_factory_that_raises_ends_the_run_rather_than_all_its_trials() -> None:
     optimizer = small()
     with pytest.raises(
-        ConfigError, match=r"wanted a trainable from <class .*Unfinished'>, it raised TypeError: .*abstract"
+        ConfigError, match=r"the factory <class .*Unfinished'> must return a trainable, it raised TypeError: .*abstract"
     ):
         run(optimizer, Unfinished, progress=False)
     assert not optimizer.extinct
@@ -294,22 +294,22 @@ def test_a_factory_may_refuse_the_space_before_anything_is_trained() -> None:
         def __call__(self) -> Descent:
             raise AssertionError
 
-        def check(self, space: Space) -> None:
-            raise ConfigError(f"no {space.names}")
+        def check(self, space: Space, *, changes: bool) -> None:
+            raise ConfigError(f"no {space.names}: {changes}")
 
-    with pytest.raises(ConfigError, match=r"no \('lr', 'momentum'\)"):
+    with pytest.raises(ConfigError, match=r"no \('lr', 'momentum'\): True"):
         small_run(Choosy())
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"retries": -1}, "wanted retries of at least 0, got -1"),
-        ({"timeout": -0.5}, "wanted timeout of at least 0, got -0.5"),
-        ({"timeout": math.nan}, "wanted timeout of at least 0, got nan"),
-        ({"grace": -1}, "wanted grace of at least 0, got -1"),
+        ({"retries": -1}, "retries must be at least 0, got -1"),
+        ({"timeout": -0.5}, "timeout must be at least 0, got -0.5"),
+        ({"timeout": math.nan}, "timeout must be at least 0, got nan"),
+        ({"grace": -1}, "grace must be at least 0, got -1"),
         ({"workers": 0}, "wanted workers of at least 1, got 0"),
-        ({"progress": "fancy"}, "wanted progress to be True, False or \"rich\", got 'fancy'"),
+        ({"progress": "fancy"}, "progress must be True, False or \"rich\", got 'fancy'"),
         ({"executor": lambda: 3}, "wanted an executor, or a function that makes one"),
         ({"callbacks": [3]}, "wanted callbacks .*, got 3"),
     ],
@@ -359,3 +359,80 @@ def _until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+STARTS = """
+import os
+from gpbt import Float, Optimizer, Space, run
+from toy_trainables import Descent
+
+if __name__ == "__mp_main__":
+    try:
+        os.unlink("dies-as-it-starts")
+    except FileNotFoundError:
+        pass
+    else:
+        os._exit(1)
+
+class Once(Descent):
+    def step(self):
+        try:
+            os.unlink("dies-as-it-trains")
+        except FileNotFoundError:
+            return super().step()
+        open("dies-as-it-starts", "w").close()
+        os._exit(1)
+
+if __name__ == "__main__":
+    open("dies-as-it-trains", "w").close()
+    space = Space(lr=Float(0.01, 0.4))
+    result = run(Optimizer(space, population=4, steps=4, direction="maximize"), Once, workers=2, progress=False)
+    print(result.optimizer.finished, {record.reason for record in result.optimizer.records})
+"""
+
+
+def test_a_replaced_worker_that_dies_as_it_starts_is_replaced_again(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(STARTS)
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(),
+        timeout=300,
+    )
+    assert (done.returncode, done.stdout) == (0, "True {None}\n"), done.stderr
+    assert not (tmp_path / "dies-as-it-starts").exists()
+
+
+class UnspeakableError(Exception):
+    """Has no message that can be made."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+class Wordy(Descent):
+    """Fails in its second step with what is hard to write down."""
+
+    steps = 0
+
+    def step(self) -> float:
+        self.steps += 1
+        if self.steps == 2:
+            if self.live["lr"] < 0.1:
+                raise UnspeakableError
+            raise RuntimeError("\x1b[2J \udc80 \n" + "x" * 1_000_000)
+        return super().step()
+
+
+def test_reasons_are_one_short_line_that_can_be_shown() -> None:
+    optimizer = Optimizer(Space(lr=Float(0.01, 0.4)), population=8, steps=20, seed=1, searcher="random")
+    reasons = failed(run(optimizer, Wordy, progress=False).optimizer)
+    assert reasons
+    for reason in reasons.values():
+        assert reason is not None
+        assert reason.isprintable()
+        assert len(reason) < 1200
+        assert "in step), after 1 step" in reason

@@ -21,6 +21,7 @@ class Interrupting(Descent):
     """Presses Ctrl-C in its fourth step, as often as `presses` says."""
 
     presses = 1
+    number = signal.SIGINT
     swallow = False
     made = 0
 
@@ -29,7 +30,7 @@ class Interrupting(Descent):
         if self.made == 4:
             try:
                 for _ in range(self.presses):
-                    os.kill(os.getpid(), signal.SIGINT)
+                    os.kill(os.getpid(), self.number)
             except KeyboardInterrupt:  # as scikit-learn's perceptron does
                 if not self.swallow:
                     raise
@@ -105,7 +106,8 @@ def shout(event, optimizer):
 
 if __name__ == "__main__":
     optimizer = Optimizer(Space(lr=Float(0.01, 0.4)), population=6, steps=int(sys.argv[1]), seed=0, searcher="random")
-    result = run(optimizer, Slow, workers=2, callbacks=[shout], progress=False)
+    settings = eval(sys.argv[2]) if len(sys.argv) > 2 else {"workers": 2, "progress": False}
+    result = run(optimizer, Slow, callbacks=[shout], **settings)
     ended = {Status.COMPLETED, Status.STOPPED}
     print("interrupted", result.interrupted, sum(record.status in ended for record in optimizer.records))
     if any(record.status is Status.COMPLETED for record in optimizer.records):
@@ -151,3 +153,77 @@ def test_ctrl_c_at_a_terminal_reaches_the_workers_too_and_hurts_none(tmp_path: P
         assert time.monotonic() - start < 60  # not waited for
     assert err.count("press again") == 1
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_sigterm_ends_a_run_within_its_time_and_leaves_no_temporary_files(tmp_path: Path, workers: int | None) -> None:
+    program, scratch = tmp_path / "program.py", tmp_path / "scratch"
+    program.write_text(PROGRAM)
+    scratch.mkdir()
+    settings = {"workers": workers, "progress": False, "shutdown": 1.0}
+    with subprocess.Popen(
+        [sys.executable, str(program), "100000", repr(settings)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**environment(), "TMPDIR": str(scratch)},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "interrupted True 0\n"), err
+    assert "SIGTERM: what is in training has 1 s to end" in err
+    assert [path.name for path in scratch.iterdir() if path.name.startswith("gpbt")] == []
+
+
+def test_a_program_that_handles_sigterm_itself_goes_on_doing_so() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        result = run_small(small(), type("Kind", (Interrupting,), {"number": signal.SIGTERM}))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]
+    assert not result.interrupted
+
+
+@pytest.mark.parametrize("progress", ["True", "'rich'"])
+def test_a_terminal_that_goes_away_ends_no_run(tmp_path: Path, progress: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, str(program), "30", f"{{'progress': {progress}}}"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        os.close(ours)  # whoever writes there from now on gets EIO
+        out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert out.splitlines()[-1] == "best True"
+
+
+def test_a_pipe_whose_reader_is_gone_ends_no_run(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    ours, theirs = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, str(program), "120", "{'progress': 'rich'}"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        env=environment(),
+    ) as process:
+        os.close(theirs)
+        os.close(ours)
+        out, _ = process.communicate(timeout=120)
+    assert process.returncode in {0, 120}  # 120: Python could not flush stderr as it ended
+    assert out.splitlines()[-1] == "best True"

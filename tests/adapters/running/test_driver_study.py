@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from gpbt_adapters.running.driver import run
 from gpbt_adapters.storing.checkpoints import CheckpointStore
 from gpbt_core import Float, Optimizer, Space, Status
+from gpbt_core.errors import ConfigError
 from toy_trainables import Descent
 
 pytest.importorskip("sqlalchemy")
@@ -120,3 +122,49 @@ def test_a_study_that_others_have_ended_is_not_waited_for(tmp_path: Path) -> Non
             assert all(record.status is not Status.RUNNING for record in again.records)
             result = run(again, Descent, store=tmp_path / "store", progress=False)
             assert result.optimizer.finished
+
+
+def _press_after(count: int) -> Callable[[object, Optimizer], None]:
+    """A callback that presses Ctrl-C once so many trials were asked."""
+
+    def press(_: object, optimizer: Optimizer) -> None:
+        if len(optimizer.records) == count:
+            signal.raise_signal(signal.SIGINT)
+
+    return press
+
+
+def test_the_same_script_started_again_goes_on_and_another_study_is_refused_its_store(tmp_path: Path) -> None:
+    journal = tmp_path / "study.db"
+    with open_study(journal, "one", SPACE, durability="process", **SETTINGS) as study:
+        run(study, Descent, store=tmp_path / "store", callbacks=[_press_after(9)], progress=False)
+        assert study.store == str(tmp_path / "store")
+    with open_study(journal, "two", SPACE, durability="process", **SETTINGS) as other:
+        for store in (tmp_path / "store", CheckpointStore(tmp_path / "store", resume=True)):
+            with pytest.raises(ConfigError, match="holds the checkpoints of study 'one', got study 'two'"):
+                run(other, Descent, store=store, progress=False)
+    with open_study(journal, "one", SPACE, durability="process", **SETTINGS) as study:
+        run(study, Descent, store=tmp_path / "store", progress=False)
+    _check(tmp_path)
+
+
+def test_a_study_goes_on_where_its_checkpoints_are_and_in_no_empty_place(tmp_path: Path) -> None:
+    journal = tmp_path / "study.db"
+    with open_study(journal, "one", SPACE, durability="process", **SETTINGS) as study:
+        run(study, Descent, store=tmp_path / "store", callbacks=[_press_after(9)], progress=False)
+    with open_study(journal, "one", durability="process") as study:
+        with pytest.raises(ConfigError, match=r"keeps its checkpoints in '.*/store', but .*elsewhere.* is empty"):
+            run(study, Descent, store=tmp_path / "elsewhere", progress=False)
+        run(study, Descent, progress=False)
+    _check(tmp_path)
+
+
+def test_checkpoints_that_were_moved_are_found_in_their_new_place(tmp_path: Path) -> None:
+    journal = tmp_path / "study.db"
+    with open_study(journal, "one", SPACE, durability="process", **SETTINGS) as study:
+        run(study, Descent, store=tmp_path / "old", callbacks=[_press_after(9)], progress=False)
+    (tmp_path / "old").rename(tmp_path / "store")
+    with open_study(journal, "one", durability="process") as study:
+        run(study, Descent, store=tmp_path / "store", progress=False)
+        assert study.store == str(tmp_path / "store")
+    _check(tmp_path)

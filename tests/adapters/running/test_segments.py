@@ -58,6 +58,23 @@ def test_a_segment_without_steps_scores_the_parents_weights(store: CheckpointSto
     assert store.ids() == {0, 1}
 
 
+@pytest.mark.parametrize("limits", [(), (-1e9,)], ids=["to the end", "stopped"])
+def test_a_value_that_training_wrote_over_ends_the_run_instead_of_being_saved(
+    store: CheckpointStore, limits: tuple[float, ...]
+) -> None:
+    class Decaying(Descent):
+        def step(self) -> float:
+            self.live = {**self.live, "lr": self.live["lr"] / 2}
+            return super().step()
+
+    outcome = train_segment(_order(limits=limits), Decaying, store)
+    assert outcome.status == "refused"
+    assert isinstance(outcome.error, HyperparameterNotAppliedError)
+    assert (outcome.error.parameter, outcome.error.wanted) == ("lr", 0.1)
+    assert f"after {len(outcome.scores)} step" in str(outcome.error)
+    assert store.ids() == set()
+
+
 def test_a_loss_above_its_limit_ends_the_segment_without_a_checkpoint(store: CheckpointStore) -> None:
     scores = [score for _, score in _undisturbed(3)]
     at_second = -(scores[1] + 1e-9)
@@ -89,7 +106,8 @@ def test_an_exception_of_the_training_ends_the_trial_with_its_reason_and_place(
     assert (outcome.status, len(outcome.scores)) == ("failed", 1)
     assert outcome.reason is not None
     assert outcome.reason.startswith("FloatingPointError: the loss blew up (toy_trainables.py:")
-    assert outcome.reason.endswith("after 1 steps")
+    assert outcome.reason.endswith(", in step), after 1 step")
+    assert outcome.traceback.endswith("FloatingPointError: the loss blew up\n")
 
 
 def test_a_factory_that_raises_is_no_failure_of_its_trial(store: CheckpointStore) -> None:
@@ -265,7 +283,7 @@ class Stubborn(Descent):
 def test_an_error_that_cannot_travel_arrives_as_its_text(store: CheckpointStore) -> None:
     outcome = train_packed_segment(_order(), pack(Stubborn, store), store)
     assert type(outcome.error) is GpbtError
-    assert str(outcome.error) == "StubbornError: code 7"
+    assert str(outcome.error).startswith("StubbornError: code 7 (test_segments.py:")
 
 
 def test_only_another_process_learns_to_ignore_ctrl_c(store: CheckpointStore) -> None:

@@ -3,7 +3,8 @@ import importlib
 import json
 import struct
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,19 @@ class Fussy(Descent):
         if self.live["lr"] > 0.3:
             raise ArithmeticError("too large")
         return super().step()
+
+    def figures(self) -> Mapping[str, float]:
+        return {"train_loss": 2 * abs(self.weight)}
+
+
+def _line(result: Result) -> list[tuple[int, float, float]]:
+    """The (step, score, lr) of each step of the best model."""
+    optimizer = result.optimizer
+    return [
+        (record.trial.start_step + step, optimizer.score_of(loss), record.trial.config["lr"])
+        for record in optimizer.lineage(result.best.trial.id)
+        for step, loss in record.reports
+    ]
 
 
 def _run(*loggers: Any) -> Result:
@@ -111,7 +125,7 @@ def test_csv_goes_on_only_in_a_file_of_the_same_columns(tmp_path: Path) -> None:
         optimizer = Optimizer(SPACE, population=2, steps=4)
         (trial,) = optimizer.ask()
         optimizer.tell(trial.id, 1.0)
-        with pytest.raises(ConfigError, match=r"wanted the columns .* got \['a', 'b'\]"):
+        with pytest.raises(ConfigError, match=r"must have the columns .* got \['a', 'b'\]"):
             log.gpbt_event(optimizer.events[-1], optimizer)
     assert path.read_text() == "a,b\n"
 
@@ -167,6 +181,34 @@ def test_tensorboard_reads_the_curves(tmp_path: Path) -> None:
     failed = [record for record in result.optimizer.records if record.status is Status.FAILED]
     assert _points(found, "run/failed")[-1][1] == len(failed)
 
+    def of(run: str) -> Any:
+        return accumulator.EventAccumulator(str(tmp_path / run), {"scalars": 0, "tensors": 0}).Reload()
+
+    best = of("best-line")
+    assert [step for step, _ in _points(best, "score")] == [step for step, _, _ in _line(result)]
+    for tag, column in (("score", 1), ("config/lr", 2)):
+        assert [value for _, value in _points(best, tag)] == pytest.approx([point[column] for point in _line(result)])
+    ended = [record for record in result.optimizer.records if record.status in {Status.COMPLETED, Status.STOPPED}]
+    assert {path.name for path in tmp_path.glob("trial-*")} == {f"trial-{record.trial.id}" for record in ended}
+    child = result.optimizer.records[result.best.trial.id]
+    curve = _points(of(f"trial-{child.trial.id}"), "score")
+    assert [step for step, _ in curve] == [child.trial.start_step + step for step, _ in child.reports]
+    ((step, loss),) = _points(of(f"trial-{child.trial.id}"), "train_loss")
+    assert step == curve[-1][0]
+    assert loss == pytest.approx(-2 * curve[-1][1])
+    hparams = of(f"trial-{child.trial.id}").SummaryMetadata("_hparams_/session_start_info").plugin_data
+    data = importlib.import_module("tensorboard.plugins.hparams.plugin_data_pb2").HParamsPluginData
+    started = data.FromString(hparams.content).session_start_info.hparams
+    assert started["lr"].number_value == child.trial.config["lr"]
+    assert started["kind"].string_value == child.trial.config["kind"]
+
+
+def test_tensorboard_leaves_the_runs_of_trials_out_where_that_is_asked_for(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    with TensorBoardLog(tmp_path, trials=False) as log:
+        _run(log)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["best-line"]
+
 
 def _points(found: Any, tag: str) -> list[tuple[int, float]]:
     """The (step, value) pairs of a curve, which newer files keep as tensors."""
@@ -180,7 +222,7 @@ def test_mlflow_has_settings_curves_and_the_schedule(tmp_path: Path, monkeypatch
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # the only store that needs neither a database nor a server
     uri = (tmp_path / "mlruns").as_uri()
-    with MlflowLog("digits", tracking_uri=uri, name="first") as log:
+    with MlflowLog("digits", tracking_uri=uri, name="first", trials=True) as log:
         result = _run(log)
     log.close()
     client = mlflow.MlflowClient(uri)
@@ -194,6 +236,17 @@ def test_mlflow_has_settings_curves_and_the_schedule(tmp_path: Path, monkeypatch
     schedule = json.loads(next((tmp_path / "mlruns").rglob("schedule.json")).read_text())
     assert [part["steps"] for part in schedule["segments"]] == [part.steps for part in result.schedule.segments]
     assert schedule["segments"][0]["config"] == dict(result.schedule.segments[0].config)
+    line = [(one.step, one.value) for one in client.get_metric_history(log.run_id, "line/score")]
+    assert sorted(line) == [(step, score) for step, score, _ in _line(result)]
+    assert client.get_metric_history(log.run_id, "line/train_loss")
+    children = client.search_runs(
+        [logged.info.experiment_id], f"tags.`mlflow.parentRunId` = '{log.run_id}'", max_results=1000
+    )
+    ended = [record for record in result.optimizer.records if record.status in {Status.COMPLETED, Status.STOPPED}]
+    assert {child.info.run_name for child in children} == {f"trial-{record.trial.id}" for record in ended}
+    (best,) = (child for child in children if child.info.run_name == f"trial-{result.best.trial.id}")
+    assert best.data.params["lr"] == str(result.best.trial.config["lr"])
+    assert best.data.metrics["score"] == result.best.score
     with MlflowLog("digits", tracking_uri=uri) as second:
         pass
     assert client.get_run(second.run_id).info.experiment_id == logged.info.experiment_id
@@ -205,6 +258,17 @@ def wandb() -> Any:
 
 
 def _wandb_records(folder: Path) -> list[Any]:
+    """The records of an offline run; a process of W&B writes the last ones a moment after the run has ended."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        records = _read_wandb(folder)
+        if any(record.WhichOneof("record_type") == "exit" for record in records):
+            return records
+        time.sleep(0.1)
+    raise AssertionError(f"the run in {folder} has no end")
+
+
+def _read_wandb(folder: Path) -> list[Any]:
     """What an offline run wrote: messages in the log format of LevelDB, behind a header of seven bytes."""
     messages = importlib.import_module("wandb.proto.wandb_internal_pb2")
     (path,) = folder.rglob("*.wandb")
@@ -245,9 +309,13 @@ def test_wandb_has_settings_curves_and_the_schedule(tmp_path: Path, wandb: Any) 
             points.append(_wandb_values(record.history.item))
     assert (config["population"], config["direction"]) == (6, "maximize")
     completed = [record for record in result.optimizer.records if record.status is Status.COMPLETED]
-    assert len(points) == len(completed)
-    assert points[-1]["score/best"] == result.best.score
-    assert points[-1]["run/trained"] <= result.optimizer.tally.trained
+    run = [point for point in points if "score/best" in point]
+    assert len(run) == len(completed)
+    assert run[-1]["score/best"] == result.best.score
+    assert run[-1]["run/trained"] <= result.optimizer.tally.trained
+    line = [(point["line/step"], point["line/score"]) for point in points if "line/step" in point]
+    assert line == [(step, score) for step, score, _ in _line(result)]
+    assert points[-1]["curves/nrows"] == sum(len(record.reports) for record in result.optimizer.records)
     segments = json.loads(summary["schedule"])
     assert [part["steps"] for part in segments] == [part.steps for part in result.schedule.segments]
     assert segments[0]["config"] == dict(result.schedule.segments[0].config)

@@ -11,7 +11,7 @@ from gpbt_adapters.views.notebook import run_html
 from gpbt_core import Categorical, ConfigError, Float, Int, Optimizer, Space
 from looked_at import EVIL, SPACE, advance, run_of
 
-ALL = ["genealogy", "scores", "schedule", "parallel", "stopping"]
+ALL = ["genealogy", "scores", "curves", "schedule", "parallel", "stopping"]
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -9,6 +9,7 @@ import pytest
 
 from gpbt_adapters.showing.figures import FIGURES
 from gpbt_adapters.showing.page import contents
+from gpbt_adapters.views import Replays
 from gpbt_core import Float, Optimizer, Space
 from looked_at import EVIL, run_of
 
@@ -41,6 +42,16 @@ def test_a_page_loads_nothing_and_takes_nothing_of_a_run_for_html(tmp_path: Path
     assert "img" not in page.tags
     assert EVIL not in text
     assert "default-src 'none'" in text
+
+
+def test_replays_of_the_best_schedule_stand_beside_it() -> None:
+    optimizer = run_of(40)
+    replays = Replays(schedule=optimizer.best.schedule, seeds=(1, 2), scores=((0.25, 0.75), (0.25, 0.5)))
+    (best,) = (one for one in contents(optimizer, "run", replays=replays)["sections"] if one["id"] == "best")
+    assert (
+        "Models trained from scratch under this schedule: 0.625 ± 0.176777 over 2 seeds (0.5 to 0.75)." in best["about"]
+    )
+    assert "from scratch" in report(optimizer, importance=False, replays=replays)
 
 
 def test_all_views_are_on_the_page() -> None:
@@ -80,7 +91,9 @@ def test_a_page_says_of_a_lost_run_that_no_trial_was_completed() -> None:
     for trial in optimizer.ask(4):
         optimizer.fail(trial.id, "out of memory")
     assert optimizer.extinct
-    assert "yet" not in json.dumps([*contents(optimizer, "run")["tiles"], contents(optimizer, "run")["sections"][3]])
+    page = contents(optimizer, "run")
+    (best,) = (section for section in page["sections"] if section["id"] == "best")
+    assert "yet" not in json.dumps([*page["tiles"], best])
 
 
 @pytest.mark.parametrize("trials", [0, 1, 3, 200])

@@ -110,7 +110,7 @@ def test_a_process_killed_while_writing_leaves_nothing_that_looks_like_a_checkpo
     with pytest.raises(CheckpointError, match="trial 7 has no checkpoint"):
         _read(store, 7)
     _save(store, 7)
-    assert len(list(store.directory.glob(".partial-7-*"))) == 1
+    assert list(store.directory.glob(".partial-7-*")) == []
     store.delete([7])
     assert [entry.name for entry in store.directory.iterdir()] == ["store.json"]  # what the dead process left goes too
 
@@ -151,7 +151,9 @@ def test_a_checkpoint_copied_from_another_run_is_refused(store: CheckpointStore,
     other = CheckpointStore(tmp_path / "other")
     _save(other, 4)
     shutil.copytree(other.directory / "trial-4", store.directory / "trial-4")
-    with pytest.raises(CheckpointError, match=f"wanted a checkpoint of run {store.run}, got one of trial 4 of run"):
+    with pytest.raises(
+        CheckpointError, match=f"wanted a checkpoint of trial 4 of store {store.run}, got one of trial 4 of store"
+    ):
         _read(store, 4)
 
 
@@ -191,7 +193,7 @@ def test_a_failure_without_a_number_on_a_full_disk_is_put_down_to_the_disk(
 
 def test_the_store_of_another_run_is_refused_unless_resumed(store: CheckpointStore) -> None:
     _save(store, 1, "kept")
-    with pytest.raises(ConfigError, match=r"is the store of another run.*resume=True"):
+    with pytest.raises(ConfigError, match=r"is a store already.*resume=True"):
         CheckpointStore(store.directory)
     again = CheckpointStore(store.directory, resume=True)
     assert again.run == store.run
@@ -334,3 +336,10 @@ def test_a_durable_store_flushes_each_file_and_the_directories(
     monkeypatch.setattr(os, "fsync", fsync)
     _save(store, 1)
     assert {"weights", "empty", "manifest.json", "deep", "er", "data", "store"} <= flushed if durable else not flushed
+
+
+def test_what_a_killed_process_left_of_a_checkpoint_goes_once_it_is_written(store: CheckpointStore) -> None:
+    (store.directory / ".partial-3-0123abcd" / "data").mkdir(parents=True)
+    (store.directory / ".partial-31-0123abcd" / "data").mkdir(parents=True)
+    _save(store, 3)
+    assert [path.name for path in store.directory.glob(".partial-*")] == [".partial-31-0123abcd"]

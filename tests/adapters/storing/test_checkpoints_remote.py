@@ -166,9 +166,7 @@ def test_an_upload_that_arrives_short_does_not_count(url: str, monkeypatch: pyte
             files.pipe_file(remote, b"w")
 
     monkeypatch.setattr(files, "put_file", short)
-    with pytest.raises(
-        CheckpointError, match=r"trial 1 could not be written: .*wanted 7 bytes there, got 1; make room"
-    ):
+    with pytest.raises(CheckpointError, match=r"trial 1 could not be written: .*wanted 7 bytes there, got 1; see that"):
         _save(store, 1)
     assert store.ids() == set()
     assert _objects(url) == ["store.json"]
@@ -200,7 +198,7 @@ def test_a_process_killed_before_the_manifest_leaves_nothing_that_counts(tmp_pat
 def test_the_store_of_another_run_and_other_files_are_refused(url: str, tmp_path: Path) -> None:
     store = RemoteStore(url)
     _save(store, 1, "kept")
-    with pytest.raises(ConfigError, match=r"is the store of another run.*resume=True"):
+    with pytest.raises(ConfigError, match=r"is a store already.*resume=True"):
         RemoteStore(url)
     again = RemoteStore(url, resume=True)
     assert again.run == store.run
@@ -250,7 +248,9 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     first, second = (RemoteStore((tmp_path / name).as_uri()) for name in ("first", "second"))
     _save(first, 4)
     (tmp_path / "first" / "trial-4").rename(tmp_path / "second" / "trial-4")
-    with pytest.raises(CheckpointError, match=f"wanted a checkpoint of run {second.run}, got one of trial 4 of run"):
+    with pytest.raises(
+        CheckpointError, match=f"wanted a checkpoint of trial 4 of store {second.run}, got one of trial 4 of store"
+    ):
         _read(second, 4)
 
 

@@ -1,8 +1,11 @@
 """Studies in a SQLite journal: durable, shared, opened again, leased, exported, and refused where they cannot be."""
 
+import contextlib
 import json
 import logging
 import math
+import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -13,7 +16,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine, text
 
-from gpbt_adapters.storing.journal import Journal, JournalError, Study, export_study, import_study, open_study, schema
+from gpbt_adapters.storing.journal import (
+    Journal,
+    JournalError,
+    Study,
+    check_journal,
+    copy_journal,
+    export_study,
+    import_study,
+    open_study,
+    schema,
+)
 from gpbt_adapters.storing.journal.engine import file_system
 from gpbt_adapters.storing.journal.workers import identity, is_gone
 from gpbt_core.early_stopping import TrialStopping
@@ -90,7 +103,10 @@ def test_an_event_is_in_the_database_when_the_call_returns(url: str, one: Study)
 
 def test_reports_wait_for_the_next_event_unless_they_say_stop(url: str) -> None:
     with open_study(
-        url, "run", SPACE, **{**SETTINGS, "max_concurrent": 1, "preset": "gpbt", "reproduction": "genealogical"}
+        url,
+        "run",
+        SPACE,
+        **{**SETTINGS, "max_concurrent": 1, "trial_stopping": "median", "reproduction": "genealogical"},
     ) as study:
         assert isinstance(study.settings.trial_stopping, TrialStopping)
         for score in (0.1, 0.1, 0.1):
@@ -131,7 +147,9 @@ def test_opening_goes_on_exactly(url: str, trials: int) -> None:
         assert study.state == plain.state
 
 
-def test_snapshots_give_the_state_that_all_events_give(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snapshots_give_the_state_that_all_events_give(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("gpbt_adapters.storing.journal.study.SNAPSHOT", (10, 1.25))
     with open_study(url, "run", SPACE, **SETTINGS) as first:
         _train(first)
@@ -143,10 +161,12 @@ def test_snapshots_give_the_state_that_all_events_give(url: str, monkeypatch: py
         assert again.state == first.state
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(text("UPDATE gpbt_snapshots SET payload = '{\"version\": 0}'"))
+        connection.execute(text("UPDATE gpbt_snapshots SET payload = substr(payload, 2)"))
     engine.dispose()
     with open_study(url, "run") as again:
         assert again.state == first.state
+    assert "the snapshot of study 1 is damaged; its events are replayed instead" in caplog.text
+    assert "the snapshot of study 1 is damaged" in str(check_journal(url)["run"])
 
 
 def test_two_processes_share_a_study(one: Study, other: Study) -> None:
@@ -536,9 +556,12 @@ def test_damaged_events_are_found_at_opening(url: str, one: Study) -> None:
     _train(one, 4)
     engine = create_engine(url)
     for statement, message in (
-        ("UPDATE gpbt_events SET payload = 'x' WHERE sequence = 3", "behind number 0"),
-        ('UPDATE gpbt_events SET payload = \'{"type": "requeued", "id": 77}\' WHERE sequence = 3', "does not follow"),
+        ("UPDATE gpbt_events SET payload = 'x' WHERE sequence = 3", "behind number 2 are damaged"),
         ("DELETE FROM gpbt_events WHERE sequence = 3", "misses events"),
+        (
+            "UPDATE gpbt_studies SET header = replace(header, '\"seed\":', '\"seed\" :')",
+            "header of study 'run' is damaged",
+        ),
     ):
         with engine.begin() as connection:
             connection.execute(text(statement))
@@ -585,16 +608,42 @@ def test_tables_of_an_older_version_are_brought_to_this_one(
     def migrate(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE gpbt_studies ADD COLUMN note TEXT"))
 
-    monkeypatch.setattr(schema, "VERSION", 3)
-    with pytest.raises(ConfigError, match="no way from 2 to 3"):
+    now = schema.VERSION
+    monkeypatch.setattr(schema, "VERSION", now + 1)
+    with pytest.raises(ConfigError, match=f"no way from {now} to {now + 1}"):
         open_study(url, "run")
-    monkeypatch.setattr(schema, "MIGRATIONS", {2: migrate})
+    monkeypatch.setattr(schema, "MIGRATIONS", {now: migrate})
     for _ in range(2):
         with open_study(url, "run") as again:
             assert len(again.records) == 3
-    monkeypatch.setattr(schema, "VERSION", 2)
-    with pytest.raises(ConfigError, match="version 2 or before, got version 3"):
+    monkeypatch.setattr(schema, "VERSION", now)
+    with pytest.raises(ConfigError, match=f"version {now} or before, got version {now + 1}"):
         open_study(url, "run")
+
+
+def test_a_journal_without_checksums_gets_them_and_goes_on(url: str, one: Study) -> None:
+    _train(one, 3)
+    one.close()
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        for statement in (
+            "DROP TABLE gpbt_heads",
+            "ALTER TABLE gpbt_studies DROP COLUMN checksum",
+            "ALTER TABLE gpbt_studies DROP COLUMN identity",
+            "ALTER TABLE gpbt_studies DROP COLUMN store",
+            "ALTER TABLE gpbt_events DROP COLUMN checksum",
+            "ALTER TABLE gpbt_snapshots DROP COLUMN checksum",
+            "UPDATE gpbt_version SET version = 2",
+        ):
+            connection.execute(statement)
+        connection.commit()
+    with pytest.raises(ConfigError, match="of an older gpbt; open it once"):
+        Journal(url, read_only=True)
+    with open_study(url, "run") as again:
+        assert len(again.records) == 3
+        assert len(again.identity) == 32
+        _train(again)
+        assert again.finished
+    assert check_journal(url) == {"run": None}
 
 
 @pytest.mark.parametrize(
@@ -661,3 +710,101 @@ def test_replayed_events_are_written_all_or_none(url: str, one: Study) -> None:
     assert len(_journalled(url)) == len(plain.events)
     assert one.state == plain.state
     assert all(record.status is not Status.RUNNING for record in one.records)
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("DELETE FROM gpbt_events WHERE sequence > 7", "misses events"),
+        ("UPDATE gpbt_events SET payload = replace(payload, '0.', '0.1') WHERE sequence = 1", "damaged"),
+        ("UPDATE gpbt_heads SET sequence = sequence - 1", "checksum|behind its last one"),
+        ("DELETE FROM gpbt_heads", "misses its head"),
+    ],
+)
+def test_whatever_is_damaged_is_found_by_a_check_and_no_call_waits_for_ever(
+    url: str, one: Study, statement: str, message: str
+) -> None:
+    _train(one, 4)
+    assert check_journal(url) == {"run": None}
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute(statement)
+        connection.commit()
+    assert re.search(message, str(check_journal(url)["run"]))
+    with pytest.raises(JournalError), open_study(url, "run") as again:
+        _train(again, 1)
+
+
+def test_a_lease_that_is_left_over_does_not_keep_its_trial_from_being_asked(url: str, one: Study) -> None:
+    _train(one, 4)
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("INSERT INTO gpbt_leases VALUES (1, 4, 'somebody', 0)")
+        connection.commit()
+    assert one.ask()[0].id == 4
+
+
+def test_a_copy_made_while_a_study_runs_is_whole(url: str, one: Study, tmp_path: Path) -> None:
+    _train(one, 4)
+    copy_journal(url, tmp_path / "copy.db")
+    assert check_journal(tmp_path / "copy.db") == {"run": None}
+    with open_study(tmp_path / "copy.db", "run") as copy:
+        assert len(copy.records) == 4
+        assert copy.identity == one.identity
+    with pytest.raises(ConfigError, match="is there already"):
+        copy_journal(url, tmp_path / "copy.db")
+    with pytest.raises(ConfigError, match="pg_dump"):
+        copy_journal("postgresql://host/runs", tmp_path / "other.db")
+
+
+def test_a_file_that_is_removed_or_replaced_while_it_is_open_is_noticed(url: str, one: Study) -> None:
+    _train(one, 2)
+    path = Path(url.removeprefix("sqlite:///"))
+    path.rename(path.with_name("moved.db"))
+    with pytest.raises(JournalError, match="removed or replaced while it was open"):
+        one.ask()
+    path.with_name("moved.db").rename(path)
+    assert one.ask()
+
+
+def test_what_was_told_to_stop_and_lost_its_lease_is_not_a_completed_trial(url: str) -> None:
+    settings: dict[str, Any] = {"population": 8, "steps": 40, "searcher": "random", "trial_stopping": "median"}
+    with open_study(url, "long", SPACE, durability="process", **settings) as one:
+        stopped = None
+        for _ in range(8):
+            (trial,) = one.ask(1)
+            if one.report(trial.id, 1, 1.0 + trial.id) is Verdict.STOP:
+                stopped = trial.id
+                break
+            one.tell(trial.id, 1.0 + trial.id)
+        assert stopped is not None
+        with open_study(url, "long", durability="process") as other:
+            one._journal.renew(one._entry.id, one._worker, -1.0)  # as if this process had been suspended
+            assert stopped in [trial.id for trial in other.ask(20)]
+            with pytest.raises(ProtocolError, match=f"tell: trial {stopped} was given back"):
+                one.tell(stopped, 1.0)
+            other.tell(stopped, 0.5)
+        one.refresh()
+        assert one.records[stopped].status is Status.COMPLETED
+
+
+def test_a_study_where_nothing_can_be_written_can_be_looked_at(url: str, one: Study) -> None:
+    _train(one, 4)
+    one.close()
+    path = Path(url.removeprefix("sqlite:///"))
+    before = sorted(path.parent.iterdir())
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    try:
+        with open_study(url, "run", read_only=True) as shown:
+            assert len(shown.records) == 4
+            with pytest.raises(JournalError, match="read_only"):
+                shown.ask()
+        assert os.geteuid() == 0 or sorted(path.parent.iterdir()) == before  # nothing keeps root from writing
+    finally:
+        path.parent.chmod(0o755)
+
+
+def test_a_study_knows_where_its_store_is(url: str, one: Study) -> None:
+    assert one.store is None
+    one.keep_store("/data/checkpoints")
+    with open_study(url, "run") as again:
+        assert again.store == "/data/checkpoints"

@@ -96,7 +96,7 @@ def test_a_setter_uses_the_users_own_functions() -> None:
 def test_a_fixed_value_may_not_change_along_a_line() -> None:
     machine = Machine(founder={"width": 8})
     write(machine, {"width": Fixed[Machine]()}, {"width": 8})
-    with pytest.raises(ConfigError, match=r"'width' is bound as Fixed: its model was built with 8.*wants 16"):
+    with pytest.raises(ConfigError, match=r"'width' is bound as Fixed: its model was built with 8.*this config has 16"):
         write(machine, {"width": Fixed[Machine]()}, {"width": 16})
 
 
@@ -113,3 +113,16 @@ def test_a_value_that_did_not_take_is_named() -> None:
 def test_verifying_a_hyperparameter_without_a_binding_is_an_error() -> None:
     with pytest.raises(HyperparameterNotAppliedError, match="does not report 'speed'"):
         verify(Machine(), {}, {"speed": 2.0})
+
+
+def test_a_start_value_that_training_changes_is_not_read_back_after_training() -> None:
+    def set_speed(machine: Machine, value: float) -> None:
+        machine.speed = value
+
+    machine = Machine()
+    bindings = {"speed": Setter(set_speed, lambda machine: machine.speed, varies=True)}
+    write(machine, bindings, {"speed": 2.0})
+    machine.speed = 1.0
+    verify(machine, bindings, {"speed": 2.0}, trained=4)
+    with pytest.raises(HyperparameterNotAppliedError, match="after 4 steps of training"):
+        verify(machine, {"speed": Speed()}, {"speed": 2.0}, trained=4)

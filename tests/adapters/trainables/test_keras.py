@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -15,6 +16,7 @@ pytest.importorskip("tensorflow")
 import keras
 import tensorflow as tf
 
+from gpbt_adapters.running.driver import run
 from gpbt_adapters.trainables.bindings import verify
 from gpbt_adapters.trainables.keras import (
     BatchSize,
@@ -27,7 +29,10 @@ from gpbt_adapters.trainables.keras import (
     Setter,
     StepValue,
 )
+from gpbt_adapters.trainables.keras.parts import gather, read_arrays
 from gpbt_adapters.trainables.testing import check_trainable
+from gpbt_adapters.trainables.trainable import HyperparameterNotAppliedError
+from gpbt_core import Float, Optimizer, Space
 from gpbt_core.errors import ConfigError, ProtocolError
 
 # Keras 3.15 turns TensorFlow's variables into arrays in a way that numpy 2 deprecates.
@@ -307,7 +312,7 @@ def test_an_average_that_fit_would_put_in_place_of_the_weights_at_each_step_is_r
         model.compile(optimizer=keras.optimizers.Adam(1.0, weight_decay=0.0, use_ema=True), loss=model.loss)
         return model
 
-    with pytest.raises(ConfigError, match="without use_ema=True, got Adam"):
+    with pytest.raises(ConfigError, match="must not have use_ema=True, got Adam"):
         _make(model=averaged).setup(CONFIG, seed=0)
     _make(model=averaged, step=_own_loop, bindings={**BINDINGS, "noise": StepValue()}).setup(CONFIG, seed=0)
 
@@ -344,10 +349,10 @@ def test_a_checkpoint_of_another_version_or_optimizer_is_named(tmp_path: Path) -
     trainable = _make()
     trainable.setup(CONFIG, seed=0)
     trainable.save(tmp_path)
-    with pytest.raises(ConfigError, match=r"wanted an optimizer with 12 variables.*got SGD with 2"):
+    with pytest.raises(ConfigError, match=r"the optimizer must have 12 variables.*got SGD with 2"):
         _make(model=sgd).load(tmp_path)
     (tmp_path / "plain.json").write_text('{"format": 9}')
-    with pytest.raises(ConfigError, match="wanted a checkpoint of format 1, got 9"):
+    with pytest.raises(ConfigError, match="the checkpoint must be of format 1, got 9"):
         _make().load(tmp_path)
 
 
@@ -430,8 +435,8 @@ def test_the_process_own_generators_are_as_before_afterwards() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"data": None}, "wanted data for fit, or a step function"),
-        ({"updates": 0}, "at least 1 update"),
+        ({"data": None}, "it needs data for fit, or a step function"),
+        ({"updates": 0}, "updates must be at least 1"),
         ({"fit_options": {"epochs": 3}}, r"fit_options has \['epochs'\]"),
         (
             {"fit_options": {"callbacks": [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch))]}},
@@ -449,7 +454,7 @@ def test_settings_that_cannot_train_are_refused_at_once(options: dict[str, Any],
 
 
 def test_a_model_that_is_not_compiled_is_refused() -> None:
-    with pytest.raises(ConfigError, match="wanted a compiled model"):
+    with pytest.raises(ConfigError, match="the model must be compiled"):
         _make(model=lambda _: keras.Sequential(_layers(4))).setup(CONFIG, seed=0)
 
 
@@ -462,3 +467,82 @@ def test_using_it_before_set_up_or_after_close_says_so() -> None:
     trainable.close()
     with pytest.raises(ProtocolError, match="call setup or load first"):
         trainable.step()
+
+
+def test_a_callback_that_writes_over_a_value_is_found_at_the_end_of_the_segment() -> None:
+    class Decay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' signature
+            self.model.optimizer.beta_1 /= 2
+
+    def factory() -> KerasTrainable:
+        return _make(fit_options={"callbacks": [Decay()]}, bindings={"beta": BINDINGS["beta"]})
+
+    with pytest.raises(
+        HyperparameterNotAppliedError, match=r"KerasTrainable: beta was set to .* after 1 step of train"
+    ):
+        run(Optimizer(Space(beta=Float(0.5, 0.9)), population=1, steps=1), factory, progress=False)
+
+
+INPUTS, TARGETS = _data()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (lambda: tf.data.Dataset.from_tensor_slices(_data()).batch(8), r"got _BatchDataset\. Turn it into arrays; or"),
+        (lambda: {"inputs": INPUTS, "targets": TARGETS}, r"as \(inputs, targets\) or .*, got dict\."),
+        (lambda: (INPUTS, TARGETS[:40]), r"one entry per sample each, got the shapes \(\(50, 6\), \(40, 3\)\)"),
+        (lambda: (INPUTS, [0] * 50), "must return arrays of numbers, one entry per sample, got 0 of type int"),
+        (
+            lambda: (pd.DataFrame({"a": [1.5] * 50, "b": ["x"] * 50}), TARGETS),
+            "got an array of dtype object among them",
+        ),
+    ],
+    ids=["tf.data", "dict", "lengths", "list", "columns"],
+)
+def test_data_that_no_sample_can_be_picked_from_are_refused_before_training(data: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"KerasTrainable: .*{message}"):
+        _make(data=data).setup(CONFIG, seed=0)
+
+
+def test_pandas_data_are_picked_by_position_whatever_their_index() -> None:
+    order = np.random.default_rng(1).permutation(50)
+    frame, targets = pd.DataFrame(INPUTS).iloc[order], pd.DataFrame(TARGETS).iloc[order]
+    made = [
+        _make(data=lambda pair=pair: pair) for pair in ((frame, targets), (INPUTS[order], tf.constant(TARGETS[order])))
+    ]
+    scores = []
+    for trainable in made:
+        trainable.setup(CONFIG, seed=0)
+        scores.append(trainable.step())
+    assert scores[0] == scores[1]
+    nested = read_arrays(({"x": frame}, targets[0]))
+    assert gather(nested, [3])[0]["x"].tolist() == [INPUTS[order[3]].tolist()]
+
+
+def test_an_own_validation_split_is_refused() -> None:
+    with pytest.raises(ConfigError, match="validation_split, which would give each model another split"):
+        _make(fit_options={"validation_split": 0.2})
+
+
+def test_the_data_in_place_of_a_function_are_refused() -> None:
+    with pytest.raises(
+        ConfigError, match="KerasTrainable: data must be a function, got a tuple; pass a function that returns it"
+    ):
+        _make(data=_data())
+
+
+@pytest.mark.parametrize("score", [[0.3, 0.9], {"loss": 0.3}, None, np.array([0.3])], ids=repr)
+def test_a_score_that_is_no_number_is_refused_at_the_first_step(score: Any) -> None:
+    trainable = _make(score=lambda _: score)
+    trainable.setup(CONFIG, seed=0)
+    with pytest.raises(ConfigError, match=r"KerasTrainable\.score: the score must be a number, got"):
+        trainable.step()
+
+
+def test_what_fit_logs_is_among_the_figures() -> None:
+    trainable = _make()
+    trainable.setup(CONFIG, seed=0)
+    trainable.step()
+    assert trainable.figures().keys() == {"train_loss"}
+    assert 0 < trainable.figures()["train_loss"] < 5

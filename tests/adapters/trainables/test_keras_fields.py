@@ -13,6 +13,7 @@ import keras
 
 from gpbt_adapters.trainables.bindings import Setter, verify, write
 from gpbt_adapters.trainables.keras import BatchSize, LayerField, LossField, OptimizerField, Parts, ScheduleCallback
+from gpbt_adapters.trainables.trainable import HyperparameterNotAppliedError
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Schedule, Segment
 from gpbt_core.space import Config
@@ -41,6 +42,10 @@ def _rates(parts: Parts) -> list[float]:
 
 def test_layers_are_chosen_by_class_and_by_name_however_deep() -> None:
     parts = _parts()
+    with pytest.raises(ConfigError, match=r"'rate' of 2 layers, which were built with different values, .*names="):
+        write(parts, {"rate": LayerField("rate", keras.layers.Dropout)}, {"rate": 0.6})
+    for name in ("inner*", "outer*"):
+        write(parts, {"rate": LayerField("rate", names=name)}, {"rate": 0.5})
     write(parts, {"rate": LayerField("rate", keras.layers.Dropout)}, {"rate": 0.6})
     assert _rates(parts) == [0.6, 0.6]
     write(parts, {"rate": LayerField("rate", names="outer*")}, {"rate": 0.4})
@@ -77,8 +82,8 @@ def test_a_loss_among_several_is_chosen_by_class() -> None:
         (OptimizerField("momentum"), r"bound to the field 'momentum'; Adam has \['amsgrad'"),
         (LayerField("rate", keras.layers.LSTM), r"attribute 'rate' of layers of .*LSTM.*the model has .*'outer_drop'"),
         (LayerField("rate", names="tail*"), "named 'tail.*name those that you mean"),
-        (LayerField("p", keras.layers.Dropout), "attribute 'p', which .*drop has not"),
-        (LossField("label_smoothing"), "argument 'label_smoothing', which Huber has not"),
+        (LayerField("p", keras.layers.Dropout), "attribute 'p', which .*drop does not have"),
+        (LossField("label_smoothing"), "argument 'label_smoothing', which Huber does not have"),
         (LossField("delta", keras.losses.LogCosh), "Compile it with a loss object"),
         (BatchSize(), "there is no data to take batches from"),
         (LayerField("losses", names="head"), "'losses' of Dense, which cannot be set"),
@@ -159,6 +164,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no t
 
 def test_a_callback_follows_the_schedule_and_holds_its_last_values() -> None:
     parts, watch = _parts(), Watch()
+    parts.model.get_layer("outer_drop").rate = 0.3
     bindings = {"lr": OptimizerField("learning_rate"), "rate": LayerField("rate", keras.layers.Dropout)}
     data = np.ones((4, 2), np.float32), np.ones((4, 1), np.float32)
     callbacks = [ScheduleCallback(_schedule(), bindings), watch]
@@ -189,3 +195,65 @@ def test_a_schedule_without_a_bound_hyperparameter_is_refused() -> None:
         ScheduleCallback(_schedule(), {"momentum": OptimizerField("momentum")})
     with pytest.raises(ConfigError, match="0 segments"):
         ScheduleCallback(Schedule(()), {})
+
+
+def _augmented() -> Parts:
+    layers = [
+        keras.layers.Input((8, 8, 1)),
+        keras.layers.RandomRotation(0.1, seed=1),
+        keras.layers.RandomTranslation(0.0, 0.0, fill_mode="constant", seed=1, name="move"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(1),
+    ]
+    model = keras.Sequential(layers)
+    model.compile(optimizer="sgd", loss="mse")
+    return Parts(model=model)
+
+
+def test_an_augmentation_acts_as_if_it_were_built_with_the_value() -> None:
+    parts = _augmented()
+    bindings = {
+        "turn": LayerField("factor", keras.layers.RandomRotation),
+        "shift": LayerField("height_factor", keras.layers.RandomTranslation),
+    }
+    images = np.arange(64, dtype=np.float32).reshape(1, 8, 8, 1) + 1
+    for turn, shift in ((0.0, 0.0), (0.2, 0.0), (0.0, 0.4)):
+        write(parts, bindings, {"turn": turn, "shift": shift})
+        verify(parts, bindings, {"turn": turn, "shift": shift})
+        augmented = images
+        for layer in parts.model.layers[:2]:
+            augmented = np.asarray(layer(augmented, training=True))
+        assert np.allclose(augmented, images, atol=1e-3) == (turn == shift == 0.0)
+
+
+def test_an_augmentation_of_which_an_argument_alone_was_set_is_found() -> None:
+    parts = _augmented()
+    bindings = {"shift": LayerField("height_factor", keras.layers.RandomTranslation)}
+    write(parts, bindings, {"shift": 0.1})
+    parts.model.get_layer("move").height_factor = 0.5
+    with pytest.raises(HyperparameterNotAppliedError, match=r"wanted shift=0\.1, but the live value is {.*0\.5"):
+        verify(parts, bindings, {"shift": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("layer", "field", "value", "message"),
+    [
+        (
+            lambda: keras.layers.RandomRotation(0.1),
+            "angle",
+            0.1,
+            r"the argument 'angle' of RandomRotation, which has \[",
+        ),
+        (lambda: keras.layers.RandomBrightness(0.1), "factor", 9.0, r"RandomBrightness refuses factor=9\.0"),
+        (keras.layers.RandAugment, "factor", 0.1, "RandAugment, which makes layers of its own"),
+    ],
+)
+def test_an_argument_that_an_augmentation_cannot_take_is_refused(
+    layer: Any, field: str, value: float, message: str
+) -> None:
+    made = layer()
+    model = keras.Sequential([keras.layers.Input((8, 8, 3)), made, keras.layers.Flatten(), keras.layers.Dense(1)])
+    model.compile(optimizer="sgd", loss="mse")
+    binding = LayerField(field, type(made))
+    with pytest.raises(ConfigError, match=message):
+        write(Parts(model=model), {"it": binding}, {"it": value})

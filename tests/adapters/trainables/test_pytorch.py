@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader, TensorDataset, random_split
 
+from gpbt_adapters.running.driver import run
 from gpbt_adapters.trainables.pytorch import (
     BatchSize,
     Fixed,
@@ -29,6 +30,8 @@ from gpbt_adapters.trainables.pytorch import (
     verify,
 )
 from gpbt_adapters.trainables.testing import check_trainable
+from gpbt_adapters.trainables.trainable import HyperparameterNotAppliedError
+from gpbt_core import Optimizer
 from gpbt_core.errors import ConfigError, ProtocolError
 from gpbt_core.space import Categorical, Float, Int, Space, When
 
@@ -485,9 +488,9 @@ def test_a_checkpoint_of_other_factories_is_named(tmp_path: Path) -> None:
     parent = _make()
     parent.setup(CONFIG, seed=0)
     parent.save(tmp_path)
-    with pytest.raises(ConfigError, match="has no scaler: these have one"):
+    with pytest.raises(ConfigError, match="has no scaler, got parts with one"):
         _make(autocast=torch.float16).load(tmp_path)
-    with pytest.raises(ConfigError, match=r"wanted the extras \[\], these parts have \['average'\]"):
+    with pytest.raises(ConfigError, match=r"the extras must be \[\], as in the state, got \['average'\]"):
         _make(extras=_average).load(tmp_path)
     with pytest.raises(RuntimeError, match="size mismatch"):
         _make(model=lambda _: _net({"width": 9})).load(tmp_path)
@@ -537,7 +540,7 @@ def test_a_scheduler_is_welcome_where_the_rate_is_not_tuned() -> None:
     [
         ({"loss": None}, "a loader and a loss for the usual loop, or a step function"),
         ({"loader": None}, "a loader and a loss for the usual loop, or a step function"),
-        ({"updates": 0}, "at least 1 update"),
+        ({"updates": 0}, "updates must be at least 1"),
         ({"step": _noisy_step, "scheduler_every": "update"}, "calls parts.scheduler.step"),
     ],
 )
@@ -598,3 +601,123 @@ def test_a_compiled_model_is_compiled_anew_for_each_new_value_in_a_module_and_fo
     for rate in np.linspace(0.1, 0.9, 12).tolist():
         assert set(train({**CONFIG, "dropout": rate})) == {rate}
         assert train({**CONFIG, "dropout": rate, "lr": 0.005}) == []
+
+
+def test_a_scheduler_that_the_step_function_hides_is_found_at_the_end_of_the_segment() -> None:
+    def train(parts: Parts) -> None:
+        assert parts.optimizer is not None
+        scheduler = LambdaLR(parts.optimizer, lambda call: 0.5**call)
+        for inputs, targets in parts.take():
+            parts.optimizer.zero_grad()
+            torch.autograd.backward(nn.functional.cross_entropy(parts.model(inputs), targets))
+            parts.optimizer.step()
+            scheduler.step()
+
+    space = Space(lr=Float(1e-3, 1e-1, log=True))
+    factory = functools.partial(_make, step=train, bindings={"lr": BINDINGS["lr"]})
+    with pytest.raises(
+        HyperparameterNotAppliedError, match=r"TorchTrainable: lr was set to .* after \d steps? of trai"
+    ):
+        run(Optimizer(space, population=2, steps=2), factory, progress=False)
+    with pytest.raises(AssertionError, match="Applied: after training: TorchTrainable: lr was set to"):
+        check_trainable(factory, space)
+
+
+def _warm_up(parts: Parts) -> None:
+    assert parts.optimizer is not None
+    assert parts.scheduler is not None
+    for inputs, targets in parts.take():
+        parts.optimizer.zero_grad()
+        torch.autograd.backward(nn.functional.cross_entropy(parts.model(inputs), targets))
+        parts.optimizer.step()
+        parts.scheduler.step()
+
+
+def _ramp(optimizer: torch.optim.Optimizer) -> LambdaLR:
+    return LambdaLR(optimizer, lambda update: min(1.0, (update + 1) / 40))
+
+
+def test_a_step_function_steps_its_scheduler_itself_after_each_update() -> None:
+    options = {"step": _warm_up, "scheduler": _ramp, "updates": 30, "bindings": {"lr": ScheduledRate()}}
+    trainable = _make(**options)
+    trainable.setup({"lr": 0.01}, seed=0)
+    for _ in range(4):
+        trainable.step()
+    scheduler = trainable.parts.scheduler
+    assert scheduler is not None
+    assert scheduler.last_epoch == 120
+    check_trainable(functools.partial(_make, **options), [{"lr": 0.01}, {"lr": 0.05}], steps=1, state=_live_state)
+
+
+def test_a_step_function_that_leaves_its_scheduler_alone_is_told_so() -> None:
+    options: dict[str, Any] = {
+        "step": lambda parts: parts.optimizer.step(),
+        "scheduler": _ramp,
+        "bindings": {"decay": BINDINGS["decay"]},
+    }
+    trainable = _make(**options)
+    trainable.setup({"decay": 0.1}, seed=0)
+    with pytest.raises(ConfigError, match=r"the step function must step the LambdaLR, which stands at 0 as before"):
+        trainable.step()
+    stepped = _make(**options, scheduler_every="step")
+    stepped.setup({"decay": 0.1}, seed=0)
+    stepped.step()
+    scheduler = stepped.parts.scheduler
+    assert scheduler is not None
+    assert scheduler.last_epoch == 1
+
+
+@pytest.mark.parametrize(
+    "score", [[0.3, 0.9], {"accuracy": 0.9}, None, np.array([0.9]), torch.tensor([0.9]), True], ids=repr
+)
+def test_a_score_that_is_no_number_ends_the_run_at_the_first_step(score: Any) -> None:
+    scored = []
+
+    def factory() -> TorchTrainable:
+        return _make(
+            score=lambda _: scored.append(1) or score,  # type: ignore[func-returns-value]
+            bindings={"lr": BINDINGS["lr"]},
+        )
+
+    with pytest.raises(ConfigError, match=r"TorchTrainable\.score: the score must be a number, got"):
+        run(Optimizer(Space(lr=Float(1e-3, 1e-1)), population=4, steps=2), factory, progress=False)
+    assert len(scored) == 1
+
+
+def _as_dict(pairs: list[Any]) -> dict[str, Any]:
+    inputs, targets = zip(*pairs, strict=True)
+    return {"inputs": torch.stack(inputs), "targets": torch.stack(targets)}
+
+
+@pytest.mark.parametrize(
+    ("loader", "message"),
+    [
+        (lambda: DataLoader(_data(), 4, collate_fn=_as_dict), r"got a dict with the keys \['inputs', 'targets'\]"),
+        (lambda: DataLoader(TensorDataset(*_data().tensors, torch.ones(50)), 4), "got a list of 3"),
+        (lambda: DataLoader(_data().tensors[0], 4), "got a Tensor"),  # type: ignore[arg-type]
+    ],
+)
+def test_batches_that_the_usual_loop_cannot_use_are_refused(loader: Any, message: str) -> None:
+    trainable = _make(loader=loader)
+    trainable.setup(CONFIG, seed=0)
+    with pytest.raises(ConfigError, match=rf"the usual loop needs batches of \(inputs, targets\), {message}"):
+        trainable.step()
+
+
+def test_a_thing_where_a_function_is_needed_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match="TorchTrainable: loader must be a function, got a DataLoader; pass a function that"
+    ):
+        _make(loader=DataLoader(_data()))
+
+
+def test_the_training_loss_is_among_the_figures_and_a_step_function_can_add_its_own() -> None:
+    trainable = _make()
+    trainable.setup(CONFIG, seed=0)
+    assert trainable.figures() == {}
+    trainable.step()
+    assert 0 < trainable.figures()["train_loss"] < 5
+    own = _make(step=lambda parts: parts.figures.update(entropy=0.5))
+    own.setup(CONFIG, seed=0)
+    own.step()
+    assert own.figures() == {"entropy": 0.5}

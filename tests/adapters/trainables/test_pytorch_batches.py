@@ -1,6 +1,12 @@
+import os
+import random
+import subprocess
+import sys
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -9,10 +15,13 @@ import torch
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
+    Dataset,
+    DistributedSampler,
     IterableDataset,
     SequentialSampler,
     TensorDataset,
     WeightedRandomSampler,
+    get_worker_info,
 )
 
 from gpbt_adapters.trainables.pytorch import Batches, Parts
@@ -98,23 +107,26 @@ class Stream(IterableDataset[int]):
         return iter(range(3))
 
 
+class Scaling(DataLoader[Any]):
+    def __iter__(self) -> Any:
+        for (numbers,) in super().__iter__():
+            yield numbers / 10
+
+
 @pytest.mark.parametrize(
     ("loader", "message"),
     [
-        (lambda: DataLoader(Stream()), "IterableDataset, whose position only itself knows"),
+        (lambda: DataLoader(Stream()), "IterableDataset, which alone knows its position"),
         (
             lambda: DataLoader(DATA, batch_sampler=BatchSampler(SequentialSampler(DATA), 2, drop_last=False)),
             "batch_sampler of its own",
         ),
         (lambda: DataLoader(DATA, batch_size=None), "no automatic batching"),
-        (
-            lambda: DataLoader(DATA, num_workers=1, persistent_workers=True),
-            "persistent_workers=True keeps random states",
-        ),
+        (lambda: Scaling(DATA), "Scaling has an __iter__ of its own, which would be left out"),
     ],
 )
 def test_a_loader_whose_position_cannot_be_saved_is_refused(loader: Any, message: str) -> None:
-    with pytest.raises(ConfigError, match=f"cannot be saved: .*{message}"):
+    with pytest.raises(ConfigError, match=f"cannot be interrupted and resumed: .*{message}"):
         Batches(loader())
 
 
@@ -139,3 +151,137 @@ def test_nested_batches_are_moved_to_the_device() -> None:
 def test_taking_batches_without_a_loader_says_so() -> None:
     with pytest.raises(ConfigError, match="there is no loader"):
         Parts(model=torch.nn.Linear(1, 1)).take()
+
+
+def test_something_else_than_a_loader_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"loader must be a torch\.utils\.data\.DataLoader, got list; make one"):
+        Batches([(torch.zeros(1), torch.zeros(1))])  # type: ignore[arg-type]
+
+
+def test_a_sampler_is_told_the_number_of_each_epoch_also_after_a_break() -> None:
+    def batches() -> Batches:
+        sampler: Any = DistributedSampler(DATA, num_replicas=1, rank=0)
+        return Batches(DataLoader(DATA, batch_size=10, sampler=sampler))
+
+    whole = batches()
+    epochs = [_numbers(whole.take()) for _ in range(3)]
+    assert epochs[0] != epochs[1] != epochs[2]
+    first, second = batches(), batches()
+    _numbers(first.take())
+    second.load_state_dict(first.state_dict())
+    assert [_numbers(second.take()) for _ in range(2)] == epochs[1:]
+
+
+class Drawing(Dataset[Any]):
+    """Random numbers from each global generator, and the process that drew them."""
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> Any:
+        drawn = [float(torch.rand(())), random.random(), np.random.rand()]  # noqa: NPY002, S311 - it is about these
+        return torch.tensor([index, *drawn, DRAWN_IN_INIT]), os.getpid()
+
+
+DRAWN_IN_INIT = 0.0
+
+
+def _draw_in_init(worker: int) -> None:
+    global DRAWN_IN_INIT  # noqa: PLW0603 - as a dataset's own generator would be
+    info = get_worker_info()
+    assert info is not None
+    assert isinstance(info.dataset, Drawing)
+    assert info.seed == torch.initial_seed()
+    DRAWN_IN_INIT = worker + float(torch.rand(()))
+
+
+def _persistent(**options: Any) -> Batches:
+    loader = DataLoader(
+        Drawing(), 1, shuffle=True, num_workers=2, persistent_workers=True, worker_init_fn=_draw_in_init, **options
+    )
+    return Batches(loader)
+
+
+def _drawn(batches: Batches) -> tuple[list[list[float]], set[int]]:
+    taken = [(numbers.squeeze(0).tolist(), int(pid)) for numbers, pid in batches.take()]
+    return [numbers for numbers, _ in taken], {pid for _, pid in taken}
+
+
+def test_persistent_workers_live_on_from_step_to_step_until_the_batches_are_closed() -> None:
+    batches = _persistent()
+    steps = [_drawn(batches)[1] for _ in range(3)]
+    assert len(steps[0]) == 2
+    assert steps[0] == steps[1] == steps[2]
+    batches.close()
+    assert not _drawn(batches)[1] & steps[0]
+
+
+def test_persistent_workers_draw_the_same_numbers_after_a_break() -> None:
+    torch.manual_seed(3)
+    whole = _persistent()
+    first = _drawn(whole)[0]
+    state, random_state = whole.state_dict(), torch.get_rng_state()
+    wanted = [_drawn(whole)[0] for _ in range(2)]
+    assert first != wanted[0] != wanted[1]
+    resumed = _persistent()
+    resumed.load_state_dict(state)
+    torch.set_rng_state(random_state)
+    assert [_drawn(resumed)[0] for _ in range(2)] == wanted
+
+
+def test_an_iteration_that_was_left_early_does_not_leak_into_the_next_step() -> None:
+    batches = _persistent()
+    next(batches.take(4))
+    (last, _), (again, _) = _drawn(batches), _drawn(batches)
+    assert len(last) == 2
+    assert sorted(numbers[0] for numbers in again) == [0, 1, 2, 3, 4, 5]
+
+
+LOADER_IN_A_SCRIPT = """
+import sys, torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from gpbt import Float, Optimizer, Space, run
+from gpbt.pytorch import OptimizerField, TorchTrainable
+
+class Noisy(Dataset):
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        inputs = torch.randn(3)
+        return inputs, inputs.sum(0, keepdim=True)
+
+def collate(pairs):
+    return torch.utils.data.default_collate(pairs)
+
+def loader():
+    return DataLoader(Noisy(), batch_size=4, num_workers=2, collate_fn=collate, multiprocessing_context={context!r},
+        persistent_workers=True)
+
+def training():
+    torch.set_num_threads(1)
+    return TorchTrainable(
+        model=lambda config: nn.Linear(3, 1),
+        optimizer=lambda model, config: torch.optim.SGD(model.parameters(), lr=0.1),
+        loader=loader,
+        loss=nn.MSELoss(),
+        score=lambda parts: float(parts.model.weight.sub(1).abs().sum()),
+        bindings={{"lr": OptimizerField("lr")}},
+    )
+
+if __name__ == "__main__":
+    result = run(Optimizer(Space(lr=Float(0.01, 0.1)), population=2, steps=2), training, workers=2, progress=False)
+    reasons = [record.reason for record in result.optimizer.records if record.reason]
+    print(reasons or "all trials were trained")
+"""
+
+
+@pytest.mark.parametrize("context", [None, "spawn"])
+def test_a_loader_with_workers_over_a_dataset_of_the_script_works_in_the_processes_of_a_run(
+    context: str | None, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(LOADER_IN_A_SCRIPT.format(context=context))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=300)
+    assert done.stdout.strip() == "all trials were trained", done.stdout + done.stderr

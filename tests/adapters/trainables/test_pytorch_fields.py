@@ -1,5 +1,6 @@
 from typing import Any
 
+import attrs
 import pytest
 
 pytest.importorskip("torch")
@@ -7,17 +8,20 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import ExponentialLR, LambdaLR
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset
 
 from gpbt_adapters.trainables.pytorch import (
     Batches,
     BatchSize,
+    DatasetField,
     ModuleField,
     OptimizerArgument,
     OptimizerField,
     Parts,
     ScheduledRate,
     apply,
+    capture,
+    restore,
     verify,
 )
 from gpbt_adapters.trainables.trainable import HyperparameterNotAppliedError
@@ -125,7 +129,7 @@ def test_a_field_that_is_read_only_as_the_state_begins_is_refused(optimizer: Any
         (OptimizerField("lr", index=0), "element 0 of lr=1.0"),
         (ModuleField("p", nn.LSTM), r"attribute 'p' of modules of .*LSTM.*; the model has \['Dropout', 'Linear'"),
         (ModuleField("p", nn.Dropout, names="tail.*"), "named 'tail"),
-        (ModuleField("rate", nn.Dropout), "attribute 'rate', which Dropout has not"),
+        (ModuleField("rate", nn.Dropout), "attribute 'rate', which Dropout does not have"),
         (BatchSize(), "there is no loader"),
         (OptimizerArgument(), "Parts.make_optimizer"),
         (ScheduledRate(), "composes with a torch LambdaLR; got NoneType"),
@@ -137,16 +141,18 @@ def test_a_place_that_does_not_exist_is_named(binding: Any, message: str) -> Non
 
 
 def test_a_bound_optimizer_must_be_there() -> None:
-    with pytest.raises(ConfigError, match="'lr' is bound to the optimizer, and there is none"):
+    with pytest.raises(ConfigError, match="'lr' is bound to the optimizer, but there is none"):
         apply(Parts(model=nn.Linear(1, 1)), {"lr": OptimizerField("lr")}, {"lr": 1.0})
 
 
 def test_modules_are_chosen_by_class_and_by_name() -> None:
     parts = _parts()
-    apply(parts, {"p": ModuleField("p", nn.Dropout)}, {"p": 0.6})
-    assert _rates(parts) == [0.6, 0.6, 0.6]
+    for name, rate in (("body.1", 0.6), ("*.2", 0.6), ("head.*", 0.6)):
+        apply(parts, {"p": ModuleField("p", names=name)}, {"p": rate})
+    apply(parts, {"p": ModuleField("p", nn.Dropout)}, {"p": 0.5})
+    assert _rates(parts) == [0.5, 0.5, 0.5]
     apply(parts, {"p": ModuleField("p", names="body.*")}, {"p": 0.4})
-    assert _rates(parts) == [0.4, 0.4, 0.6]
+    assert _rates(parts) == [0.4, 0.4, 0.5]
 
 
 def test_the_loss_is_among_the_modules_and_buffers_are_filled_in_place() -> None:
@@ -180,7 +186,7 @@ def test_a_batch_size_below_one_is_refused() -> None:
     parts = _parts(batches=Batches(DataLoader(data, batch_size=2)))
     apply(parts, {"batch": BatchSize()}, {"batch": 3})
     verify(parts, {"batch": BatchSize()}, {"batch": 3})
-    with pytest.raises(ConfigError, match="batch size of at least 1, got 0"):
+    with pytest.raises(ConfigError, match="the batch size must be at least 1, got 0"):
         apply(parts, {"batch": BatchSize()}, {"batch": 0})
 
 
@@ -261,5 +267,190 @@ def test_an_optimizer_that_a_scheduler_hangs_on_is_not_replaced() -> None:
     assert parts.optimizer is not None
     parts.scheduler = LambdaLR(parts.optimizer, lambda _: 1.0)
     parts.make_optimizer = lambda _: torch.optim.SGD(parts.model.parameters())
-    with pytest.raises(ConfigError, match="LambdaLR would go on steering the optimizer that it replaces"):
+    with pytest.raises(ConfigError, match="LambdaLR would keep changing the optimizer that it replaces"):
         apply(parts, {"kind": OptimizerArgument()}, {"kind": "sgd"})
+
+
+def _uneven() -> Parts:
+    model = nn.Sequential(nn.Linear(2, 4), nn.LayerNorm(4), nn.Linear(4, 1))
+    decayed = [weight for weight in model.parameters() if weight.ndim > 1]
+    others = [weight for weight in model.parameters() if weight.ndim == 1]
+    groups: list[dict[str, Any]] = [
+        {"params": others, "weight_decay": 0.0, "lr": 1e-2, "betas": (0.8, 0.99), "name": "others"},
+        {"params": decayed, "weight_decay": 0.02, "lr": 1e-3, "betas": (0.9, 0.99), "name": "decayed"},
+    ]
+    return Parts(model=model, optimizer=torch.optim.AdamW(groups))
+
+
+@pytest.mark.parametrize(
+    ("field", "index", "values"),
+    [("weight_decay", None, r"\[0\.0, 0\.02\]"), ("lr", None, r"\[0\.01, 0\.001\]"), ("betas", 0, r"\[0\.8, 0\.9\]")],
+)
+def test_one_value_for_groups_that_were_built_with_different_ones_is_refused(
+    field: str, index: int | None, values: str
+) -> None:
+    parts = _uneven()
+    before = [dict(group) for group in _groups(parts)]
+    binding = OptimizerField(field, index=index)
+    with pytest.raises(
+        ConfigError, match=rf"groups' {field}, which were built with different values, {values}.*group="
+    ):
+        apply(parts, {"it": binding}, {"it": 0.5})
+    assert [dict(group) for group in _groups(parts)] == before
+    apply(parts, {"it": attrs.evolve(binding, group="decayed")}, {"it": 0.5})
+    verify(parts, {"it": attrs.evolve(binding, group="decayed")}, {"it": 0.5})
+
+
+def test_groups_keep_the_ratio_that_they_were_built_with_where_that_is_asked_for() -> None:
+    parts = _uneven()
+    bindings = {
+        "decay": OptimizerField("weight_decay", keep_ratio=True),
+        "lr": OptimizerField("lr", keep_ratio=True),
+    }
+    for config in ({"decay": 0.3, "lr": 0.5}, {"decay": 0.0, "lr": 0.1}, {"decay": 0.1, "lr": 0.2}):
+        apply(parts, bindings, config)
+        assert [group["weight_decay"] for group in _groups(parts)] == [0.0, config["decay"]]
+        assert [group["lr"] for group in _groups(parts)] == pytest.approx([config["lr"], config["lr"] / 10])
+        verify(parts, bindings, config)
+    child = _uneven()
+    restore(child, capture(parts))
+    apply(child, bindings, {"decay": 0.4, "lr": 0.4})
+    assert [group["weight_decay"] for group in _groups(child)] == [0.0, 0.4]
+    assert [group["lr"] for group in _groups(child)] == pytest.approx([0.4, 0.04])
+    _groups(child)[0]["weight_decay"] = 0.1
+    with pytest.raises(ConfigError, match="a group built with weight_decay=0 has another value by now"):
+        verify(child, bindings, {"decay": 0.4, "lr": 0.4})
+
+
+def test_a_ratio_of_nothing_is_refused() -> None:
+    parts = Parts(model=nn.Linear(1, 1))
+    parts.optimizer = torch.optim.SGD(parts.model.parameters(), lr=0.1)
+    with pytest.raises(ConfigError, match="all of them were built with 0: there is no ratio to keep"):
+        apply(parts, {"decay": OptimizerField("weight_decay", keep_ratio=True)}, {"decay": 0.1})
+
+
+def test_a_scheduled_rate_keeps_the_ratio_of_the_groups_or_refuses_to_make_them_one() -> None:
+    parts = _uneven()
+    assert parts.optimizer is not None
+    parts.scheduler = LambdaLR(parts.optimizer, lambda step: 0.5**step)
+    with pytest.raises(ConfigError, match=r"different values, \[0\.01, 0\.001\].*ScheduledRate\(keep_ratio=True\)"):
+        apply(parts, {"lr": ScheduledRate()}, {"lr": 0.5})
+    bindings = {"lr": ScheduledRate(keep_ratio=True)}
+    apply(parts, bindings, {"lr": 0.5})
+    _step(parts)
+    parts.scheduler.step()
+    assert [group["lr"] for group in _groups(parts)] == pytest.approx([0.25, 0.025])
+    verify(parts, bindings, {"lr": 0.5}, trained=1)
+
+
+def test_one_value_for_modules_that_were_built_with_different_ones_is_refused() -> None:
+    parts = _parts()
+    with pytest.raises(
+        ConfigError, match=r"'p' of 3 modules, which were built with different values, \[0\.1, 0\.2, 0\.3\]"
+    ):
+        apply(parts, {"dropout": ModuleField("p", nn.Dropout)}, {"dropout": 0.5})
+    assert _rates(parts) == [0.1, 0.2, 0.3]
+
+
+class Jitter:
+    def __init__(self, amount: float) -> None:
+        self.amount = amount
+
+    def __call__(self, sample: torch.Tensor) -> torch.Tensor:
+        return sample + self.amount
+
+
+class Erase(nn.Module):
+    def __init__(self, chance: float) -> None:
+        super().__init__()
+        self.chance = chance
+
+    def forward(self, sample: torch.Tensor) -> torch.Tensor:
+        return sample * (1 - self.chance)
+
+
+class Compose:
+    def __init__(self, transforms: list[Any]) -> None:
+        self.transforms = transforms
+
+    def __call__(self, sample: torch.Tensor) -> torch.Tensor:
+        for transform in self.transforms:
+            sample = transform(sample)
+        return sample
+
+
+class Images(Dataset[torch.Tensor]):
+    def __init__(self, transform: Any) -> None:
+        self.images = torch.ones(4, 2)
+        self.transform = transform
+        self.strength = 1.0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        augmented: torch.Tensor = self.transform(self.images[index])
+        return self.strength * augmented
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_attribute_of_a_dataset_or_of_its_transforms_acts_on_the_samples_of_one_training_alone(workers: int) -> None:
+    images = Images(Compose([Jitter(0.0), Erase(0.0)]))
+    dataset: ConcatDataset[torch.Tensor] = ConcatDataset([Subset(images, [0, 1]), Subset(images, [2])])
+
+    def parts() -> Parts:
+        loader = DataLoader(dataset, batch_size=3, num_workers=workers, persistent_workers=workers > 0)
+        return Parts(model=nn.Linear(2, 1), batches=Batches(loader))
+
+    bindings = {
+        "jitter": DatasetField("amount"),
+        "erase": DatasetField("chance", of=Erase),
+        "strength": DatasetField("strength"),
+    }
+    one, other = parts(), parts()
+    apply(other, bindings, {"jitter": 0.0, "erase": 0.0, "strength": 1.0})
+    for config, wanted in (
+        ({"jitter": 1.0, "erase": 0.5, "strength": 3.0}, 3.0),
+        ({"jitter": 2.0, "erase": 0.0, "strength": 1.0}, 3.0),
+    ):
+        apply(one, bindings, config)
+        verify(one, bindings, config)
+        for _ in range(2):
+            assert torch.equal(next(one.take()), torch.full((3, 2), wanted))
+    assert torch.equal(next(other.take()), torch.ones(3, 2))
+    assert (images.strength, images.transform.transforms[0].amount) == (1.0, 0.0)
+    assert one.batches is not None
+    assert one.batches.dataset.datasets[0].dataset.images is images.images
+    assert one.batches.dataset.datasets[0].dataset is one.batches.dataset.datasets[1].dataset
+    for trainable in (one, other):
+        assert trainable.batches is not None
+        trainable.batches.close()
+
+
+@pytest.mark.parametrize(
+    ("binding", "message"),
+    [
+        (DatasetField("strenght"), r"the attribute 'strenght' of the dataset; .*\['Images', 'Compose', 'Jitter'\]"),
+        (DatasetField("amount", of=Erase), r"the attribute 'amount' of <class .*Erase'>"),
+    ],
+)
+def test_an_attribute_that_no_dataset_has_is_refused(binding: Any, message: str) -> None:
+    parts = Parts(model=nn.Linear(2, 1), batches=Batches(DataLoader(Images(Compose([Jitter(0.0)])))))
+    with pytest.raises(ConfigError, match=message):
+        apply(parts, {"it": binding}, {"it": 0.5})
+
+
+def test_transforms_built_with_different_values_are_not_made_one_and_an_attribute_that_cannot_be_set_is_named() -> None:
+    class Sealed(Jitter):
+        @property
+        def doubled(self) -> float:
+            return 2 * self.amount
+
+    dataset = Images(Compose([Jitter(0.1), Sealed(0.2)]))
+    parts = Parts(model=nn.Linear(2, 1), batches=Batches(DataLoader(dataset)))
+    with pytest.raises(ConfigError, match=r"'amount' of Jitter, Sealed, which were built with different values.*of="):
+        apply(parts, {"it": DatasetField("amount")}, {"it": 0.5})
+    with pytest.raises(ConfigError, match="'doubled' of Sealed, which cannot be set"):
+        apply(parts, {"it": DatasetField("doubled")}, {"it": 0.5})
+    with pytest.raises(ConfigError, match="'it' is bound as DatasetField, but there is no loader"):
+        apply(Parts(model=nn.Linear(2, 1)), {"it": DatasetField("amount")}, {"it": 0.5})

@@ -101,7 +101,7 @@ def test_an_inactive_hyperparameter_is_restored_with_the_next_config() -> None:
 
 def test_a_state_of_another_version_is_refused() -> None:
     parts = _parts()
-    with pytest.raises(ConfigError, match="wanted a state of format 1, got 7"):
+    with pytest.raises(ConfigError, match="the state must be of format 1, got 7"):
         restore(parts, {**capture(parts), "format": 7})
 
 
@@ -109,7 +109,7 @@ def test_a_state_of_other_parts_is_refused() -> None:
     state = capture(_parts())
     other = _parts()
     other.optimizer = None
-    with pytest.raises(ConfigError, match="which has the optimizer: these have none"):
+    with pytest.raises(ConfigError, match="which has the optimizer, got parts with none"):
         restore(other, state)
 
 
@@ -139,5 +139,5 @@ def test_a_schedule_without_the_hyperparameter_is_refused() -> None:
 
 def test_an_optimizer_with_a_rate_of_zero_cannot_be_multiplied() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.0)
-    with pytest.raises(ConfigError, match="rates other than 0"):
+    with pytest.raises(ConfigError, match="rates must not be 0"):
         lambda_lr(optimizer, _schedule(0.5))

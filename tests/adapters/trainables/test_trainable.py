@@ -47,3 +47,24 @@ def test_the_error_survives_the_way_between_processes() -> None:
     error = HyperparameterNotAppliedError("it says so", "lr", 0.1, 0.2)
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - its own
     assert (str(copy), copy.parameter, copy.wanted, copy.live) == ("it says so", "lr", 0.1, 0.2)
+
+
+def test_a_value_that_training_wrote_over_is_named_with_the_steps_that_were_trained() -> None:
+    with pytest.raises(
+        HyperparameterNotAppliedError,
+        match=r"Live: lr was set to 0\.1, but after 3 steps of training the live value is 0\.01: something writes over",
+    ):
+        verify_applied(Live({"lr": 0.01}), {"lr": 0.1}, trained=3)
+
+
+def test_a_value_that_training_is_meant_to_change_is_compared_before_the_first_step_only() -> None:
+    class Annealing(Live):
+        def varying(self) -> tuple[str, ...]:
+            return ("temperature",)
+
+    live = Annealing({"temperature": 0.5, "lr": 0.1})
+    verify_applied(live, {"temperature": 2.0, "lr": 0.1}, trained=1)
+    with pytest.raises(HyperparameterNotAppliedError, match="wanted temperature"):
+        verify_applied(live, {"temperature": 2.0, "lr": 0.1})
+    with pytest.raises(HyperparameterNotAppliedError, match="after 1 step of training"):
+        verify_applied(live, {"temperature": 2.0, "lr": 0.2}, trained=1)

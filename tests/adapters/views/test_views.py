@@ -31,6 +31,13 @@ def test_every_run_can_be_looked_at_at_any_time(setup: dict[str, Any], until: in
     ended = [r for r in optimizer.records if r.status not in views.PENDING]
     assert savings.completed.sum() + savings.stopped.sum() == sum(r.steps for r in optimizer.records)
     assert savings.trained == sum(r.steps for r in ended)
+    for curve in (views.curves(optimizer).best, *views.curves(optimizer).parents):
+        if curve is not None:
+            last = optimizer.records[curve.trial]
+            assert list(curve.steps) == sorted(set(curve.steps))
+            if last.steps and last.loss is not None:
+                assert curve.steps[-1] == last.trial.start_step + last.steps
+                assert curve.scores[-1] == optimizer.score_of(last.loss)
     seen = views.overview(optimizer)
     assert seen.budget == optimizer.budget
     assert sum(seen.counts.values()) == len(optimizer.records)

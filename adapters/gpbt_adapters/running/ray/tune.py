@@ -9,12 +9,12 @@ import inspect
 import pickle
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gpbt_adapters.storing.checkpoints import CheckpointError, is_trusted
-from gpbt_adapters.trainables.trainable import Trainable
+from gpbt_adapters.trainables.trainable import Trainable, as_score
 from gpbt_core.errors import ConfigError
 
 __all__ = ["TuneTrainable", "from_tune"]
@@ -71,16 +71,18 @@ class TuneTrainable(Trainable):
         """Calls `step` and takes the metric out of its result.
 
         Raises:
-            ConfigError: The result is no dict, or has no such metric.
+            ConfigError: The result is no dict, or has no such metric, or the metric is no number.
         """
-        result = self._model.step()
-        if not isinstance(result, Mapping) or self._metric not in result:
-            found = sorted(result) if isinstance(result, Mapping) else result
+        given = self._model.step()
+        result = dict(_flat(given)) if isinstance(given, Mapping) else {}
+        if self._metric not in result:
+            found = sorted(result) if isinstance(given, Mapping) else given
             raise ConfigError(
-                f"from_tune: wanted step() of {self._kind.__name__} to return a dict with {self._metric!r}, got {found}"
+                f"from_tune: step() of {self._kind.__name__} must return a dict with {self._metric!r}, got {found}"
             )
+        score = as_score(result[self._metric], f"from_tune: {self._metric!r} of {self._kind.__name__}.step()")
         self._last = {name: value for name, value in result.items() if _is_number(value)}
-        return float(result[self._metric])
+        return score
 
     def score(self) -> float:
         """The metric of the last step: a class for Tune scores nothing outside of its steps.
@@ -193,7 +195,7 @@ def from_tune(
 
     Args:
         trainable: The class. Function trainables are not taken: they cannot be stopped between two steps.
-        metric: The key of `step`'s result that is the score.
+        metric: The key of `step`'s result that is the score; of a result within results the keys joined by "/".
         config: What else its config has, the same for all trials; picklable where the training runs elsewhere.
         seed: The key of the config under which it finds the seed of its founder (0 .. 2**32 - 1). None: it is not
             told, and two runs may differ.
@@ -237,6 +239,15 @@ def from_tune(
     if applied is not None and not callable(getattr(trainable, applied, None)):
         raise ConfigError(f"from_tune: {trainable.__name__} has no method {applied!r}")
     return _Factory(kind=trainable, metric=metric, constants=dict(config or {}), seed=seed, applied=applied)
+
+
+def _flat(result: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The entries of a result, those of dicts in it under names joined by "/", as Tune has them."""
+    for name, value in result.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}/")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _is_number(value: object) -> bool:

@@ -7,6 +7,7 @@ Plotly takes a part of HTML in its texts. From `parts.MANY` points on the graphi
 from collections.abc import Callable, Mapping
 
 from gpbt_adapters.showing.figures.coordinates import parallel
+from gpbt_adapters.showing.figures.curves import curve
 from gpbt_adapters.showing.figures.parts import Figure
 from gpbt_adapters.showing.figures.savings import stopping
 from gpbt_adapters.showing.figures.schedules import schedule
@@ -15,11 +16,12 @@ from gpbt_adapters.showing.figures.shares import importance
 from gpbt_adapters.showing.figures.tree import genealogy
 from gpbt_adapters.views import Run
 
-__all__ = ["FIGURES", "Figure", "genealogy", "importance", "parallel", "schedule", "score", "stopping"]
+__all__ = ["FIGURES", "Figure", "curve", "genealogy", "importance", "parallel", "schedule", "score", "stopping"]
 
 FIGURES: Mapping[str, Callable[[Run], Figure]] = {
     "genealogy": genealogy,
     "score": score,
+    "curve": curve,
     "schedule": schedule,
     "parallel": parallel,
     "stopping": stopping,

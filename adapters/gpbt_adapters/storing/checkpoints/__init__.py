@@ -7,7 +7,16 @@ A `Store` keeps them: `CheckpointStore` in a directory, `RemoteStore` behind a U
 from gpbt_adapters.storing.checkpoints.directory import CheckpointStore
 from gpbt_adapters.storing.checkpoints.opening import open_store
 from gpbt_adapters.storing.checkpoints.remote import RemoteStore
-from gpbt_adapters.storing.checkpoints.store import CheckpointError, Store
+from gpbt_adapters.storing.checkpoints.store import CheckpointError, MissingCheckpointError, Store
 from gpbt_adapters.storing.checkpoints.trust import is_trusted, trusting
 
-__all__ = ["CheckpointError", "CheckpointStore", "RemoteStore", "Store", "is_trusted", "open_store", "trusting"]
+__all__ = [
+    "CheckpointError",
+    "CheckpointStore",
+    "MissingCheckpointError",
+    "RemoteStore",
+    "Store",
+    "is_trusted",
+    "open_store",
+    "trusting",
+]

@@ -1,12 +1,17 @@
 """The directory store of checkpoints: each trial's files are there whole and unharmed, or not there.
 
 A checkpoint is written into a hidden directory, flushed to the disk, and then renamed into place: a killed process
-leaves nothing that looks like a checkpoint. A manifest holds the length and the SHA-256 of each file and is compared
-with the files before anyone reads them. The store never decides what may go: `delete` follows `Optimizer.released`.
+leaves nothing that looks like a checkpoint. A manifest holds the length and the SHA-256 of each file, and is compared
+with the files before anyone reads them. The store never decides which checkpoints to delete: `delete` follows
+`Optimizer.released`.
+
+Checkpoints may be pickles, and loading a pickle runs code. The checksums guard against damage, not against somebody who
+can write in the directory and rewrites file and manifest alike; so a directory that is made here is private (0700).
 
 Layout of a store's directory::
 
-    store.json                   the format and the id of the run that owns the directory
+    store.json                   the format and the id of the store
+    owner.json                   the study or optimizer whose checkpoints these are
     trial-12/manifest.json       what the files of trial 12 must be
     trial-12/data/...            the files that its trainable wrote
     .partial-13-<random>/...     a checkpoint that is being written, or was when its process died
@@ -22,36 +27,46 @@ import shutil
 import tempfile
 import uuid
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gpbt_adapters.storing.checkpoints.store import FORMAT, CheckpointError, Store, compare, flush, listing
+from gpbt_adapters.storing.checkpoints.store import (
+    FORMAT,
+    REMEDY,
+    CheckpointError,
+    Store,
+    compare,
+    flush,
+    is_full,
+    listing,
+    missing,
+    not_written,
+    without_links,
+)
 from gpbt_adapters.storing.checkpoints.trust import trusting
 from gpbt_core.errors import ConfigError
 
 __all__ = ["CheckpointStore"]
 
-FULL = 1 << 20
-"""Fewer free bytes than this, and a failed write is put down to a full disk."""
-
 
 class CheckpointStore(Store):
-    """Checkpoints of one run in a directory, local or shared by all workers.
+    """Checkpoints of one study or optimizer in a directory, local or shared by all workers.
 
-    Objects of this class are picklable; copies in other processes use the same directory.
+    Objects of this class are picklable; copies in other processes use the same directory. The first `run` that uses the
+    store ties it to its study or optimizer, and any other one is refused.
 
     Args:
-        directory: Where to keep them; made where it is missing. None: a temporary directory, removed by `close`, or
-            with this object.
-        resume: Whether `directory` may hold checkpoints already. They are then taken for this run's own, which
-            includes that they may be unpickled.
-        durable: Whether what was written survives a power cut (each file is flushed to the disk before the checkpoint
-            appears). A killed process loses nothing either way.
+        directory: Where to keep the checkpoints; made, readable by you alone, if it is missing. None: a temporary
+            directory, removed by `close`, or with this object.
+        resume: Whether `directory` may be a store already. Its checkpoints may then be unpickled, which runs code: let
+            nobody write there whom you would not let run code as you.
+        durable: Whether a checkpoint survives a power cut: each file is flushed to the disk before the checkpoint
+            appears. A killed process loses nothing either way.
 
     Raises:
-        ConfigError: The directory holds the checkpoints of another run and `resume` is not set, or other files, or a
-            store of another format.
+        ConfigError: The directory is a store and `resume` is not set, or holds other files, or is a store of another
+            format.
 
     Examples:
         >>> with CheckpointStore() as store:
@@ -74,6 +89,7 @@ class CheckpointStore(Store):
             made = tempfile.mkdtemp(prefix="gpbt-checkpoints-")
             self._finalizer = weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
             directory = made
+        self._temporary = self._finalizer is not None
         self.directory = Path(directory).absolute()
         self.durable = durable
         self.run = self._open(resume=resume)
@@ -87,6 +103,11 @@ class CheckpointStore(Store):
     def __contains__(self, trial_id: object) -> bool:
         return isinstance(trial_id, int) and self._place(trial_id).is_dir()
 
+    @property
+    def address(self) -> str | None:
+        """The path of the directory; None for a temporary one."""
+        return None if self._temporary else str(self.directory)
+
     def ids(self) -> frozenset[int]:
         """The trials that have a checkpoint here."""
         names = (re.fullmatch(r"trial-(\d+)", entry.name) for entry in self.directory.iterdir())
@@ -98,47 +119,54 @@ class CheckpointStore(Store):
             self._finalizer()
 
     @contextlib.contextmanager
-    def writing(self, trial_id: int) -> Iterator[Path]:
-        """Yields an empty directory; what the block writes there is the trial's checkpoint once the block ends.
-
-        A block that raises leaves no checkpoint, and the one that the trial may have had before.
+    def writing(self, trial_id: int, *, line: str = "") -> Iterator[Path]:
+        """As in `Store`; the directory is in the store, hidden until the block ends.
 
         Raises:
-            CheckpointError: The disk is full, or refused the files for another reason.
+            CheckpointError: The disk is full, the files could not be written, or one is a link to a place outside the
+                checkpoint or no file at all.
         """
         partial = self.directory / f".partial-{trial_id}-{uuid.uuid4().hex}"
         data = partial / "data"
         try:
-            data.mkdir(parents=True)
-            yield data
-            self._seal(trial_id, partial)
-            self._move_into_place(trial_id, partial)
+            partial.mkdir()  # not its parents: a store that was removed does not come back without its card
+            data.mkdir()
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{self!r}: the directory was removed while it was in use") from error
         except OSError as error:
-            raise self._not_written(trial_id, error) from error
-        except Exception as error:
-            # Some frameworks report a full disk as an error of their own, without its number.
-            if shutil.disk_usage(self.directory).free < FULL:
-                raise self._not_written(trial_id, error) from error
-            raise
+            raise not_written(self, trial_id, error) from error
+        try:
+            try:
+                yield data
+            except Exception as error:
+                if is_full(error, self.directory):
+                    raise not_written(self, trial_id, error) from error
+                raise
+            try:
+                self._seal(trial_id, line, partial)
+                self._move_into_place(trial_id, partial)
+            except OSError as error:
+                raise not_written(self, trial_id, error) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
     @contextlib.contextmanager
-    def reading(self, trial_id: int) -> Iterator[Path]:
-        """Yields the directory of the trial's files, compared with the manifest and trusted inside the block.
+    def reading(self, trial_id: int, *, line: str = "") -> Iterator[Path]:
+        """As in `Store`; the directory is the store's own.
 
         Raises:
-            CheckpointError: There is no such checkpoint, or a file is missing, damaged, or was not written by it.
+            MissingCheckpointError: There is no such checkpoint.
+            CheckpointError: A file is missing, damaged, or not of this trial.
         """
-        data = self._verified(trial_id)
+        data = self._verified(trial_id, line)
         with trusting(data):
             yield data
 
     def delete(self, trial_ids: Iterable[int]) -> None:
-        """Removes the checkpoints of these trials, and what was begun and not finished of them; absent ones are fine.
+        """Deletes the checkpoints of these trials, unfinished ones included; ids without one are ignored.
 
         Raises:
-            CheckpointError: The disk refused.
+            CheckpointError: The file system refuses.
         """
         wanted = set(trial_ids)
         if not wanted:
@@ -149,13 +177,15 @@ class CheckpointStore(Store):
                 if name and int(name[2]) in wanted:
                     self._discard(entry, int(name[2]))
         except OSError as error:
-            raise CheckpointError(f"{self!r}: the checkpoints of trials {sorted(wanted)} cannot go: {error}") from error
+            raise CheckpointError(
+                f"{self!r}: the checkpoints of trials {sorted(wanted)} cannot be deleted: {error}"
+            ) from error
 
     def add_file(self, name: str, content: bytes) -> None:
-        """Writes a file of the run's own beside the checkpoints, whole or not at all.
+        """Writes a file beside the checkpoints, whole or not at all.
 
         Raises:
-            CheckpointError: The disk is full, or refused it for another reason.
+            CheckpointError: The disk is full, or the file could not be written for another reason.
         """
         path, draft = self.directory / name, self.directory / f".store-{uuid.uuid4().hex}"
         try:
@@ -167,7 +197,7 @@ class CheckpointStore(Store):
             draft.unlink(missing_ok=True)
 
     def read_file(self, name: str) -> bytes:
-        """What `add_file` wrote; nothing is verified.
+        """Returns what `add_file` wrote; its content is not verified.
 
         Raises:
             CheckpointError: It cannot be read.
@@ -177,11 +207,24 @@ class CheckpointStore(Store):
         except OSError as error:
             raise CheckpointError(f"{self!r}: {name} cannot be read: {error}") from error
 
+    def _tie(self, owner: Mapping[str, str]) -> Mapping[str, str]:
+        place = self.directory / "owner.json"
+        try:
+            self._lay_down(place, owner)
+            found = json.loads(place.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self!r}: owner.json cannot be written or read: {error}") from error
+        if not isinstance(found, dict):
+            raise CheckpointError(f"{self!r}: wanted an object in owner.json, got {found!r:.200}")
+        return found
+
     def _open(self, *, resume: bool) -> str:
-        """Makes the directory where it is missing, and returns the id of the run that owns it."""
+        """Makes the directory if it is missing, and returns the id of the store."""
         card = self.directory / "store.json"
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            if not self.directory.exists():
+                self.directory.parent.mkdir(parents=True, exist_ok=True)
+                self.directory.mkdir(mode=0o700, exist_ok=True)
             there = card.exists()
             if not there and any(
                 not entry.name.startswith((".store-", card.name)) for entry in self.directory.iterdir()
@@ -193,11 +236,11 @@ class CheckpointStore(Store):
                         f"holds other files; name a directory of its own"
                     )
             if not there:
-                self._lay_down(card)
+                self._lay_down(card, {"format": FORMAT, "run": uuid.uuid4().hex})
             elif not resume:
                 raise ConfigError(
-                    f"CheckpointStore: {str(self.directory)!r} is the store of another run; name another directory, or "
-                    f"say resume=True to go on with its checkpoints (and to trust them)"
+                    f"CheckpointStore: {str(self.directory)!r} is a store already; pass resume=True to go on with its "
+                    f"checkpoints (and to trust them), or name another directory"
                 )
             known = json.loads(card.read_text("utf-8"))
         except (OSError, ValueError) as error:
@@ -208,17 +251,17 @@ class CheckpointStore(Store):
             raise ConfigError(f"CheckpointStore: wanted format {FORMAT} in {str(card)!r}, got {known!r}")
         return str(known["run"])
 
-    def _lay_down(self, card: Path) -> None:
-        """Writes the store's card; where several processes open a store at once, the first one's holds."""
-        draft, content = self.directory / f".store-{uuid.uuid4().hex}", {"format": FORMAT, "run": uuid.uuid4().hex}
+    def _lay_down(self, place: Path, content: Mapping[str, Any]) -> None:
+        """Writes a file unless it is there; of several processes that do so at once, the first one's holds."""
+        draft = self.directory / f".store-{uuid.uuid4().hex}"
         try:
             draft.write_text(json.dumps(content), "utf-8")
             try:
-                os.link(draft, card)
+                os.link(draft, place)
             except FileExistsError:
                 pass
             except OSError:  # a file system without hard links, such as exFAT or a mounted bucket
-                with contextlib.suppress(FileExistsError), card.open("x", encoding="utf-8") as file:
+                with contextlib.suppress(FileExistsError), place.open("x", encoding="utf-8") as file:
                     file.write(json.dumps(content))
         finally:
             draft.unlink(missing_ok=True)
@@ -226,11 +269,12 @@ class CheckpointStore(Store):
     def _place(self, trial_id: int) -> Path:
         return self.directory / f"trial-{trial_id}"
 
-    def _seal(self, trial_id: int, partial: Path) -> None:
+    def _seal(self, trial_id: int, line: str, partial: Path) -> None:
         """Writes the manifest of what is in `partial`, and flushes everything."""
+        without_links(partial / "data")
         files = listing(partial / "data", flushed=self.durable)
         manifest = partial / "manifest.json"
-        content = {"format": FORMAT, "run": self.run, "trial": trial_id, "files": files}
+        content = {"format": FORMAT, "run": self.run, "trial": trial_id, "line": line, "files": files}
         manifest.write_text(json.dumps(content, indent=1, sort_keys=True), "utf-8")
         if self.durable:
             flush(manifest)
@@ -250,6 +294,8 @@ class CheckpointStore(Store):
                 self._discard(place, trial_id)
         if self.durable:
             flush(self.directory)
+        for left in self.directory.glob(f".partial-{trial_id}-*"):  # of a process that died as it wrote the same one
+            shutil.rmtree(left, ignore_errors=True)
 
     def _discard(self, place: Path, trial_id: int) -> None:
         """Removes a checkpoint so that no half of it is ever in its place."""
@@ -260,21 +306,16 @@ class CheckpointStore(Store):
             with contextlib.suppress(FileNotFoundError):  # another process removes it too: what is left has to go still
                 shutil.rmtree(away)
 
-    def _verified(self, trial_id: int) -> Path:
+    def _verified(self, trial_id: int, line: str) -> Path:
         place = self._place(trial_id)
         if not place.is_dir():
-            raise CheckpointError(f"{self!r}: trial {trial_id} has no checkpoint; it has those of {sorted(self.ids())}")
+            raise missing(self, trial_id)
         try:
             manifest = json.loads((place / "manifest.json").read_text("utf-8"))
-            owner, wanted = (manifest["run"], manifest["trial"]), manifest["files"]
             found = listing(place / "data", flushed=False)
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise CheckpointError(f"{self!r}: trial {trial_id}: manifest.json or data is damaged: {error}") from error
-        compare(f"{self!r}: trial {trial_id}", (self.run, trial_id), owner, wanted, found)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{self!r}: trial {trial_id}: manifest.json or data is damaged: {error}; {REMEDY}"
+            ) from error
+        compare(self, trial_id, line, manifest, found)
         return place / "data"
-
-    def _not_written(self, trial_id: int, error: Exception) -> CheckpointError:
-        return CheckpointError(
-            f"{self!r}: the checkpoint of trial {trial_id} could not be written: {error}; make room there and go on "
-            f"with the same optimizer, or resume: the trial is not told and will be asked again"
-        )

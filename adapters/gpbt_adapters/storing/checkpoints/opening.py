@@ -14,10 +14,10 @@ def open_store(where: str | os.PathLike[str] | None = None, *, resume: bool = Fa
 
     Args:
         where: A path; or a URL, such as "s3://bucket/run"; or None: a temporary directory.
-        resume: Whether it may hold checkpoints already, which are then this run's own.
+        resume: Whether it may be a store already; see `CheckpointStore`.
 
     Raises:
-        ConfigError: It holds the checkpoints of another run and `resume` is not set, or cannot be opened.
+        ConfigError: It is a store already and `resume` is not set, or cannot be opened.
 
     Examples:
         >>> open_store("memory://runs/first")

@@ -5,7 +5,8 @@ its own, and counts once its manifest is there, which comes last: a killed proce
 
 Layout below the URL::
 
-    store.json                              the format and the id of the run that owns the place
+    store.json                              the format and the id of the store
+    owner.json                              the study or optimizer whose checkpoints these are
     trial-12/<random>/data/...              the files that its trainable wrote
     trial-12/<random>/manifest.json         what they must be
     factory-<digest>                        what makes the trainables, for workers in other processes
@@ -41,14 +42,14 @@ class RemoteStore(CarriedStore):
     Args:
         url: As fsspec has them: "s3://bucket/run", "gs://...", "abfs://...", "sftp://...", "file:///...", ...; each
             kind but the local ones needs a package of its own (s3fs, gcsfs, adlfs, ...).
-        resume: Whether there may be checkpoints already. They are then taken for this run's own, which includes that
-            they may be unpickled.
+        resume: Whether the place may be a store already. Its checkpoints may then be unpickled, which runs code: let
+            nobody write there whom you would not let run code as you.
         options: Of the file system: keys, endpoints, and so on. They travel to the workers; what a worker finds in its
             own environment need not be here.
 
     Raises:
-        ConfigError: fsspec, or what it needs for this URL, is not installed; the place cannot be reached; or it holds
-            the checkpoints of another run and `resume` is not set, or other files, or a store of another format.
+        ConfigError: fsspec, or what it needs for this URL, is not installed; the place cannot be reached; or it is a
+            store and `resume` is not set, or holds other files, or is a store of another format.
 
     Examples:
         >>> store = RemoteStore("memory://runs/one")
@@ -79,6 +80,11 @@ class RemoteStore(CarriedStore):
     def __repr__(self) -> str:
         return f"RemoteStore({self.url!r})"
 
+    @property
+    def address(self) -> str | None:
+        """The URL."""
+        return self.url
+
     def ids(self) -> frozenset[int]:
         """The trials that have a checkpoint here.
 
@@ -106,7 +112,9 @@ class RemoteStore(CarriedStore):
                 with contextlib.suppress(FileNotFoundError):
                     self._files.rm(self._place(trial_id), recursive=True)
             except Exception as error:
-                raise CheckpointError(f"{self!r}: the checkpoint of trial {trial_id} cannot go: {error}") from error
+                raise CheckpointError(
+                    f"{self!r}: the checkpoint of trial {trial_id} cannot be deleted: {error}"
+                ) from error
 
     def add_file(self, name: str, content: bytes) -> None:
         """As any store.
@@ -156,7 +164,7 @@ class RemoteStore(CarriedStore):
                 there = self._files.exists(card)
                 foreign = not there
             if not there and not foreign:
-                self._lay_down(card)
+                self._lay_down(card, {"format": FORMAT, "run": uuid.uuid4().hex})
             known = None if foreign else json.loads(self._files.cat_file(card))
         except Exception as error:
             raise ConfigError(f"RemoteStore: {self.url!r} cannot be opened: {error}") from error
@@ -167,20 +175,33 @@ class RemoteStore(CarriedStore):
             )
         if there and not resume:
             raise ConfigError(
-                f"RemoteStore: {self.url!r} is the store of another run; name another place, or say resume=True to go "
-                f"on with its checkpoints (and to trust them)"
+                f"RemoteStore: {self.url!r} is a store already; pass resume=True to go on with its checkpoints (and to "
+                f"trust them), or name another place"
             )
         if not isinstance(known, dict) or known.get("format") != FORMAT:
             raise ConfigError(f"RemoteStore: wanted format {FORMAT} in store.json of {self.url!r}, got {known!r}")
         return str(known["run"])
 
-    def _lay_down(self, card: str) -> None:
-        """Writes the store's card; where several processes begin a store at once, the last one's holds.
+    def _tie(self, owner: Mapping[str, str]) -> Mapping[str, str]:
+        place = f"{self._root}/owner.json"
+        try:
+            self._files.invalidate_cache()
+            if not self._files.exists(place):
+                self._lay_down(place, owner)
+            found = json.loads(self._files.cat_file(place))
+        except Exception as error:
+            raise CheckpointError(f"{self!r}: owner.json cannot be written or read: {error}") from error
+        if not isinstance(found, dict):
+            raise CheckpointError(f"{self!r}: wanted an object in owner.json, got {found!r:.200}")
+        return found
+
+    def _lay_down(self, place: str, content: Mapping[str, Any]) -> None:
+        """Writes a file of the store; of several processes that do so at once, the last one's holds.
 
         Few places can refuse a name that is there already. So each process waits until the others have written theirs.
         """
         began = time.monotonic()
-        self._put(json.dumps({"format": FORMAT, "run": uuid.uuid4().hex}).encode(), card)
+        self._put(json.dumps(content).encode(), place)
         time.sleep(max(SETTLING, 3 * (time.monotonic() - began)))
         self._files.invalidate_cache()
 

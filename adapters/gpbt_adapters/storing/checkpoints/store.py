@@ -1,7 +1,7 @@
 """What a driver and its workers need of a store of checkpoints, and what all stores share.
 
-A store never decides what may go: `delete` follows `Optimizer.released`. A manifest holds the length and the SHA-256 of
-each file and is compared with the files before anyone reads them.
+A store never decides which checkpoints to delete: `delete` follows `Optimizer.released`. A manifest holds the length
+and the SHA-256 of each file, and is compared with the files before anyone reads them.
 """
 
 import abc
@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -17,9 +18,24 @@ from types import TracebackType
 from typing import Any, Self
 
 from gpbt_adapters.storing.checkpoints.trust import trusting
-from gpbt_core.errors import GpbtError
+from gpbt_core.errors import ConfigError, GpbtError
 
-__all__ = ["FORMAT", "CarriedStore", "CheckpointError", "Store", "compare", "flush", "inside", "listing"]
+__all__ = [
+    "FORMAT",
+    "REMEDY",
+    "CarriedStore",
+    "CheckpointError",
+    "MissingCheckpointError",
+    "Store",
+    "compare",
+    "flush",
+    "inside",
+    "is_full",
+    "listing",
+    "missing",
+    "not_written",
+    "without_links",
+]
 
 FORMAT = 1
 
@@ -28,14 +44,49 @@ class CheckpointError(GpbtError, RuntimeError):
     """A checkpoint is missing, damaged, not this run's own, or could not be written."""
 
 
+class MissingCheckpointError(CheckpointError):
+    """A trial has no checkpoint in the store."""
+
+
 class Store(abc.ABC):
-    """Checkpoints of one run, for its driver and all its workers: copies in other processes reach the same ones.
+    """The checkpoints of one study or optimizer, for its driver and all its workers.
+
+    Copies of a store in other processes reach the same checkpoints.
 
     Attributes:
-        run: The id of the run that owns them.
+        run: The id of the store, which every checkpoint in it carries.
     """
 
     run: str
+    _owner: Mapping[str, str] | None = None
+
+    @property
+    def address(self) -> str | None:
+        """The path or URL that opens the store again; None if it does not outlive this object."""
+        return None
+
+    def claim(self, identity: str, name: str) -> None:
+        """Ties the store to one study or optimizer, for good; a second one is refused.
+
+        Args:
+            identity: Of the study or optimizer. The same one may claim the store again.
+            name: What people call it, such as "study 'digits'".
+
+        Raises:
+            ConfigError: The store belongs to another study or optimizer.
+            CheckpointError: The store cannot be written or read.
+        """
+        owner = self._tie({"identity": identity, "name": name})
+        if owner.get("identity") != identity:
+            raise ConfigError(
+                f"run: {self!r} holds the checkpoints of {owner.get('name')}, got {name}; give each study a store of "
+                f"its own"
+            )
+
+    def _tie(self, owner: Mapping[str, str]) -> Mapping[str, str]:
+        """Makes `owner` the owner unless there is one; returns the one that holds."""
+        self._owner = self._owner or owner
+        return self._owner
 
     def __enter__(self) -> Self:
         return self
@@ -53,42 +104,53 @@ class Store(abc.ABC):
         """The trials that have a checkpoint here."""
 
     @abc.abstractmethod
-    def writing(self, trial_id: int) -> AbstractContextManager[Path]:
-        """Yields an empty directory; what the block writes there is the trial's checkpoint once the block ends.
+    def writing(self, trial_id: int, *, line: str = "") -> AbstractContextManager[Path]:
+        """Yields an empty directory; what the block writes there becomes the trial's checkpoint when the block ends.
 
-        A block that raises leaves no checkpoint, and the one that the trial may have had before.
+        If the block raises, its error is raised and the trial's previous checkpoint, if any, stays. A symbolic link to
+        something inside the directory is replaced by a copy.
+
+        Args:
+            trial_id: The trial.
+            line: A digest of how the trial is trained (seed, configs, steps); `reading` compares it.
 
         Raises:
-            CheckpointError: There is no room, or the files were refused for another reason.
+            CheckpointError: The disk is full, the files could not be written, or one is a link to a place outside the
+                checkpoint or no file at all.
         """
 
     @abc.abstractmethod
-    def reading(self, trial_id: int) -> AbstractContextManager[Path]:
+    def reading(self, trial_id: int, *, line: str = "") -> AbstractContextManager[Path]:
         """Yields a directory with the trial's files, compared with the manifest and trusted inside the block.
 
+        Args:
+            trial_id: The trial.
+            line: What the checkpoint must have been written with; "" accepts any.
+
         Raises:
-            CheckpointError: There is no such checkpoint, or a file is missing, damaged, or was not written by it.
+            MissingCheckpointError: There is no such checkpoint.
+            CheckpointError: A file is missing, damaged, or not of this trial.
         """
 
     @abc.abstractmethod
     def delete(self, trial_ids: Iterable[int]) -> None:
-        """Removes the checkpoints of these trials, and what was begun and not finished of them; absent ones are fine.
+        """Deletes the checkpoints of these trials, unfinished ones included; ids without one are ignored.
 
         Raises:
-            CheckpointError: They cannot be removed.
+            CheckpointError: They cannot be deleted.
         """
 
     @abc.abstractmethod
     def add_file(self, name: str, content: bytes) -> None:
-        """Writes a file of the run's own beside the checkpoints, whole or not at all.
+        """Writes a file beside the checkpoints, whole or not at all.
 
         Raises:
-            CheckpointError: There is no room, or it was refused for another reason.
+            CheckpointError: The disk is full, or the file could not be written for another reason.
         """
 
     @abc.abstractmethod
     def read_file(self, name: str) -> bytes:
-        """What `add_file` wrote, in whatever process; nothing is verified.
+        """Returns what `add_file` wrote, in whatever process; its content is not verified.
 
         Raises:
             CheckpointError: It cannot be read.
@@ -96,7 +158,7 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Lets go of what does not outlive this object. May be called again."""
+        """Removes what does not outlive this object. May be called again."""
 
 
 class CarriedStore(Store):
@@ -111,53 +173,105 @@ class CarriedStore(Store):
         """Writes the trial's files into a folder and returns their manifest; None: it has no checkpoint."""
 
     @contextlib.contextmanager
-    def writing(self, trial_id: int) -> Iterator[Path]:
-        """As any store; the files lie in a temporary directory until the block ends, and then go to the store."""
+    def writing(self, trial_id: int, *, line: str = "") -> Iterator[Path]:
+        """As in `Store`; the files are in a temporary directory until the block ends, and then go to the store."""
         with tempfile.TemporaryDirectory(prefix="gpbt-checkpoint-") as scratch:
             folder = Path(scratch)
             try:
                 yield folder
-                manifest = {"format": FORMAT, "run": self.run, "trial": trial_id, **_contents(folder)}
-            except OSError as error:
-                raise self._not_written(trial_id, error) from error
-            try:
-                self._send(trial_id, folder, manifest)
             except Exception as error:
-                raise self._not_written(trial_id, error) from error
+                if is_full(error, folder):
+                    raise not_written(self, trial_id, error) from error
+                raise
+            try:
+                manifest = {"format": FORMAT, "run": self.run, "trial": trial_id, "line": line, **_contents(folder)}
+                self._send(trial_id, folder, manifest)
+            except CheckpointError:
+                raise
+            except Exception as error:
+                raise not_written(self, trial_id, error) from error
 
     @contextlib.contextmanager
-    def reading(self, trial_id: int) -> Iterator[Path]:
-        """As any store; the files lie in a temporary directory, for the length of the block."""
+    def reading(self, trial_id: int, *, line: str = "") -> Iterator[Path]:
+        """As in `Store`; the files are in a temporary directory for the length of the block."""
         with tempfile.TemporaryDirectory(prefix="gpbt-checkpoint-") as scratch:
             folder = Path(scratch)
             try:
                 manifest = self._fetch(trial_id, folder)
-                there = manifest is not None
                 if manifest is not None:
-                    owner, wanted = (manifest["run"], manifest["trial"]), manifest["files"]
                     for name in manifest["folders"]:
                         inside(folder, name).mkdir(parents=True, exist_ok=True)
                     found = listing(folder, flushed=False)
             except Exception as error:
                 raise CheckpointError(f"{self!r}: trial {trial_id} cannot be read: {error}") from error
-            if not there:
-                raise CheckpointError(
-                    f"{self!r}: trial {trial_id} has no checkpoint; it has those of {sorted(self.ids())}"
-                )
-            compare(f"{self!r}: trial {trial_id}", (self.run, trial_id), owner, wanted, found)
+            if manifest is None:
+                raise missing(self, trial_id)
+            compare(self, trial_id, line, manifest, found)
             with trusting(folder):
                 yield folder
 
-    def _not_written(self, trial_id: int, error: Exception) -> CheckpointError:
-        return CheckpointError(
-            f"{self!r}: the checkpoint of trial {trial_id} could not be written: {error}; make room there and go on "
-            f"with the same optimizer, or resume: the trial is not told and will be asked again"
-        )
+
+def missing(store: Store, trial_id: int) -> MissingCheckpointError:
+    """The error for a trial without a checkpoint."""
+    return MissingCheckpointError(
+        f"{store!r}: trial {trial_id} has no checkpoint; the store has those of {sorted(store.ids())}"
+    )
+
+
+def not_written(store: Store, trial_id: int, error: Exception) -> CheckpointError:
+    """The error for a checkpoint that could not be written, with advice that fits the cause."""
+    full = isinstance(error, OSError) and error.errno in _NO_ROOM
+    advice = "make room there" if full else "see that the place can be written"
+    return CheckpointError(
+        f"{store!r}: the checkpoint of trial {trial_id} could not be written: {error}; {advice} and call run again "
+        f"with the same optimizer or study: the trial is not told and will be asked again"
+    )
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+FULL = 1 << 20
+"""Fewer free bytes than this, and any failed write is put down to a full disk."""
+
+
+def is_full(error: Exception, place: Path) -> bool:
+    """Whether an error means that the disk of `place` is full; some frameworks hide the number of the error."""
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return True
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(place).free < FULL
+    return False
 
 
 def _contents(folder: Path) -> dict[str, Any]:
+    without_links(folder)
     folders = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_dir()]
     return {"files": listing(folder, flushed=False), "folders": folders}
+
+
+def without_links(folder: Path) -> None:
+    """Replaces each link to something inside a checkpoint by a copy of it.
+
+    Raises:
+        CheckpointError: A link leads outside or nowhere, or there is something that is neither a file nor a directory.
+    """
+    root = folder.resolve()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            target = path.resolve()
+            if not target.exists() or not target.is_relative_to(root) or root.is_relative_to(target):
+                raise CheckpointError(
+                    f"checkpoint: {name!r} is a link to {str(path.readlink())!r}, which is not a file of the "
+                    f"checkpoint; save a copy instead"
+                )
+            path.unlink()
+            if target.is_dir():
+                shutil.copytree(target, path)
+            else:
+                shutil.copy2(target, path)
+        elif not path.is_file() and not path.is_dir():
+            raise CheckpointError(f"checkpoint: wanted files and directories, got {name!r}, which is neither")
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -200,31 +314,42 @@ def listing(directory: Path, *, flushed: bool) -> dict[str, dict[str, int | str]
     return found
 
 
-def compare(
-    who: str, us: tuple[str, int], owner: tuple[str, int], wanted: Mapping[str, Any], found: Mapping[str, Any]
-) -> None:
-    """Compares files with their manifest.
+REMEDY = "restore it, or delete the whole checkpoint, and its trial is trained again"
+
+
+def compare(store: Store, trial_id: int, line: str, manifest: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Compares the files of a checkpoint with its manifest, and the manifest with what is wanted.
 
     Args:
-        who: The store and the trial, for the error.
-        us: The run and the trial that they should be of.
-        owner: Those that the manifest names.
-        wanted: The files of the manifest.
-        found: Their `listing`.
+        store: Where the checkpoint is.
+        trial_id: The trial that it should be of.
+        line: How the trial should have been trained; "" for any way.
+        manifest: What the store has.
+        found: The `listing` of the files.
 
     Raises:
-        CheckpointError: They are another's, or damaged.
+        CheckpointError: The checkpoint is another's, or damaged.
     """
-    if owner != us:
+    who = f"{store!r}: trial {trial_id}"
+    try:
+        owner, wanted, written = (manifest["run"], manifest["trial"]), manifest["files"], manifest.get("line", "")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{who}: manifest.json or data is damaged: {error!r}; {REMEDY}") from error
+    if owner != (store.run, trial_id):
         raise CheckpointError(
-            f"{who}: wanted a checkpoint of run {us[0]}, got one of trial {owner[1]} of run {owner[0]}; was it "
-            f"copied here?"
+            f"{who}: wanted a checkpoint of trial {trial_id} of store {store.run}, got one of trial {owner[1]} of "
+            f"store {owner[0]}; was it copied here?"
+        )
+    if line and written and line != written:
+        raise CheckpointError(
+            f"{who}: the checkpoint was written by a trial with another seed or other configs; it belongs to another "
+            f"study or optimizer, which must not share this store"
         )
     if found != wanted:
         name = min(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
         raise CheckpointError(
             f"{who}: file {name!r} is damaged: wanted {wanted.get(name, 'no such file')}, got "
-            f"{found.get(name, 'no such file')}"
+            f"{found.get(name, 'no such file')}; {REMEDY}"
         )
 
 

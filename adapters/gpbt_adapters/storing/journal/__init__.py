@@ -15,5 +15,15 @@ except ImportError as error:
 from gpbt_adapters.storing.journal.lines import export_study, import_study
 from gpbt_adapters.storing.journal.storage import Journal, JournalError
 from gpbt_adapters.storing.journal.study import Study, open_study
+from gpbt_adapters.storing.journal.upkeep import check_journal, copy_journal
 
-__all__ = ["Journal", "JournalError", "Study", "export_study", "import_study", "open_study"]
+__all__ = [
+    "Journal",
+    "JournalError",
+    "Study",
+    "check_journal",
+    "copy_journal",
+    "export_study",
+    "import_study",
+    "open_study",
+]

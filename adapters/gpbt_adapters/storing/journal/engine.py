@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from gpbt_core.errors import ConfigError
 
-__all__ = ["Durability", "connect", "file_system"]
+__all__ = ["Durability", "connect", "file_system", "made_url", "open_to_read"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,23 +36,24 @@ NETWORK = (
 """File systems whose locks or shared memory do not reach the other machines."""
 
 
-def connect(url: str | os.PathLike[str], durability: Durability) -> Engine:
+def connect(url: str | os.PathLike[str], durability: Durability, *, read_only: bool = False) -> Engine:
     """An engine for a database.
 
     Args:
         url: "sqlite:///path", or a path without more, or "postgresql://user@host/database".
         durability: "full": what is committed survives a power cut; "process": only the death of processes.
+        read_only: Whether a SQLite file is opened so that nothing is written, not even beside it.
 
     Raises:
         ConfigError: The URL is no such one, its driver is not installed, or a SQLite file would be on a network.
     """
     if durability not in ("full", "process"):
         raise ConfigError(f'journal: durability must be "full" or "process", got {durability!r}')
-    made = _parsed(url)
+    made = made_url(url)
     kind = made.get_backend_name()
     try:
         if kind == "sqlite":
-            return _sqlite(made, durability)
+            return _sqlite_to_read(made) if read_only else _sqlite(made, durability)
         if kind == "postgresql":
             return _postgresql(made, durability)
     except ImportError as error:
@@ -81,6 +82,22 @@ def file_system(path: Path, mounts: Iterable[str]) -> str:
     return kind
 
 
+def made_url(url: str | os.PathLike[str]) -> URL:
+    """A URL from its text, or from the path of a SQLite file, which becomes absolute.
+
+    Raises:
+        ConfigError: The text is no URL, or names no file.
+    """
+    made = _parsed(url)
+    if made.get_backend_name() != "sqlite":
+        return made
+    if made.database in (None, "", ":memory:") or str(made.database).startswith("file:"):
+        raise ConfigError(
+            f"journal: url must have the path of a SQLite file, got {made!r}; without a file, use Optimizer itself"
+        )
+    return made.set(database=str(Path(str(made.database)).absolute()))
+
+
 def _parsed(url: str | os.PathLike[str]) -> URL:
     text = os.fspath(url)
     if "://" not in text:
@@ -94,13 +111,9 @@ def _parsed(url: str | os.PathLike[str]) -> URL:
 
 
 def _sqlite(url: URL, durability: Durability) -> Engine:
-    if url.database in (None, "", ":memory:") or str(url.database).startswith("file:"):
-        raise ConfigError(
-            f"journal: url must have the path of a SQLite file, got {url!r}; without a file, use Optimizer itself"
-        )
-    path = Path(str(url.database)).absolute()
+    path = Path(str(url.database))
     _check_place(path)
-    made = create_engine(url.set(database=str(path)), connect_args={"timeout": WAIT})
+    made = create_engine(url, connect_args={"timeout": WAIT})
     synchronous = "FULL" if durability == "full" else "OFF"
 
     @event.listens_for(made, "connect")
@@ -115,6 +128,32 @@ def _sqlite(url: URL, durability: Durability) -> Engine:
             connection.execute(f"PRAGMA {setting}").close()
 
     return made
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Opens a SQLite file so that nothing is written; also where nothing can be.
+
+    Args:
+        path: Absolute.
+
+    Raises:
+        sqlite3.Error: It cannot be opened.
+    """
+    log = Path(f"{path}-wal")
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        flags = "mode=rw"  # the last reader can then remove the files that SQLite shares beside it
+    elif log.exists() and log.stat().st_size:
+        flags = "mode=ro"
+    else:  # without its log a file is whole in itself, and SQLite need not make the files that it shares
+        flags = "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"{path.as_uri()}?{flags}", uri=True, timeout=WAIT, check_same_thread=False)
+    connection.execute("PRAGMA query_only=ON").close()
+    return connection
+
+
+def _sqlite_to_read(url: URL) -> Engine:
+    path = Path(str(url.database))
+    return create_engine("sqlite://", creator=lambda: open_to_read(path), poolclass=QueuePool)
 
 
 def _keep_log_ahead(connection: sqlite3.Connection) -> None:

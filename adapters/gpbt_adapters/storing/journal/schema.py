@@ -1,10 +1,15 @@
 """The tables of a journal, their version, and the way from an older version to this one.
 
 A journal is written only in its newest version; `prepare` brings it there, in one transaction, whoever comes first.
+
+What is damaged is to be found: a study's header has a checksum, each event has one over the event and the checksum
+before it, and the head of the study says how many events there are and what the last checksum is.
 """
 
+import hashlib
 import json
 import logging
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +26,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
 )
 from sqlalchemy import update as sql_update
 
@@ -29,11 +35,24 @@ from gpbt_core.errors import ConfigError, GpbtError
 from gpbt_core.registry import resolve_rule
 from gpbt_core.state import initial, replay
 
-__all__ = ["MIGRATIONS", "VERSION", "events", "leases", "metadata", "prepare", "snapshots", "studies", "version"]
+__all__ = [
+    "MIGRATIONS",
+    "VERSION",
+    "check_version",
+    "checksum",
+    "events",
+    "heads",
+    "leases",
+    "metadata",
+    "prepare",
+    "snapshots",
+    "studies",
+    "version",
+]
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 """Of the tables and the events in them. Rises with every change of them; `MIGRATIONS` then gets the way there."""
 
 metadata = MetaData()
@@ -46,6 +65,9 @@ studies = Table(
     Column("id", Integer, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("header", Text, nullable=False),  # JSON: the settings and the searchers
+    Column("checksum", Text),  # of the header
+    Column("identity", Text),  # never used again, not even in another database
+    Column("store", Text),  # where its checkpoints are; NULL: nobody has said so
     sqlite_autoincrement=True,  # a deleted study's id never comes back: somebody may still hold it
 )
 
@@ -61,7 +83,16 @@ events = Table(
     Column("sequence", Integer, primary_key=True, autoincrement=False),  # from 1, without gaps
     Column("written", Float, nullable=False),  # seconds since 1970
     Column("payload", Text, nullable=False),  # JSON, as gpbt_core.codec has it
+    Column("checksum", Text),  # of the checksum before, which is the header's for the first event, and the payload
     sqlite_with_rowid=False,  # one tree instead of two: fewer pages to write for each event
+)
+
+heads = Table(
+    "gpbt_heads",
+    metadata,
+    _study(),
+    Column("sequence", Integer, nullable=False),  # of the last event; 0: there is none
+    Column("checksum", Text, nullable=False),  # of the last event, or of the header
 )
 
 leases = Table(
@@ -80,7 +111,13 @@ snapshots = Table(
     _study(),
     Column("sequence", Integer, nullable=False),  # the last event in it
     Column("payload", Text, nullable=False),  # JSON, as gpbt_core.codec has it
+    Column("checksum", Text),  # of the last event's checksum and the payload
 )
+
+
+def checksum(before: str, content: str) -> str:
+    """Sixteen digits that tell damage, not forgery."""
+    return hashlib.blake2b(f"{before} {content}".encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def _write_plans(connection: Connection) -> None:
@@ -129,7 +166,27 @@ def _with_plans(study: int, header: Mapping[str, Any], stored: Sequence[Any]) ->
     return rows
 
 
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {1: _write_plans}
+def _add_checksums(connection: Connection) -> None:
+    """From version 2 to 3: studies get identities and stores, events checksums."""
+    for table, names in (("studies", ("checksum", "identity", "store")), ("events", ("checksum",))):
+        for name in names:
+            connection.execute(text(f"ALTER TABLE gpbt_{table} ADD COLUMN {name} TEXT"))
+    connection.execute(text("ALTER TABLE gpbt_snapshots ADD COLUMN checksum TEXT"))
+    connection.execute(delete(snapshots))  # made without a checksum; the next one comes by itself
+    heads.create(connection)
+    for study, header in connection.execute(select(studies.c.id, studies.c.header)).all():
+        last, count = checksum("", header), 0
+        named = {"checksum": last, "identity": uuid.uuid4().hex}
+        connection.execute(sql_update(studies).where(studies.c.id == study).values(named))
+        found = select(events.c.sequence, events.c.payload).where(events.c.study == study).order_by(events.c.sequence)
+        for sequence, payload in connection.execute(found).all():
+            last, count = checksum(last, payload), sequence
+            place = (events.c.study == study) & (events.c.sequence == sequence)
+            connection.execute(sql_update(events).where(place).values(checksum=last))
+        connection.execute(insert(heads).values(study=study, sequence=count, checksum=last))
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {1: _write_plans, 2: _add_checksums}
 """For each older version, what makes the next one of it."""
 
 
@@ -143,15 +200,34 @@ def prepare(connection: Connection) -> None:
         metadata.create_all(connection)
         connection.execute(insert(version).values(version=VERSION))
         return
-    found = connection.execute(select(version.c.version)).scalar_one()
+    found = _found(connection)
     for old in range(found, VERSION):
         if old not in MIGRATIONS:
             raise ConfigError(f"journal: its tables have version {found}, and there is no way from {old} to {old + 1}")
         MIGRATIONS[old](connection)
+    if found < VERSION:
+        connection.execute(sql_update(version).values(version=VERSION))
+
+
+def check_version(connection: Connection) -> None:
+    """Makes sure that the tables can be read as they are.
+
+    Raises:
+        ConfigError: They are of another version.
+    """
+    found = _found(connection)
+    if found < VERSION:
+        raise ConfigError(
+            f"journal: its tables have version {found}, of an older gpbt; open it once where it can be written, which "
+            f"brings them to version {VERSION}"
+        )
+
+
+def _found(connection: Connection) -> int:
+    found = int(connection.execute(select(version.c.version)).scalar_one())
     if found > VERSION:
         raise ConfigError(
             f"journal: its tables must be of version {VERSION} or before, got version {found}; use the gpbt that "
             f"wrote them"
         )
-    if found < VERSION:
-        connection.execute(sql_update(version).values(version=VERSION))
+    return found

@@ -1,14 +1,18 @@
 """The database of a journal: studies, their events and leases; every statement is here, and no rule of a run.
 
 A write is one transaction, durable when the method returns. `append` is the one place where processes meet: it writes
-all of its events behind the last one that the caller knows, or none.
+all of its events behind the last one that the caller knows, or none. What is read is compared with its checksums.
 """
 
 import contextlib
+import functools
 import json
+import logging
 import os
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,12 +33,14 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from gpbt_adapters.storing.journal import schema
-from gpbt_adapters.storing.journal.engine import Durability, connect
+from gpbt_adapters.storing.journal.engine import Durability, connect, made_url
 from gpbt_core.codec import decode_event, encode_event
 from gpbt_core.errors import ConfigError, GpbtError
 from gpbt_core.state import Asked, Cancelled, Event, Extended, Planned, Reported, Requeued, Told
 
 __all__ = ["Entry", "Journal", "JournalError", "Lease"]
+
+logger = logging.getLogger(__name__)
 
 LOCK = 0x67706274
 """Of PostgreSQL's advisory locks the one under which tables are made: "gpbt"."""
@@ -52,11 +58,15 @@ class Entry:
         id: In this database, never used again.
         name: By which it is opened.
         header: Its settings and searchers, as plain data.
+        identity: No other study has it, in whatever database.
+        store: The path or URL of its checkpoints; None: nobody has said so.
     """
 
     id: int
     name: str
     header: Mapping[str, Any]
+    identity: str
+    store: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -80,21 +90,32 @@ class Journal:
     Args:
         url: "sqlite:///path", or a path, or "postgresql://user@host/database".
         durability: "full": what happened survives a power cut; "process": the death of processes only, and fast.
+        read_only: Whether nothing is to be written, not even to begin a journal. A file that cannot be written, or lies
+            on a disk that cannot, is opened only so.
 
     Raises:
         ConfigError: The URL is no such one, the place is on a network file system, a package is missing, or the tables
-            are of a later version.
+            are of a later version, or of an earlier one and cannot be written.
         JournalError: The database cannot be reached.
     """
 
-    def __init__(self, url: str | os.PathLike[str], *, durability: Durability = "full") -> None:
-        self._engine = connect(url, durability)
-        self._name = repr(self._engine.url)  # without the password
-        self._sqlite = self._engine.dialect.name == "sqlite"
+    def __init__(
+        self, url: str | os.PathLike[str], *, durability: Durability = "full", read_only: bool = False
+    ) -> None:
+        made = made_url(url)
+        self._connect = functools.partial(connect, url, durability, read_only=read_only)
+        self._name, self._sqlite, self._read_only = repr(made), made.get_backend_name() == "sqlite", read_only
+        self._path = Path(str(made.database)) if self._sqlite else None
+        self._engine, self._file = self._connect(), self._which()
+        if read_only:
+            with self._reading("open") as connection:
+                schema.check_version(connection)
+            return
         with self._writing("open") as connection:
             if not self._sqlite:
                 connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
             schema.prepare(connection)
+        self._file = self._which()
 
     def __repr__(self) -> str:
         return f"Journal({self._name})"
@@ -130,8 +151,12 @@ class Journal:
         """
         table = schema.studies
         with self._reading("find") as connection:
-            row = connection.execute(select(table.c.id, table.c.header).where(table.c.name == name)).one_or_none()
-        return None if row is None else Entry(id=row.id, name=name, header=json.loads(row.header))
+            row = connection.execute(select(table).where(table.c.name == name)).one_or_none()
+        if row is None:
+            return None
+        if row.checksum != schema.checksum("", row.header):
+            raise JournalError(f"{self!r}: the header of study {name!r} is damaged; restore the database")
+        return Entry(id=row.id, name=name, header=json.loads(row.header), identity=row.identity, store=row.store)
 
     def get(self, name: str) -> Entry:
         """The study of a name.
@@ -154,23 +179,53 @@ class Journal:
             events: What has happened to it already; its open trials are nobody's.
 
         Raises:
-            ConfigError: The name is empty, or is taken and there are events.
+            ConfigError: The name is empty or has characters that cannot be shown, or is taken and there are events.
             JournalError: The database fails.
         """
-        if not isinstance(name, str) or not name:
-            raise ConfigError(f"journal: name must be the name of a study, got {name!r}")
+        if not isinstance(name, str) or not name or not name.isprintable():
+            raise ConfigError(f"journal: the name of a study must be text that can be shown, got {name!r}")
+        plain, identity = json.dumps(header), uuid.uuid4().hex
+        begin = schema.checksum("", plain)
         try:
             with self._writing("add") as connection:
-                made = connection.execute(insert(schema.studies).values(name=name, header=json.dumps(header)))
+                made = connection.execute(
+                    insert(schema.studies).values(name=name, header=plain, checksum=begin, identity=identity)
+                )
                 assert made.inserted_primary_key is not None  # both databases give it
                 study = int(made.inserted_primary_key[0])
-                self._insert(connection, study, 0, events, worker="", lease=0.0)
+                connection.execute(insert(schema.heads).values(study=study, sequence=0, checksum=begin))
+                self._insert(connection, study, 0, begin, events, worker="", lease=0.0)
         except IntegrityError as error:
             found = self.find(name)
             if found is None or events:
                 raise ConfigError(f"{self!r}: there is a study {name!r} already; choose another name") from error
             return found
-        return Entry(id=study, name=name, header=header)
+        return Entry(id=study, name=name, header=header, identity=identity)
+
+    def keep_store(self, study: int, address: str) -> None:
+        """Notes where the checkpoints of a study are.
+
+        Raises:
+            JournalError: The database fails.
+        """
+        table = schema.studies
+        with self._writing("keep_store") as connection:
+            connection.execute(update(table).where(table.c.id == study).values(store=address))
+
+    def damage(self) -> str:
+        """What the database says is wrong with itself; "" if nothing, or if it cannot tell.
+
+        Raises:
+            JournalError: The database cannot be read.
+        """
+        if not self._sqlite:
+            return ""
+        with self._reading("damage") as connection:
+            found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(10)")]
+            found += [
+                f"{row[0]}: a row without its study" for row in connection.exec_driver_sql("PRAGMA foreign_key_check")
+            ]
+        return "" if found == ["ok"] else "; ".join(one for one in found if one != "ok")
 
     def delete(self, name: str) -> None:
         """Removes a study and all that happened to it. There is no way back; processes that hold it fail at once.
@@ -196,11 +251,27 @@ class Journal:
             JournalError: The database fails, or what it holds is damaged.
         """
         with self._reading("events") as connection:
+            head = connection.execute(_HEAD, {"of": study}).one_or_none()
+            if head is None or head.sequence == after:
+                return []  # nothing is new, or the study is deleted, which `check` says
+            if head.sequence < after:
+                raise self._behind(study, after, head.sequence)
             rows = connection.execute(_EVENTS, {"of": study, "after": after}).all()
-        if not rows:
-            return []
-        if (rows[0].sequence, rows[-1].sequence) != (after + 1, after + len(rows)):
-            raise JournalError(f"{self!r}: study {study} misses events behind number {after}; restore the database")
+        last = head.anchor
+        if after:  # the event before these is read too, and is what they follow
+            last, rows = (rows[0].checksum if rows and rows[0].sequence == after else None), rows[1:]
+        if last is None or len(rows) < head.sequence - after or rows[-1].sequence != after + len(rows):
+            raise JournalError(
+                f"{self!r}: study {study} misses events behind number {after}: it should have {head.sequence}; restore "
+                f"the database"
+            )
+        for number, row in enumerate(rows, after + 1):
+            last = schema.checksum(last, row.payload)
+            if last != row.checksum:
+                raise JournalError(
+                    f"{self!r}: events of study {study} behind number {number - 1} are damaged: the checksum of event "
+                    f"{number} does not fit; restore the database"
+                )
         try:
             return [decode_event(data) for data in json.loads(f"[{','.join(row.payload for row in rows)}]")]
         except (ValueError, ConfigError) as error:
@@ -233,40 +304,68 @@ class Journal:
         """
         try:
             with self._writing("append") as connection:
-                self._insert(connection, study, after, events, worker=worker, lease=lease)
-        except IntegrityError:
-            return False
+                # PostgreSQL: whoever comes second waits here, and then sees the first one's head.
+                head = connection.execute(_LOCKED_HEAD, {"of": study}).one_or_none()
+                if head is None or head.sequence > after:
+                    return False
+                if head.sequence < after:
+                    raise self._behind(study, after, head.sequence)
+                self._insert(connection, study, after, head.checksum, events, worker=worker, lease=lease)
+        except IntegrityError as error:
+            raise JournalError(
+                f"{self!r}: study {study} has events behind its last one: {error.orig}; restore the database"
+            ) from error
         return True
 
-    def check(self, study: int) -> None:
+    def _behind(self, study: int, after: int, now: int) -> JournalError:
+        return JournalError(
+            f"{self!r}: study {study} had {after} events and has {now}: the database was replaced or damaged; open the "
+            f"study again"
+        )
+
+    def check(self, study: int, *, least: int = 0) -> None:
         """Makes sure that a study is there.
 
+        Args:
+            study: Which.
+            least: How many events its head must know of.
+
         Raises:
-            JournalError: It is deleted.
+            JournalError: It is deleted, or its head is missing or behind.
         """
         with self._reading("check") as connection:
             if not connection.execute(select(exists().where(schema.studies.c.id == study))).scalar_one():
                 raise JournalError(f"{self!r}: the study was deleted while it was open")
+            head = connection.execute(_HEAD, {"of": study}).one_or_none()
+            if head is None:
+                raise JournalError(f"{self!r}: study {study} misses its head; restore the database")
+            if head.sequence < least:
+                raise JournalError(f"{self!r}: study {study} has events behind its last one; restore the database")
 
     def _insert(
-        self, connection: Connection, study: int, after: int, events: Sequence[Event], *, worker: str, lease: float
+        self,
+        connection: Connection,
+        study: int,
+        after: int,
+        last: str,
+        events: Sequence[Event],
+        *,
+        worker: str,
+        lease: float,
     ) -> None:
         if not events:
             return
-        now = time.time()
-        rows = [
-            {
-                "study": study,
-                "sequence": number,
-                "written": now,
-                "payload": json.dumps(encode_event(event), separators=(",", ":")),
-            }
-            for number, event in enumerate(events, after + 1)
-        ]
+        now, rows = time.time(), []
+        for number, event in enumerate(events, after + 1):
+            payload = json.dumps(encode_event(event), separators=(",", ":"))
+            last = schema.checksum(last, payload)
+            rows.append({"study": study, "sequence": number, "written": now, "payload": payload, "checksum": last})
         connection.execute(_INSERT_EVENTS, rows)
+        connection.execute(_MOVE_HEAD, {"of": study, "to": after + len(rows), "last": last})
         begun, done = _trials(events)
-        if done:  # by id, as in `renew`
-            connection.execute(_DELETE_LEASES, [{"of": study, "which": trial} for trial in sorted(done)])
+        ended = sorted({*done, *begun})  # by id, as in `renew`; of those begun none is left over
+        if ended:
+            connection.execute(_DELETE_LEASES, [{"of": study, "which": trial} for trial in ended])
         if begun:
             expires = self._now(connection) + lease if lease else 0.0
             leases = [{"study": study, "trial": trial, "worker": worker, "expires": expires} for trial in begun]
@@ -304,21 +403,35 @@ class Journal:
 
     # ---------------------------------------------------------------------------------------------------- snapshots
 
-    def snapshot(self, study: int) -> tuple[int, Mapping[str, Any]] | None:
+    def snapshot(self, study: int, *, strict: bool = False) -> tuple[int, Mapping[str, Any]] | None:
         """The newest snapshot of a study: how many events are in it, and the state after them as plain data.
 
+        Args:
+            study: Whose.
+            strict: Whether a damaged one is an error; else it counts as none, as the events have all that is in it.
+
         Raises:
-            JournalError: The database fails, or what it holds is damaged.
+            JournalError: The database fails, or the snapshot is damaged.
         """
         table = schema.snapshots
         with self._reading("snapshot") as connection:
             row = connection.execute(
-                select(table.c.sequence, table.c.payload).where(table.c.study == study)
+                select(table.c.sequence, table.c.payload, table.c.checksum, schema.events.c.checksum.label("last"))
+                .join(
+                    schema.events,
+                    (schema.events.c.study == table.c.study) & (schema.events.c.sequence == table.c.sequence),
+                    isouter=True,
+                )
+                .where(table.c.study == study)
             ).one_or_none()
-        try:
-            return None if row is None else (row.sequence, json.loads(row.payload))
-        except ValueError as error:
-            raise JournalError(f"{self!r}: the snapshot of study {study} is damaged: {error}") from error
+        if row is None:
+            return None
+        if row.checksum != schema.checksum(row.last or "", row.payload):
+            if strict:
+                raise JournalError(f"{self!r}: the snapshot of study {study} is damaged; its events may be whole")
+            logger.warning("%r: the snapshot of study %d is damaged; its events are replayed instead", self, study)
+            return None
+        return row.sequence, json.loads(row.payload)
 
     def keep_snapshot(self, study: int, sequence: int, data: Mapping[str, Any]) -> None:
         """Puts a snapshot in the place of the one before it, unless that one is as new.
@@ -329,8 +442,15 @@ class Journal:
         table, payload = schema.snapshots, json.dumps(data, separators=(",", ":"))
         try:
             with self._writing("keep_snapshot") as connection:
-                connection.execute(delete(table).where(table.c.study == study, table.c.sequence < sequence))
-                connection.execute(insert(table).values(study=study, sequence=sequence, payload=payload))
+                event = (schema.events.c.study == study) & (schema.events.c.sequence == sequence)
+                last = connection.execute(select(schema.events.c.checksum).where(event)).scalar_one_or_none()
+                checksum = schema.checksum(last or "", payload)
+                old = connection.execute(select(table.c.sequence, table.c.checksum).where(table.c.study == study))
+                for one in old.all():
+                    if one.sequence < sequence or one.checksum != checksum:
+                        connection.execute(delete(table).where(table.c.study == study))
+                values = {"study": study, "sequence": sequence, "payload": payload, "checksum": checksum}
+                connection.execute(insert(table).values(values))
         except IntegrityError:
             return  # another process has kept one as new, or the study is deleted
 
@@ -345,14 +465,34 @@ class Journal:
     def _now(self, connection: Connection) -> float:
         return time.time() if self._sqlite else float(connection.execute(select(self._clock())).scalar_one())
 
+    def _which(self) -> tuple[int, int] | None:
+        """Which file is at the path of a SQLite journal."""
+        if self._path is None:
+            return None
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
     @contextlib.contextmanager
     def _reading(self, who: str) -> Iterator[Connection]:
+        if self._read_only and self._which() != self._file:  # it was replaced: the new one is to be looked at
+            self._engine.dispose()
+            self._engine, self._file = self._connect(), self._which()
         with self._named(who), self._engine.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
     def _writing(self, who: str) -> Iterator[Connection]:
         """A transaction, committed when the block ends; an IntegrityError leaves it as it is."""
+        if self._read_only:
+            raise JournalError(f"{self!r}: {who}: nothing can be written, as it was opened with read_only=True")
+        if self._file is not None and self._which() != self._file:
+            raise JournalError(
+                f"{self!r}: {who}: the file was removed or replaced while it was open; nothing is written to what "
+                f"is no longer there; put it back, or open the study again"
+            )
         with self._named(who), self._engine.connect() as connection:
             if self._sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")  # so that writers queue before they read
@@ -373,9 +513,24 @@ class Journal:
 
 
 _EVENTS = (
-    select(schema.events.c.sequence, schema.events.c.payload)
-    .where(schema.events.c.study == bindparam("of"), schema.events.c.sequence > bindparam("after"))
+    select(schema.events.c.sequence, schema.events.c.payload, schema.events.c.checksum)
+    .where(schema.events.c.study == bindparam("of"), schema.events.c.sequence >= bindparam("after"))
     .order_by(schema.events.c.sequence)
+)
+_HEAD = (
+    select(schema.heads.c.sequence, schema.studies.c.checksum.label("anchor"))
+    .join(schema.studies, schema.studies.c.id == schema.heads.c.study)
+    .where(schema.heads.c.study == bindparam("of"))
+)
+_LOCKED_HEAD = (
+    select(schema.heads.c.sequence, schema.heads.c.checksum)
+    .where(schema.heads.c.study == bindparam("of"))
+    .with_for_update()
+)
+_MOVE_HEAD = (
+    update(schema.heads)
+    .where(schema.heads.c.study == bindparam("of"))
+    .values(sequence=bindparam("to"), checksum=bindparam("last"))
 )
 _INSERT_EVENTS = insert(schema.events)
 _INSERT_LEASES = insert(schema.leases)

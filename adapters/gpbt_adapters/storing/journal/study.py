@@ -40,6 +40,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+HEADER = 1
+"""The version of what a study is started with."""
+
 SNAPSHOT = (2000, 1.25)
 """A snapshot is kept once there are 2000 events more than 1.25 times those of the last one: opening replays at most a
 fifth, and the snapshots of a whole run cost as much as some five of its last one."""
@@ -52,6 +55,7 @@ def open_study(
     *,
     durability: Durability = "full",
     lease: float = 60.0,
+    read_only: bool = False,
     **settings: Unpack[RunSettings],
 ) -> "Study":
     """Opens a study, or starts it where there is none of that name.
@@ -64,6 +68,8 @@ def open_study(
             times as fast.
         lease: Seconds, above 0 and finite, after which others may train the trials of a process that no longer gives a
             sign of life. (One that is known to be dead, on the same host, need not be waited for.)
+        read_only: Whether the study is only to be looked at, as where the file cannot be written: it must be there, and
+            every call that would change it is refused.
         settings: The other arguments of `gpbt.Optimizer`; without a space: none.
 
     Raises:
@@ -94,9 +100,10 @@ def open_study(
             f"study's, or none"
         )
     given = None if space is None else header_of(Optimizer(space, **settings))
-    journal = Journal(url, durability=durability)
+    journal = Journal(url, durability=durability, read_only=read_only)
     try:
-        entry = journal.get(name) if given is None else (journal.find(name) or journal.add(name, given))
+        start = given if not read_only else None
+        entry = journal.get(name) if start is None else (journal.find(name) or journal.add(name, start))
         if given is not None:
             _compare(entry, given)
         return Study(journal=journal, entry=entry, lease=lease, **settings_of(entry.header))
@@ -123,7 +130,7 @@ class Study(Optimizer):
     def __init__(self, space: Space, *, journal: Journal, entry: Entry, lease: float, **settings: Any) -> None:
         """Opens an entry of a journal, which is closed with this object; see `open_study`."""
         super().__init__(space, **settings)
-        self.name = entry.name
+        self.name, self.identity, self.store = entry.name, entry.identity, entry.store
         self._journal, self._entry, self._lease = journal, entry, lease
         self._worker = identity()
         self._proposed: dict[tuple[int, int | None], Config] = {}
@@ -163,6 +170,18 @@ class Study(Optimizer):
                 self._transact(lambda: None)
             finally:
                 self._end()
+
+    def keep_store(self, address: str) -> None:
+        """Notes in the journal where the checkpoints of the study are: `run` does so, and goes on there by itself.
+
+        Args:
+            address: A path or URL.
+
+        Raises:
+            JournalError: The database fails.
+        """
+        self._journal.keep_store(self._entry.id, address)
+        self.store = address
 
     def refresh(self) -> int:
         """Reads what other processes did; `ask` does so by itself. Returns how many events that were.
@@ -455,7 +474,7 @@ def header_of(optimizer: Optimizer) -> dict[str, Any]:
         ConfigError: A searcher or a rule was given as an object without a name, and cannot be written down.
     """
     data = optimizer.to_dict()
-    plain = {"version": 1, "settings": data["state"]["settings"], "search": data["search"]}
+    plain = {"version": HEADER, "settings": data["state"]["settings"], "search": data["search"]}
     try:
         return dict(json.loads(json.dumps(plain)))  # as it will be read: tuples are lists
     except (TypeError, ValueError) as error:
@@ -470,6 +489,11 @@ def settings_of(header: Mapping[str, Any]) -> dict[str, Any]:
         PluginError: A rule's name is unknown, offered twice, or cannot be built.
     """
     try:
+        if header["version"] != HEADER:
+            raise ConfigError(
+                f"journal: the header of a study must be of version {HEADER}, got version {header['version']!r}; use "
+                f"the gpbt that wrote it"
+            )
         stored, search = header["settings"], header["search"]
     except (KeyError, TypeError) as error:
         raise ConfigError(

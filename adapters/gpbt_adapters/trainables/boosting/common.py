@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import attrs
 import numpy as np
 
-from gpbt_adapters.trainables.trainable import Trainable, verify_applied
+from gpbt_adapters.trainables.trainable import Trainable, as_score, verify_applied
 from gpbt_core.errors import ConfigError, ProtocolError
 
 __all__ = ["BoostingTrainable", "parsed"]
@@ -43,7 +43,7 @@ class BoostingTrainable(Trainable, Generic[M]):
     _model: M | None = attrs.field(init=False, default=None)
     _live: Mapping[str, Any] | None = attrs.field(init=False, default=None)
 
-    fixed: ClassVar[Mapping[str, str]] = {}
+    refused: ClassVar[Mapping[str, str]] = {}
     """Engine parameters that no config may have, and why."""
 
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
@@ -64,10 +64,10 @@ class BoostingTrainable(Trainable, Generic[M]):
         """
         for name in config:
             engine_name = self.names.get(name, name)
-            if engine_name in self.fixed:
+            if engine_name in self.refused:
                 raise ConfigError(
                     f"{type(self).__name__}: hyperparameter {name!r} cannot be tuned along a line: "
-                    f"{self.fixed[engine_name]}. Take it out of the space and set it once, for all models."
+                    f"{self.refused[engine_name]}. Take it out of the space and set it once, for all models."
                 )
         self._config = dict(config)
         self._live = self._probe(self._wanted())
@@ -100,7 +100,7 @@ class BoostingTrainable(Trainable, Generic[M]):
         self._model = self._grow(self._model, self._wanted(), seed)
         self._steps += 1
         self._live = self._values(self._model)
-        verify_applied(self, self._config)
+        verify_applied(self, self._config, trained=1)
         return self.score()
 
     def score(self) -> float:
@@ -108,8 +108,9 @@ class BoostingTrainable(Trainable, Generic[M]):
 
         Raises:
             ProtocolError: It has no trees yet.
+            ConfigError: The score is not a number.
         """
-        return float(self.score_of(self.model))
+        return as_score(self.score_of(self.model), f"{type(self).__name__}.score")
 
     def save(self, path: Path) -> None:
         """Writes the trees in the engine's own format, and plain values beside them."""

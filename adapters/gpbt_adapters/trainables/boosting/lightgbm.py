@@ -211,7 +211,7 @@ class LightGBMTrainable(BoostingTrainable[lightgbm.Booster]):
     params: Mapping[str, Any] = attrs.field(factory=dict)
     _dataset: lightgbm.Dataset | None = attrs.field(init=False, default=None)
 
-    fixed: ClassVar[Mapping[str, str]] = _FIXED
+    refused: ClassVar[Mapping[str, str]] = _FIXED
 
     def __attrs_post_init__(self) -> None:
         """Refuses parameters under which trees cannot be added.
@@ -274,7 +274,7 @@ class LGBMModelTrainable(BoostingTrainable[lightgbm.LGBMModel]):
     fit_options: Mapping[str, Any] = attrs.field(factory=dict)
     _data: tuple[Any, Any] | None = attrs.field(init=False, default=None)
 
-    fixed: ClassVar[Mapping[str, str]] = _FIXED
+    refused: ClassVar[Mapping[str, str]] = _FIXED
 
     def _begin(self) -> None:
         who = type(self).__name__

@@ -113,7 +113,7 @@ class XGBoostTrainable(BoostingTrainable[xgboost.Booster]):
     params: Mapping[str, Any] = attrs.field(factory=dict)
     _matrix: xgboost.DMatrix | None = attrs.field(init=False, default=None)
 
-    fixed: ClassVar[Mapping[str, str]] = _FIXED
+    refused: ClassVar[Mapping[str, str]] = _FIXED
 
     def __attrs_post_init__(self) -> None:
         """Refuses parameters under which trees cannot be added.
@@ -165,7 +165,7 @@ class XGBModelTrainable(BoostingTrainable[xgboost.XGBModel]):
     fit_options: Mapping[str, Any] = attrs.field(factory=dict)
     _data: tuple[Any, Any] | None = attrs.field(init=False, default=None)
 
-    fixed: ClassVar[Mapping[str, str]] = _FIXED
+    refused: ClassVar[Mapping[str, str]] = _FIXED
 
     def _begin(self) -> None:
         _check(self.estimator().get_params(), type(self).__name__)

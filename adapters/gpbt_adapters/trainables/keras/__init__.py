@@ -1,7 +1,7 @@
 """Keras models as trainables.
 
-`KerasTrainable` does it all from factories; `ScheduleCallback` trains anew under a found schedule. Written for Keras 3
-on any backend and tested on TensorFlow. Importing this needs Keras, and nothing else of gpbt_adapters imports it.
+`KerasTrainable` trains from factories; `ScheduleCallback` trains again under a found schedule. Written for Keras 3 on
+any backend and tested on TensorFlow. Importing this needs Keras, and nothing else of gpbt_adapters imports it.
 """
 
 try:

@@ -1,7 +1,7 @@
-"""Where hyperparameters live in a Keras training: bindings to the optimizer, layers, losses and the batch size.
+"""Bindings to the optimizer, layers and losses of a Keras model, and to the batch size.
 
-Each writes to the live object and reads back from it. Most of Keras' values are Python numbers that are burnt into the
-compiled training function; a change has that function made anew.
+Each writes to the live object and reads back from it. Most of Keras' values are Python numbers that the compiled
+training function contains; a change has that function compiled again.
 """
 
 import fnmatch
@@ -10,27 +10,20 @@ from typing import Any
 import attrs
 import keras
 
-from gpbt_adapters.trainables.bindings import Binding
+from gpbt_adapters.trainables.bindings import Binding, agreed, check_alike
 from gpbt_adapters.trainables.keras.parts import Parts
 from gpbt_adapters.trainables.sample_order import SampleOrder
 from gpbt_core.errors import ConfigError
 
 __all__ = ["BatchSize", "LayerField", "LossField", "OptimizerField"]
 
-# They make their seed generator only if they are built with a value other than 0.
+# These make their seed generator only if they are built with a value other than 0.
 _DRAWING_LAYERS = (
     keras.layers.Dropout,
     keras.layers.AlphaDropout,
     keras.layers.GaussianDropout,
     keras.layers.GaussianNoise,
 )
-
-
-def _agreed(name: str, values: list[Any], where: str) -> Any:
-    """Returns the value on which all places agree."""
-    if any(value != values[0] for value in values):
-        raise ConfigError(f"hyperparameter {name!r} has different live values in {where}: {values}")
-    return values[0]
 
 
 def _is_variable(value: Any) -> bool:
@@ -42,7 +35,7 @@ def _plain(value: Any) -> Any:
 
 
 def _set(parts: Parts, holder: Any, field: str, value: Any, name: str) -> None:
-    """Sets an attribute, in place where it is a variable, and has the training function made anew where it is not."""
+    """Sets an attribute: in place if it is a variable, otherwise with the training function compiled again."""
     old = getattr(holder, field)
     if _is_variable(old):
         old.assign(value)
@@ -111,14 +104,41 @@ class OptimizerField(Binding[Parts]):
         return getattr(optimizer, self.field)
 
 
+def _augments(layer: Any) -> bool:
+    """Whether a layer is one of Keras' image augmentations, which compute what they use from their arguments."""
+    return any(kind.__name__ == "BaseImagePreprocessingLayer" for kind in type(layer).__mro__)
+
+
+def _as_built_with(layer: Any, field: str, value: Any, name: str) -> dict[str, Any]:
+    """The attributes that an augmentation layer has if it is built with a value."""
+    if field not in layer.get_config():
+        raise ConfigError(
+            f"hyperparameter {name!r} is bound to the argument {field!r} of {type(layer).__name__}, which has "
+            f"{sorted(layer.get_config())}"
+        )
+    try:
+        made = type(layer).from_config({**layer.get_config(), field: value})
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"hyperparameter {name!r}: {type(layer).__name__} refuses {field}={value!r}: {error}"
+        ) from error
+    own = {key: item for key, item in vars(made).items() if key not in vars(keras.layers.Layer())}
+    if any(isinstance(item, keras.layers.Layer) for item in own.values()):
+        raise ConfigError(
+            f"hyperparameter {name!r} is bound to {field!r} of {type(layer).__name__}, which makes layers of its own "
+            f"from it; write the layers out, and bind those, or use a Setter"
+        )
+    return {key: item for key, item in own.items() if isinstance(item, bool | int | float | str | tuple | list)}
+
+
 @attrs.frozen
 class LayerField(Binding[Parts]):
-    """An attribute of layers, such as the rate of every Dropout.
+    """An attribute of layers, such as the rate of every Dropout, or an argument of an image augmentation.
 
     Attributes:
-        field: The attribute's name.
+        field: The attribute's name; of an augmentation such as RandomRotation, that of the constructor's argument.
         of: The class, or classes, of the layers.
-        names: Which layers, as a shell pattern of their names; None: all.
+        names: Which layers, as a shell pattern of their names; None: all. They must have been built with one value.
     """
 
     field: str
@@ -129,25 +149,50 @@ class LayerField(Binding[Parts]):
         """Sets the attribute on each of the layers.
 
         Raises:
-            ConfigError: No layer is meant, one has no such attribute, or it was built without randomness.
+            ConfigError: No layer matches, one has no such attribute, or it was built without randomness.
+            ConfigError: The layers were built with different values.
         """
-        for layer in self._layers(parts, name):
+        layers = self._layers(parts, name)
+        check_alike(
+            name,
+            [
+                layer.get_config().get(self.field) if _augments(layer) else _plain(getattr(layer, self.field))
+                for layer in layers
+            ],
+            f"the attribute {self.field!r} of {len(layers)} layers",
+            "Name those that you mean with names=..., one binding for each, or build them with one value",
+        )
+        for layer in layers:
             if isinstance(layer, _DRAWING_LAYERS) and not hasattr(layer, "seed_generator"):
                 raise ConfigError(
                     f"hyperparameter {name!r} is bound to {layer.name}, which was built with {self.field}=0 and so "
                     f"without a seed generator: it could never draw. Build it with any other value; the config's is "
                     f"set afterwards."
                 )
-            _set(parts, layer, self.field, value, name)
+            wanted = _as_built_with(layer, self.field, value, name) if _augments(layer) else {self.field: value}
+            for field, item in wanted.items():
+                _set(parts, layer, field, item, name)
 
     def read(self, parts: Parts, name: str) -> Any:
         """Reads the attribute from the layers.
 
+        An augmentation keeps what it computed from its argument. The config's value is live if the layer has all that
+        it would have if it were built with it.
+
         Raises:
             ConfigError: The layers disagree.
         """
-        values = [_plain(getattr(layer, self.field)) for layer in self._layers(parts, name)]
-        return _agreed(name, values, f"the layers' {self.field}")
+        values = [self._live(parts, layer, name) for layer in self._layers(parts, name)]
+        return agreed(name, values, f"the layers' {self.field}")
+
+    def _live(self, parts: Parts, layer: Any, name: str) -> Any:
+        if not _augments(layer):
+            return _plain(getattr(layer, self.field))
+        value = parts.config.get(name)
+        wanted = {} if value is None else _as_built_with(layer, self.field, value, name)
+        if wanted and all(getattr(layer, field) == item for field, item in wanted.items()):
+            return value
+        return {field: getattr(layer, field) for field in wanted} or layer.get_config()[self.field]
 
     def _layers(self, parts: Parts, name: str) -> list[Any]:
         layers = parts.model._flatten_layers()  # noqa: SLF001 - Model.layers leaves out what other layers hold
@@ -164,10 +209,10 @@ class LayerField(Binding[Parts]):
                 f"{self.names or 'anything'!r}; the model has {[layer.name for layer in layers]}. Keras numbers layers "
                 f"without a name on from model to model: name those that you mean in the model factory."
             )
-        lacking = [layer.name for layer in chosen if not hasattr(layer, self.field)]
+        lacking = [layer.name for layer in chosen if not (_augments(layer) or hasattr(layer, self.field))]
         if lacking:
             raise ConfigError(
-                f"hyperparameter {name!r} is bound to the attribute {self.field!r}, which {lacking[0]} has not"
+                f"hyperparameter {name!r} is bound to the attribute {self.field!r}, which {lacking[0]} does not have"
             )
         return chosen
 
@@ -176,12 +221,12 @@ class LayerField(Binding[Parts]):
 class LossField(Binding[Parts]):
     """An argument of a loss object, such as label_smoothing.
 
-    Keras' own losses hand their arguments on to a function and never look at their attributes again; so both are
-    written, and the handed-on one is read back.
+    Keras' own losses pass their arguments to a function and never read their attributes again; so both are written, and
+    the function's argument is read back.
 
     Attributes:
         field: The argument's name.
-        of: The class, or classes, of the losses, where the model has several.
+        of: The class, or classes, of the losses, if the model has several.
     """
 
     field: str
@@ -191,9 +236,17 @@ class LossField(Binding[Parts]):
         """Sets the argument on each of the losses.
 
         Raises:
-            ConfigError: No loss is meant, or one has no such argument.
+            ConfigError: No loss matches, or one has no such argument.
+            ConfigError: The losses were built with different values.
         """
-        for loss in self._losses(parts, name):
+        losses = self._losses(parts, name)
+        check_alike(
+            name,
+            [self._live(loss) for loss in losses],
+            f"the argument {self.field!r} of {len(losses)} losses",
+            "Name those that you mean by their class, with of=..., or build them with one value",
+        )
+        for loss in losses:
             old = self._live(loss)
             if self.field in _arguments(loss):
                 _arguments(loss)[self.field] = value
@@ -209,7 +262,7 @@ class LossField(Binding[Parts]):
             ConfigError: The losses disagree.
         """
         values = [self._live(loss) for loss in self._losses(parts, name)]
-        return _agreed(name, values, f"the losses' {self.field}")
+        return agreed(name, values, f"the losses' {self.field}")
 
     def _live(self, loss: Any) -> Any:
         arguments = _arguments(loss)
@@ -227,20 +280,20 @@ class LossField(Binding[Parts]):
         if lacking:
             raise ConfigError(
                 f"hyperparameter {name!r} is bound to the argument {self.field!r}, which {type(lacking[0]).__name__} "
-                f"has not"
+                f"does not have"
             )
         return chosen
 
 
 def _arguments(loss: Any) -> dict[str, Any]:
-    """Returns what a loss of Keras' own hands on to its function; empty for other losses."""
+    """Returns the arguments that a loss of Keras' own passes to its function; empty for other losses."""
     arguments: dict[str, Any] = getattr(loss, "_fn_kwargs", {})
     return arguments
 
 
 @attrs.frozen
 class BatchSize(Binding[Parts]):
-    """The batch size of the usual loop and of `Parts.take`; a change holds from the next batch on."""
+    """The batch size of `fit` and of `Parts.take`; a change takes effect with the next batch."""
 
     def write(self, parts: Parts, name: str, value: Any) -> None:
         """Sets it.
@@ -249,7 +302,7 @@ class BatchSize(Binding[Parts]):
             ConfigError: There is no data, or the size is below 1.
         """
         if value < 1:
-            raise ConfigError(f"hyperparameter {name!r}: wanted a batch size of at least 1, got {value!r}")
+            raise ConfigError(f"hyperparameter {name!r}: the batch size must be at least 1, got {value!r}")
         self._order(parts, name).batch_size = value
 
     def read(self, parts: Parts, name: str) -> Any:
@@ -260,6 +313,6 @@ class BatchSize(Binding[Parts]):
     def _order(parts: Parts, name: str) -> SampleOrder:
         if parts.order is None:
             raise ConfigError(
-                f"hyperparameter {name!r} is bound as BatchSize, and there is no data to take batches from"
+                f"hyperparameter {name!r} is bound as BatchSize, but there is no data to take batches from"
             )
         return parts.order

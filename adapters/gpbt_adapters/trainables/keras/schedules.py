@@ -1,4 +1,4 @@
-"""A found schedule as a Keras callback, for training anew without gpbt."""
+"""A found schedule as a Keras callback, to train again without gpbt."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,12 +16,12 @@ __all__ = ["ScheduleCallback"]
 
 
 class ScheduleCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Sets the schedule's values on the model as training goes on.
+    """Sets the schedule's values on the model at the start of each epoch.
 
     Args:
         schedule: The found schedule.
-        bindings: Where the hyperparameters to follow live; others of the schedule are not followed. A batch size cannot
-            be followed: it belongs to the call of `fit`.
+        bindings: Where the hyperparameters live that are to be set; others of the schedule are ignored. The batch size
+            cannot be set: it is an argument of `fit`.
         epochs_per_step: How many epochs a step of the schedule is, at least 1.
 
     Raises:
@@ -47,7 +47,7 @@ class ScheduleCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras
         self._parts: Parts | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' signature
-        """Sets the epoch's values; after the schedule's end the last ones hold."""
+        """Sets the epoch's values; after the end of the schedule the last ones are kept."""
         if self._parts is None or self._parts.model is not self.model:
             self._parts = Parts(model=self.model)
         step = min(epoch // self._epochs_per_step, self._schedule.steps - 1)

@@ -1,6 +1,6 @@
-"""A Keras training as a trainable: factories in, the life of a trial out.
+"""A Keras training as a trainable, made from factories.
 
-Files hold arrays and plain values alone; models are made by the user's factory and never from a file.
+Files hold arrays and plain values only; the user's factory makes the models, never a file.
 """
 
 import json
@@ -16,7 +16,7 @@ import numpy as np
 from gpbt_adapters.trainables import bindings as _bindings
 from gpbt_adapters.trainables.bindings import Binding, Setter
 from gpbt_adapters.trainables.keras.fields import OptimizerField
-from gpbt_adapters.trainables.keras.parts import Parts, gather
+from gpbt_adapters.trainables.keras.parts import Parts, gather, read_arrays
 from gpbt_adapters.trainables.random_states import (
     NumpyGlobal,
     OwnRandomness,
@@ -25,7 +25,7 @@ from gpbt_adapters.trainables.random_states import (
     restore_generator,
 )
 from gpbt_adapters.trainables.sample_order import SampleOrder
-from gpbt_adapters.trainables.trainable import Trainable
+from gpbt_adapters.trainables.trainable import Trainable, as_score, check_callables
 from gpbt_core.errors import ConfigError, ProtocolError
 
 __all__ = ["KerasTrainable"]
@@ -42,25 +42,26 @@ class KerasTrainable(Trainable):
     """Trains a Keras model.
 
     Give `data`, for training by `model.fit` (with the model's own `train_step`, if it has one), or a `step` function
-    of your own, or both. Randomness within the model must come from its layers' seed generators or others that are its
-    attributes, never from `keras.random` without a seed nor from the backend's global one: those cannot be saved.
-    Python's and numpy's global generators are this object's own while it trains, and are as before afterwards.
+    of your own, or both. Random numbers within the model must come from the seed generators of its layers or from
+    others that are its attributes, not from `keras.random` without a seed nor from the backend's global generator,
+    which cannot be saved. While it trains, Python's and numpy's global generators have states of its own; afterwards
+    they are as before.
 
     Attributes:
-        model: Makes the compiled model from a config; most ignore the config. What else has a state (a second
-            optimizer, say) must be an attribute of it, and be built.
-        score: Scores the training as it stands, higher or lower being better as the user says elsewhere. Random numbers
-            that it draws are the same each time.
+        model: Makes the compiled model from a config; most ignore the config. Further objects with a state, such as a
+            second optimizer, must be its attributes, and built.
+        score: Returns the score of the training, a number; the optimizer's direction says whether higher is better.
+            Random numbers that it draws are the same each time.
         bindings: Where each hyperparameter lives, by its name in the config.
-        data: Makes the nested arrays of all training samples, (inputs, targets) or with sample weights. Called once per
-            segment; cache what is slow to read.
+        data: Makes the nested arrays of all training samples, (inputs, targets) or with sample weights: numpy arrays,
+            tensors or pandas frames. Called once per segment; cache what is slow to read.
         step: Trains one step of the given parts, instead of `fit`.
         updates: Batches per step; None: an epoch.
-        batch_size: Samples per batch, unless bound.
-        shuffle: Whether each epoch has an order of its own.
+        batch_size: Samples per batch, unless it is bound.
+        shuffle: Whether to shuffle the samples in each epoch.
         fit_options: Further arguments of `fit`, such as class_weight. Callbacks see steps as epochs, counted along the
             line.
-        optimizer_state: Whether a child goes on from its parent's optimizer state, or with a new optimizer.
+        optimizer_state: Whether a child keeps its parent's optimizer state or starts with a new one.
     """
 
     model: Callable[[Mapping[str, Any]], keras.Model]
@@ -86,26 +87,37 @@ class KerasTrainable(Trainable):
         """Refuses combinations that cannot train.
 
         Raises:
-            ConfigError: Neither data nor a step function, or options of `fit` that are decided here.
+            ConfigError: Neither data nor a step function, or options of `fit` that this class sets itself.
         """
         if self.train is None and self.data is None:
-            raise ConfigError("KerasTrainable: wanted data for fit, or a step function; got neither")
+            raise ConfigError("KerasTrainable: it needs data for fit, or a step function; got neither")
         if self.updates is not None and self.updates < 1:
-            raise ConfigError(f"KerasTrainable: wanted at least 1 update per step, got updates={self.updates}")
+            raise ConfigError(f"KerasTrainable: updates must be at least 1, got {self.updates}")
         ours = sorted(_OURS & self.fit_options.keys())
         if ours:
-            raise ConfigError(f"KerasTrainable: fit_options has {ours}, which this adapter decides; leave them out")
+            raise ConfigError(f"KerasTrainable: fit_options has {ours}, which this class sets itself; leave them out")
+        if "validation_split" in self.fit_options:
+            raise ConfigError(
+                "KerasTrainable: fit_options has validation_split, which would give each model another split; return "
+                "the training samples alone from data, and score the model on the others in score"
+            )
+        check_callables(
+            "KerasTrainable",
+            {"model": self.model, "score": self.score_of}
+            | ({} if self.data is None else {"data": self.data})
+            | ({} if self.train is None else {"step": self.train}),
+        )
         rates = [name for name, binding in self.bindings.items() if binding == OptimizerField("learning_rate")]
         for callback in self.fit_options.get("callbacks") or ():
             if isinstance(callback, keras.callbacks.ReduceLROnPlateau):
                 raise ConfigError(
-                    "KerasTrainable: ReduceLROnPlateau reacts to scores, which is what the run does itself; leave it "
-                    "out, since it forgets them at each call of fit, which is each step"
+                    "KerasTrainable: ReduceLROnPlateau reacts to scores, which the run does itself; leave it out, "
+                    "since it forgets them at each call of fit, which is each step"
                 )
             if rates and isinstance(callback, keras.callbacks.LearningRateScheduler):
                 raise ConfigError(
                     f"KerasTrainable: {type(callback).__name__} would write over the learning rate that {rates[0]!r} "
-                    f"is bound to; leave it out, since the run finds a schedule of its own"
+                    f"is bound to; leave it out, since the run finds a schedule itself"
                 )
         self._sow(0)
 
@@ -113,8 +125,8 @@ class KerasTrainable(Trainable):
         """Builds the model and sets the config on it.
 
         Raises:
-            ConfigError: The model is not compiled or cannot be built, or a hyperparameter is bound nowhere, or to a
-                place that cannot take its value.
+            ConfigError: The model is not compiled or cannot be built.
+            ConfigError: A hyperparameter has no binding, or is bound to a place that cannot take its value.
         """
         self._sow(seed)
         with self._random:
@@ -126,7 +138,7 @@ class KerasTrainable(Trainable):
         """Sets a config on the live training; weights and optimizer state stay.
 
         Raises:
-            ConfigError: A hyperparameter is bound nowhere, or to a place that cannot take its value.
+            ConfigError: A hyperparameter has no binding, or is bound to a place that cannot take its value.
             ProtocolError: There is no training yet.
         """
         self._write(self.parts, config)
@@ -140,12 +152,20 @@ class KerasTrainable(Trainable):
         """
         return _bindings.read_back(self.parts, self.bindings)
 
+    def fixed(self) -> tuple[str, ...]:
+        """The hyperparameters that are bound as `Fixed`."""
+        return tuple(name for name, binding in self.bindings.items() if isinstance(binding, _bindings.Fixed))
+
+    def varying(self) -> tuple[str, ...]:
+        """Names the hyperparameters whose bindings say that training itself changes them."""
+        return _bindings.varying(self.bindings)
+
     def step(self) -> float:
         """Trains one step.
 
         Returns:
-            The score after it; NaN once a weight is not finite any more, whatever the score says. What was not finite
-            as it was built (a mask of -inf) is not looked at.
+            The score after it; NaN if a weight is no longer finite. Weights that were built so, such as a mask of -inf,
+            do not count.
         """
         parts = self.parts
         with self._random:
@@ -154,25 +174,39 @@ class KerasTrainable(Trainable):
             else:
                 # Callbacks see the number of the step along the line as that of the epoch.
                 options = {**self.fit_options, "initial_epoch": self._steps, "epochs": self._steps + 1}
-                parts.model.fit(parts.planned(), shuffle=False, verbose=0, **options)
+                logs = parts.model.fit(parts.planned(), shuffle=False, verbose=0, **options).history
+                for name, values in logs.items():
+                    parts.figures[name if name.startswith("val_") else f"train_{name}"] = float(np.mean(values[-1]))
         self._steps += 1
         return math.nan if _not_finite(parts.model) - self._infinite else self.score()
 
     def score(self) -> float:
-        """Scores the model as it stands; the training's random states are not touched."""
+        """Scores the model; the random states of the training do not change.
+
+        Raises:
+            ConfigError: The score is not a number.
+        """
         parts = self.parts
         before, own = self._random.state, generator_state(parts.rng)
         seeds = [(variable, variable.numpy()) for variable in parts.random_variables()]
         with self._random:
-            value = float(self.score_of(parts))
+            value = as_score(self.score_of(parts), "KerasTrainable.score")
         self._random.state = before
         restore_generator(parts.rng, own)
         for variable, state in seeds:
             variable.assign(state)
         return value
 
+    def figures(self) -> Mapping[str, float]:
+        """Returns `Parts.figures`; after `fit` what it logged in the last step: `train_loss`, the model's metrics.
+
+        Raises:
+            ProtocolError: There is no training yet.
+        """
+        return dict(self.parts.figures)
+
     def save(self, path: Path) -> None:
-        """Writes Keras' own weights file, and arrays and plain values that it does not cover, beside it."""
+        """Writes Keras' own weights file, and the arrays and plain values that it does not contain."""
         parts = self.parts
         parts.model.save_weights(path / _WEIGHTS)
         left = [] if parts.order is None else parts.order.left
@@ -193,7 +227,7 @@ class KerasTrainable(Trainable):
         (path / _PLAIN).write_text(json.dumps(plain))
 
     def load(self, path: Path) -> None:
-        """Builds the model of the line's founder, under the founder's seed, and restores what `save` wrote.
+        """Builds the model of the line's founder with the founder's seed, and restores what `save` wrote.
 
         Raises:
             ConfigError: The files are of another version or of other factories.
@@ -202,15 +236,15 @@ class KerasTrainable(Trainable):
         plain = json.loads((path / _PLAIN).read_text())
         if plain["format"] != _FORMAT:
             raise ConfigError(
-                f"KerasTrainable.load: wanted a checkpoint of format {_FORMAT}, got {plain['format']!r} in {path}"
+                f"KerasTrainable.load: the checkpoint must be of format {_FORMAT}, got {plain['format']!r} in {path}"
             )
-        self._sow(plain["seed"])  # what factories drew, and Keras does not save, is drawn again
+        self._sow(plain["seed"])  # so that factories draw again what Keras does not save
         with self._random:
             parts = self._build(plain["founder"])
         optimizer, wanted = parts.model.optimizer, plain["optimizer_variables"]
         if len(optimizer.variables) != wanted:  # Keras would warn and leave the optimizer as it is
             raise ConfigError(
-                f"KerasTrainable.load: wanted an optimizer with {wanted} variables, as saved in {path}, got "
+                f"KerasTrainable.load: the optimizer must have {wanted} variables, as saved in {path}, got "
                 f"{type(optimizer).__name__} with {len(optimizer.variables)}: the model factory has changed since"
             )
         fresh = [variable.numpy() for variable in optimizer.variables]
@@ -231,7 +265,7 @@ class KerasTrainable(Trainable):
         self._parts, self._steps = parts, plain["steps"]
 
     def close(self) -> None:
-        """Lets go of the model and the data."""
+        """Drops the model and the data."""
         self._parts = None
 
     @property
@@ -250,7 +284,7 @@ class KerasTrainable(Trainable):
         own = {name: value for name, value in values.items() if isinstance(self.bindings.get(name), Setter)}
         changed = any(name not in parts.config or parts.config[name] != value for name, value in own.items())
         _bindings.write(parts, self.bindings, config)
-        if changed:  # what a user's function set may be burnt into the training function
+        if changed:  # the training function may contain what a user's function set
             parts.retrace()
 
     def _sow(self, seed: int) -> None:
@@ -259,7 +293,7 @@ class KerasTrainable(Trainable):
         self._order_rng = np.random.default_rng((seed, 1))
 
     def _build(self, config: Mapping[str, Any]) -> Parts:
-        data = None if self.data is None else self.data()
+        data = None if self.data is None else read_arrays(self.data())
         model = self.model(config)
         parts = Parts(
             model=model,
@@ -280,7 +314,7 @@ class KerasTrainable(Trainable):
         _ = parts.optimizer  # raises if the model is not compiled
         if self.train is None and parts.optimizer.use_ema:
             raise ConfigError(
-                f"KerasTrainable: wanted an optimizer without use_ema=True, got {type(parts.optimizer).__name__} with "
+                f"KerasTrainable: the optimizer must not have use_ema=True, got {type(parts.optimizer).__name__} with "
                 f"it: fit replaces the weights by their average at its end, here after each step. Average the weights "
                 f"in a step function of your own, or leave use_ema out."
             )

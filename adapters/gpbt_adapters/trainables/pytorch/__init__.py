@@ -1,6 +1,6 @@
-"""PyTorch models as trainables, and four functions for those who keep their own loop.
+"""PyTorch models as trainables, and four functions for a training loop of your own.
 
-`TorchTrainable` does it all from factories. An own loop fills `Parts` and calls `capture`, `restore`, `apply` and
+`TorchTrainable` trains from factories. A loop of your own fills `Parts` and calls `capture`, `restore`, `apply` and
 `verify` on it. Importing this needs PyTorch, and nothing else of gpbt_adapters imports it.
 """
 
@@ -11,13 +11,8 @@ except ImportError as error:
 
 from gpbt_adapters.trainables.bindings import Binding, Fixed, Setter, StepValue
 from gpbt_adapters.trainables.pytorch.batches import Batches
-from gpbt_adapters.trainables.pytorch.fields import (
-    BatchSize,
-    ModuleField,
-    OptimizerArgument,
-    OptimizerField,
-    ScheduledRate,
-)
+from gpbt_adapters.trainables.pytorch.fields import BatchSize, DatasetField, ModuleField
+from gpbt_adapters.trainables.pytorch.optimizer_fields import OptimizerArgument, OptimizerField, ScheduledRate
 from gpbt_adapters.trainables.pytorch.parts import Parts, Stateful, apply, capture, restore, verify
 from gpbt_adapters.trainables.pytorch.schedules import lambda_lr
 from gpbt_adapters.trainables.pytorch.trainable import TorchTrainable
@@ -26,6 +21,7 @@ __all__ = [
     "BatchSize",
     "Batches",
     "Binding",
+    "DatasetField",
     "Fixed",
     "ModuleField",
     "OptimizerArgument",

@@ -1,7 +1,7 @@
-"""The live objects of one training, and the four things that a run does to them: capture, restore, apply, verify.
+"""The live objects of one training, and four functions on them: capture, restore, apply, verify.
 
-These four are all that an own loop needs, and all that `TorchTrainable` uses. States hold tensors and plain values
-only, so that torch.load opens their files with weights_only=True.
+These four are all that a loop of your own needs, and all that `TorchTrainable` uses. States hold tensors and plain
+values only, so that torch.load opens their files with weights_only=True.
 """
 
 import contextlib
@@ -37,26 +37,28 @@ class Stateful(Protocol):
 
 @attrs.define(kw_only=True)
 class Parts:
-    """The live objects of one training. Only the model is a must; leave out what there is not.
+    """The live objects of one training. Only the model is required.
 
     Attributes:
         model: The module, on its device; compiled or not.
-        optimizer: What moves its weights.
+        optimizer: The optimizer of its weights.
         loss: Called as `loss(outputs, targets)`; its fields can be bound if it is a module.
-        batches: The walk over the training data.
+        batches: The iteration over the training data.
         updates: Batches per step; None: an epoch.
-        scheduler: The learning-rate scheduler, which its own user steps.
+        scheduler: The learning-rate scheduler.
         scaler: The gradient scaler of a float16 training.
-        extras: Further objects with a state, by the user's names.
-        generators: Further torch generators that the training draws from, by the user's names.
-        rng: A numpy generator for the user's functions, whose state is saved.
+        extras: Further objects with a state, by names of your own.
+        generators: Further torch generators that the training draws from, by names of your own.
+        figures: Numbers to be logged besides the score, by name, which a step function may set; the usual loop sets
+            `train_loss`.
+        rng: A numpy generator for your functions; its state is saved.
         device: Where the model is and the batches go.
         autocast_dtype: The type that `autocast` computes in; None: no autocast.
         config: The config in force.
-        held: What each hyperparameter was last given, also those that are inactive now.
-        founder: The config under which the model was built.
-        make_optimizer: Makes a new optimizer under a config, for hyperparameters bound as `OptimizerArgument`.
-        optimizer_config: The config under which the optimizer was made.
+        held: The last value of each hyperparameter, also of those that are inactive now.
+        founder: The config that the model was built with.
+        make_optimizer: Makes a new optimizer from a config, for hyperparameters bound as `OptimizerArgument`.
+        optimizer_config: The config that the optimizer was made from.
     """
 
     model: nn.Module
@@ -68,6 +70,7 @@ class Parts:
     scaler: torch.amp.GradScaler | None = None
     extras: Mapping[str, Stateful] = attrs.field(factory=dict)
     generators: Mapping[str, torch.Generator] = attrs.field(factory=dict)
+    figures: dict[str, float] = attrs.field(factory=dict)
     rng: np.random.Generator = attrs.field(factory=np.random.default_rng)
     device: torch.device = attrs.field(default=torch.device("cpu"), converter=torch.device)
     autocast_dtype: torch.dtype | None = None
@@ -84,7 +87,7 @@ class Parts:
         return torch.autocast(self.device.type, dtype=self.autocast_dtype)
 
     def take(self) -> Iterator[Any]:
-        """Hands out one step's batches, on the device.
+        """Returns the batches of one step, on the device.
 
         Raises:
             ConfigError: There is no loader.
@@ -97,7 +100,7 @@ class Parts:
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
-    """Moves the tensors in nested tuples, lists and dicts; all else is handed on as it is."""
+    """Moves the tensors in nested tuples, lists and dicts; returns everything else as it is."""
     if isinstance(batch, torch.Tensor):
         return batch.to(device, non_blocking=batch.is_pinned()) if device.type != "cpu" else batch
     if isinstance(batch, Mapping):
@@ -110,9 +113,14 @@ def to_device(batch: Any, device: torch.device) -> Any:
 
 
 def plain_model(parts: Parts) -> nn.Module:
-    """Returns the model as it was before torch.compile, which would put its own prefix before all names."""
+    """Returns the model without torch.compile, which would add a prefix to all names."""
     model: nn.Module = getattr(parts.model, "_orig_mod", parts.model)
     return model
+
+
+def plain_value(value: Any) -> Any:
+    """Returns a tensor of one element as a number, and everything else as it is."""
+    return value.item() if isinstance(value, torch.Tensor) else value
 
 
 class TorchGlobal:
@@ -164,7 +172,7 @@ def _single(parts: Parts) -> dict[str, Stateful | None]:
 
 
 def collect(parts: Parts) -> dict[str, Any]:
-    """Gathers the state of the parts, global generators left out, with tensors that are still the live ones."""
+    """Collects the state of the parts without global generators; its tensors are the live ones."""
     return {
         "format": _FORMAT,
         "config": dict(parts.config),
@@ -185,14 +193,14 @@ def put_back(parts: Parts, state: Mapping[str, Any], *, optimizer: bool = True) 
     Args:
         parts: Made by the same factories as those that the state is of.
         state: From `collect`.
-        optimizer: Whether the optimizer goes on from its saved state, or afresh; its fields are put back in any case.
+        optimizer: Whether to restore the optimizer's state; its fields are restored in any case.
 
     Raises:
-        ConfigError: The state is of another version, or has not the same parts.
+        ConfigError: The state is of another version, or has other parts.
     """
     if state.get("format") != _FORMAT:
         raise ConfigError(
-            f"restore: wanted a state of format {_FORMAT}, got {state.get('format')!r}: another version wrote it"
+            f"restore: the state must be of format {_FORMAT}, got {state.get('format')!r}: another version wrote it"
         )
     if parts.make_optimizer is not None and parts.optimizer_config != state["optimizer_config"]:
         parts.optimizer = parts.make_optimizer(state["optimizer_config"])
@@ -201,14 +209,15 @@ def put_back(parts: Parts, state: Mapping[str, Any], *, optimizer: bool = True) 
     for name, part in single.items():
         if (part is None) != (name not in state):
             raise ConfigError(
-                f"restore: wanted the same parts as in the state, which has {'the' if name in state else 'no'} {name}: "
-                f"these have {'none' if part is None else 'one'}. Build the parts as they were when the state was "
-                f"captured."
+                f"restore: the parts must be those of the state, which has {'the' if name in state else 'no'} {name}, "
+                f"got parts with {'none' if part is None else 'one'}; build the parts as they were when the state was "
+                f"captured"
             )
     for name in ("extras", "generators"):
         if getattr(parts, name).keys() != state[name].keys():
             raise ConfigError(
-                f"restore: wanted the {name} {sorted(state[name])}, these parts have {sorted(getattr(parts, name))}"
+                f"restore: the {name} must be {sorted(state[name])}, as in the state, got "
+                f"{sorted(getattr(parts, name))}; build the parts as they were when the state was captured"
             )
     plain_model(parts).load_state_dict(state["model"])
     for name, part in single.items():
@@ -229,7 +238,7 @@ def put_back(parts: Parts, state: Mapping[str, Any], *, optimizer: bool = True) 
 
 
 def capture(parts: Parts) -> dict[str, Any]:
-    """Copies all that the training needs to go on with the same bits: for torch.save, or to keep in memory.
+    """Copies all that the training needs to continue with the same bits, for torch.save or to keep in memory.
 
     Returns:
         Tensors and plain values: weights, optimizer, scheduler, scaler, position in the data, configs, and the random
@@ -247,14 +256,14 @@ def capture(parts: Parts) -> dict[str, Any]:
 
 
 def restore(parts: Parts, state: Mapping[str, Any]) -> None:
-    """Brings the parts to a captured state; hyperparameters included, so `apply` this trial's config after it.
+    """Restores a captured state, including its hyperparameters; so `apply` the config of this trial afterwards.
 
     Args:
         parts: Made by the same code as those that were captured.
         state: From `capture`, or from torch.load; several trainings may restore the same one.
 
     Raises:
-        ConfigError: The state is of another version, or has not the same parts.
+        ConfigError: The state is of another version, or has other parts.
         RuntimeError: The weights do not fit the model (PyTorch's own).
     """
     # Optimizer.load_state_dict adopts the tensors that it is given: without a copy, two children would share momenta.
@@ -265,15 +274,15 @@ def restore(parts: Parts, state: Mapping[str, Any]) -> None:
 
 
 def apply(parts: Parts, bindings: Mapping[str, Binding[Parts]], config: Mapping[str, Any]) -> None:
-    """Sets a config on the live objects, mid-run; the weights stay.
+    """Sets a config on the live objects in the middle of the training; the weights stay.
 
     Args:
         parts: The live objects.
         bindings: Where each hyperparameter lives, by the config's names.
-        config: What holds from now on.
+        config: The values from now on.
 
     Raises:
-        ConfigError: A hyperparameter is bound nowhere, or to a place that cannot take its value.
+        ConfigError: A hyperparameter has no binding, or is bound to a place that cannot take its value.
 
     Examples:
         >>> from gpbt.pytorch import OptimizerField
@@ -286,10 +295,19 @@ def apply(parts: Parts, bindings: Mapping[str, Binding[Parts]], config: Mapping[
     _bindings.write(parts, bindings, config)
 
 
-def verify(parts: Parts, bindings: Mapping[str, Binding[Parts]], config: Mapping[str, Any]) -> None:
+def verify(
+    parts: Parts, bindings: Mapping[str, Binding[Parts]], config: Mapping[str, Any], *, trained: int = 0
+) -> None:
     """Reads the live values back and compares them with a config.
 
+    Args:
+        parts: The live objects.
+        bindings: Where each hyperparameter lives.
+        config: What was set.
+        trained: How many steps have been trained since then, at least 0. Call this before the first step of a segment
+            and after the last one, where something may have written over a value.
+
     Raises:
-        HyperparameterNotAppliedError: A value did not take; the message names it.
+        HyperparameterNotAppliedError: A live value is not the config's; the message names it.
     """
-    _bindings.verify(parts, bindings, config)
+    _bindings.verify(parts, bindings, config, trained=trained)

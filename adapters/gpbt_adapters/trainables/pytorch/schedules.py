@@ -1,4 +1,4 @@
-"""A found schedule as a torch learning-rate scheduler, for training anew without gpbt."""
+"""A found schedule as a torch learning-rate scheduler, to train again without gpbt."""
 
 from collections.abc import Callable
 
@@ -12,17 +12,16 @@ __all__ = ["lambda_lr"]
 
 
 def lambda_lr(optimizer: Optimizer, schedule: Schedule, name: str = "lr", *, calls_per_step: int = 1) -> LambdaLR:
-    """Makes a scheduler that follows one hyperparameter of a schedule.
+    """Makes a scheduler that sets the rate to one hyperparameter of a schedule.
 
     Args:
-        optimizer: Whose lr to steer; its rates now only serve as units, and may differ between groups: each group's
-            rate is the schedule's.
+        optimizer: The optimizer whose lr to set. Each of its groups gets the schedule's rate, whatever rate it has now.
         schedule: The found schedule.
         name: The learning rate's name in its configs.
         calls_per_step: How often scheduler.step() will be called per step of the schedule, at least 1.
 
     Returns:
-        The scheduler, already at the schedule's first rate. After the schedule's end the last rate holds.
+        The scheduler, at the schedule's first rate. After the end of the schedule the last rate is kept.
 
     Raises:
         ConfigError: The optimizer has a rate of 0, or the schedule no such hyperparameter.
@@ -48,7 +47,7 @@ def lambda_lr(optimizer: Optimizer, schedule: Schedule, name: str = "lr", *, cal
         raise ConfigError(f"lambda_lr: the schedule has no {name!r} in its segments from steps {lacking or 'none'}")
     bases = [group.get("initial_lr", group["lr"]) for group in optimizer.param_groups]
     if not all(bases):
-        raise ConfigError(f"lambda_lr: wanted an optimizer with rates other than 0, to be multiplied; got {bases}")
+        raise ConfigError(f"lambda_lr: the optimizer's rates must not be 0, since they are multiplied, got {bases}")
 
     def factor(base: float) -> Callable[[int], float]:
         return lambda call: float(schedule.at(min(call // calls_per_step, schedule.steps - 1))[name]) / base

@@ -1,6 +1,6 @@
-"""A PyTorch training as a trainable: factories in, the life of a trial out.
+"""A PyTorch training as a trainable, made from factories.
 
-What is trained and how is the user's; when it is built, seeded, saved and restored is decided here.
+The user decides what is trained and how; this module decides when it is built, seeded, saved and restored.
 """
 
 import copy
@@ -24,15 +24,15 @@ from gpbt_adapters.trainables.pytorch.batches import Batches
 from gpbt_adapters.trainables.pytorch.fields import ModuleField
 from gpbt_adapters.trainables.pytorch.parts import Parts, Stateful, collect, plain_model, put_back, sources
 from gpbt_adapters.trainables.random_states import OwnRandomness, generator_state, restore_generator
-from gpbt_adapters.trainables.trainable import Trainable
+from gpbt_adapters.trainables.trainable import Trainable, as_score, check_callables
 from gpbt_core.errors import ConfigError, ProtocolError
 
-__all__ = ["TorchTrainable"]
+__all__ = ["TorchTrainable", "not_finite"]
 
 _FILE = "state.pt"
 
-# Compiled code has modules' attributes burnt in: a new value compiles anew. The process keeps all versions that there
-# were, for all models of one class, and runs uncompiled from the ninth on; so versions under other values are dropped.
+# Compiled code contains the values of modules' attributes: a new value compiles again. The process keeps all versions
+# for all models of one class, and runs uncompiled from the ninth on; so versions with other values are dropped.
 _compiled_under: dict[str, Any] = {}
 
 
@@ -41,29 +41,31 @@ class TorchTrainable(Trainable):
     """Trains a PyTorch model.
 
     Give either a `loader` and a `loss`, for the usual loop over (inputs, targets), or a `step` function of your own.
-    Global random generators (torch's, numpy's, Python's) are this object's own while it trains, and are as before
-    afterwards.
+    While it trains, the global random generators (torch's, numpy's, Python's) have states of its own; afterwards they
+    are as before.
 
     Attributes:
         model: Makes the model from a config; most ignore the config.
-        optimizer: Makes the optimizer for a model, from a config; values that are bound need not be set here.
-        score: Scores the training as it stands, higher or lower being better as the user says elsewhere. It is called
-            in eval mode, without gradients; random numbers that it draws are the same each time.
+        optimizer: Makes the optimizer for a model from a config; bound values need not be set here.
+        score: Returns the score of the training, a number; the optimizer's direction says whether higher is better. It
+            is called in eval mode, without gradients; random numbers that it draws are the same each time.
         bindings: Where each hyperparameter lives, by its name in the config.
         loader: Makes the loader of the training data.
-        loss: Called as `loss(outputs, targets)`; a module is copied, as its fields may be bound.
+        loss: Called as `loss(outputs, targets)`; a module is copied, since its fields may be bound.
         step: Trains one step of the given parts, instead of the usual loop.
         updates: Batches per step; None: an epoch.
-        scheduler: Makes a learning-rate scheduler; see `ScheduledRate` where the rate is tuned too.
-        scheduler_every: Whether the scheduler goes on by one after each step, or after each update of the usual loop.
+        scheduler: Makes a learning-rate scheduler; to tune the rate as well, see `ScheduledRate`.
+        scheduler_every: When the scheduler is stepped: after each "step", or after each "update" of the usual loop.
+            None: by your own `step` function, which calls `parts.scheduler.step()` as often as it wants; the usual loop
+            takes it for "step".
         extras: Makes further objects with a state, such as a moving average of the weights, from the parts so far.
-        device: Where to train.
-        autocast: The type to compute in under autocast; torch.float16 brings a gradient scaler along.
-        compile: Options of torch.compile; None: not compiled. A new value in a module compiles anew.
-        optimizer_state: Whether a child goes on from its parent's optimizer state, or with a new optimizer; fields
-            that are bound to no hyperparameter are the parent's.
-        trusted: Classes beyond tensors and plain values that a checkpoint may hold, where an optimizer's or an extra's
-            state has some.
+        device: The device to train on.
+        autocast: The type to compute in under autocast; torch.float16 adds a gradient scaler.
+        compile: Options of torch.compile; None: not compiled. A new value in a module compiles again.
+        optimizer_state: Whether a child keeps its parent's optimizer state or starts with a new one; fields that are
+            bound to no hyperparameter are the parent's.
+        trusted: Classes besides tensors and plain values that a checkpoint may hold, if the state of an optimizer or
+            of an extra has some.
 
     Examples:
         >>> from gpbt.pytorch import OptimizerField
@@ -92,7 +94,7 @@ class TorchTrainable(Trainable):
     train: Callable[[Parts], None] | None = attrs.field(default=None, alias="step")
     updates: int | None = None
     scheduler: Callable[[torch.optim.Optimizer], LRScheduler] | None = None
-    scheduler_every: Literal["step", "update"] = "step"
+    scheduler_every: Literal["step", "update"] | None = None
     extras: Callable[[Parts], Mapping[str, Stateful]] | None = None
     device: torch.device = attrs.field(default=torch.device("cpu"), converter=torch.device)
     autocast: torch.dtype | None = None
@@ -110,28 +112,44 @@ class TorchTrainable(Trainable):
         """Refuses combinations that cannot train.
 
         Raises:
-            ConfigError: Neither a step function nor loader and loss, or a setting that only the usual loop heeds.
+            ConfigError: Neither a step function nor loader and loss, or a setting that only the usual loop uses.
         """
         if self.train is None and (self.loader is None or self.loss is None):
             raise ConfigError(
-                "TorchTrainable: wanted a loader and a loss for the usual loop, or a step function; got neither"
+                "TorchTrainable: it needs a loader and a loss for the usual loop, or a step function; got neither"
             )
-        if self.scheduler_every not in ("step", "update") or (
+        if self.scheduler_every not in ("step", "update", None) or (
             self.train is not None and self.scheduler_every == "update"
         ):
             raise ConfigError(
-                f"TorchTrainable: scheduler_every={self.scheduler_every!r}: wanted 'step', or 'update' in the usual "
-                f"loop; a step function that wants more calls parts.scheduler.step() itself and gives no scheduler here"
+                f"TorchTrainable: scheduler_every must be 'step', 'update' in the usual loop only, or None, got "
+                f"{self.scheduler_every!r}; a step function that steps the scheduler after each update calls "
+                f"parts.scheduler.step() itself, with scheduler_every=None"
             )
+        check_callables(
+            "TorchTrainable",
+            {"model": self.model, "optimizer": self.optimizer, "score": self.score_of}
+            | {
+                name: function
+                for name, function in {
+                    "loader": self.loader,
+                    "loss": self.loss,
+                    "step": self.train,
+                    "scheduler": self.scheduler,
+                    "extras": self.extras,
+                }.items()
+                if function is not None
+            },
+        )
         if self.updates is not None and self.updates < 1:
-            raise ConfigError(f"TorchTrainable: wanted at least 1 update per step, got updates={self.updates}")
+            raise ConfigError(f"TorchTrainable: updates must be at least 1, got {self.updates}")
         self._sow(0)
 
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
         """Builds model, optimizer and loader, and sets the config on them.
 
         Raises:
-            ConfigError: A hyperparameter is bound nowhere, or to a place that cannot take its value.
+            ConfigError: A hyperparameter has no binding, or is bound to a place that cannot take its value.
         """
         self._sow(seed)
         with self._random:
@@ -140,10 +158,10 @@ class TorchTrainable(Trainable):
         self._parts = parts
 
     def apply(self, config: Mapping[str, Any]) -> None:
-        """Sets a config on the live training; weights and, but for an `OptimizerArgument`, optimizer state stay.
+        """Sets a config on the live training; weights stay, and the optimizer state, except with `OptimizerArgument`.
 
         Raises:
-            ConfigError: A hyperparameter is bound nowhere, or to a place that cannot take its value.
+            ConfigError: A hyperparameter has no binding, or is bound to a place that cannot take its value.
             ProtocolError: There is no training yet.
         """
         with self._random:
@@ -158,44 +176,69 @@ class TorchTrainable(Trainable):
         """
         return _bindings.read_back(self.parts, self.bindings)
 
+    def fixed(self) -> tuple[str, ...]:
+        """The hyperparameters that are bound as `Fixed`."""
+        return tuple(name for name, binding in self.bindings.items() if isinstance(binding, _bindings.Fixed))
+
+    def varying(self) -> tuple[str, ...]:
+        """Names the hyperparameters whose bindings say that training itself changes them."""
+        return _bindings.varying(self.bindings)
+
     def step(self) -> float:
         """Trains one step.
 
         Returns:
-            The score after it; NaN once a weight or a running statistic is not finite any more, whatever the score
-            says. What was not finite as it was built (a mask of -inf) is not looked at.
+            The score after it; NaN if a weight or a running statistic is no longer finite. Those that were built so,
+            such as a mask of -inf, do not count.
+
+        Raises:
+            ConfigError: The usual loop cannot use the loader's batches, the score is not a number, or the step function
+                did not step the scheduler that it is to step.
         """
         parts = self.parts
         with self._random:
             parts.model.train()
             if self.train is not None:
-                self.train(parts)
+                self._own_step(parts, self.train)
             else:
                 self._usual_loop(parts)
-            if parts.scheduler is not None and self.scheduler_every == "step":
+            scheduled = self.scheduler_every == "step" or (self.scheduler_every is None and self.train is None)
+            if parts.scheduler is not None and scheduled:
                 parts.scheduler.step()
-        return math.nan if _not_finite(plain_model(parts)) - self._infinite else self.score()
+        return math.nan if not_finite(plain_model(parts)) - self._infinite else self.score()
 
     def score(self) -> float:
-        """Scores the model as it stands; the training's random states are not touched."""
+        """Scores the model; the random states of the training do not change.
+
+        Raises:
+            ConfigError: The score is not a number.
+        """
         parts = self.parts
         before, own = self._random.state, generator_state(parts.rng)
         generators = [(generator, generator.get_state()) for generator in parts.generators.values()]
         with self._random, torch.no_grad():
             parts.model.eval()
-            value = float(self.score_of(parts))
+            value = as_score(self.score_of(parts), "TorchTrainable.score")
         self._random.state = before
         restore_generator(parts.rng, own)
         for generator, state in generators:
             generator.set_state(state)
         return value
 
+    def figures(self) -> Mapping[str, float]:
+        """Returns `Parts.figures`; after the usual loop the mean loss of the last step's batches, `train_loss`.
+
+        Raises:
+            ProtocolError: There is no training yet.
+        """
+        return dict(self.parts.figures)
+
     def save(self, path: Path) -> None:
         """Writes `state.pt`: tensors and plain values, which torch.load opens with weights_only=True."""
         torch.save({**collect(self.parts), "seed": self._seed, "random": self._random.state}, path / _FILE)
 
     def load(self, path: Path) -> None:
-        """Builds the model of the line's founder, under the founder's seed, and restores what `save` wrote.
+        """Builds the model of the line's founder with the founder's seed, and restores what `save` wrote.
 
         Raises:
             ConfigError: The file holds classes that `trusted` does not name, or is of another version or other
@@ -207,22 +250,24 @@ class TorchTrainable(Trainable):
                 # On the CPU first: the states of random generators are refused from anywhere else.
                 state = torch.load(path / _FILE, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
-            # PyTorch's message goes on to advise weights_only=False.
+            # The rest of PyTorch's message advises weights_only=False.
             found = str(error).rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0]
             raise ConfigError(
                 f"TorchTrainable.load: {path / _FILE} holds more than tensors and plain values: {found} If you trust "
                 f"the file, name its classes in trusted=[...]."
             ) from error
-        self._sow(state["seed"])  # what factories drew, and no state dict has, is drawn again
+        self._sow(state["seed"])  # so that factories draw again what no state dict has
         with self._random:
             parts = self._build(state["founder"])
             put_back(parts, state, optimizer=self.optimizer_state == "keep")
-            self._write(parts, state["config"])  # modules' and loaders' values are in no state dict
+            self._write(parts, state["config"])  # values of modules and loaders are in no state dict
         self._random.state = state["random"]
         self._parts = parts
 
     def close(self) -> None:
-        """Lets go of the model, and of the device's memory with it."""
+        """Drops the model, and with it the device's memory and the loader's workers."""
+        if self._parts is not None and self._parts.batches is not None:
+            self._parts.batches.close()
         self._parts = None
 
     @property
@@ -242,13 +287,13 @@ class TorchTrainable(Trainable):
 
     def _build(self, config: Mapping[str, Any]) -> Parts:
         model = self.model(config).to(self.device)
-        self._infinite = _not_finite(model)
+        self._infinite = not_finite(model)
         optimizer = self.optimizer(model, config)
         scheduler = None if self.scheduler is None else self.scheduler(optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):
             raise ConfigError(
-                "TorchTrainable: ReduceLROnPlateau reacts to scores, which is what the run does itself; leave it out, "
-                "or step it in a step function of your own and return it from extras"
+                "TorchTrainable: ReduceLROnPlateau reacts to scores, which the run does itself; leave it out, or step "
+                "it in a step function of your own and return it from extras"
             )
         compiled: Any = model if self.compile is None else torch.compile(model, **self.compile)
         parts = Parts(
@@ -272,6 +317,8 @@ class TorchTrainable(Trainable):
 
     def _write(self, parts: Parts, config: Mapping[str, Any]) -> None:
         _bindings.write(parts, self.bindings, config)
+        if parts.batches is not None:
+            parts.batches.close()  # a Setter may have changed the dataset, of which persistent workers have a copy
         if self.compile is not None:
             burnt_in = {
                 name: value
@@ -283,13 +330,32 @@ class TorchTrainable(Trainable):
                 _compiled_under.clear()
                 _compiled_under.update(burnt_in)
 
+    def _own_step(self, parts: Parts, train: Callable[[Parts], None]) -> None:
+        scheduler = parts.scheduler if self.scheduler_every is None else None
+        before = getattr(scheduler, "last_epoch", None)  # a ChainedScheduler does not count
+        train(parts)
+        if before is not None and getattr(scheduler, "last_epoch", None) == before:
+            raise ConfigError(
+                f"TorchTrainable: the step function must step the {type(scheduler).__name__}, which stands at "
+                f"{before} as before; call parts.scheduler.step() after each update there, or pass "
+                f"scheduler_every='step' to have it stepped once after each step"
+            )
+
     def _usual_loop(self, parts: Parts) -> None:
         assert parts.optimizer is not None
         assert parts.loss is not None
-        for inputs, targets in parts.take():
+        losses = []
+        for batch in parts.take():
+            if not isinstance(batch, list | tuple) or len(batch) != 2:
+                raise ConfigError(
+                    f"TorchTrainable: the usual loop needs batches of (inputs, targets), got {_kind_of(batch)} from "
+                    f"the loader; return a pair from its dataset or collate_fn, or give a step function"
+                )
+            inputs, targets = batch
             parts.optimizer.zero_grad(set_to_none=True)
             with parts.autocast():
                 loss = parts.loss(parts.model(inputs), targets)
+            losses.append(loss.detach())
             if parts.scaler is None:
                 torch.autograd.backward(loss)
                 parts.optimizer.step()
@@ -299,9 +365,16 @@ class TorchTrainable(Trainable):
                 parts.scaler.update()
             if parts.scheduler is not None and self.scheduler_every == "update":
                 parts.scheduler.step()
+        parts.figures["train_loss"] = float(torch.stack(losses).mean())
 
 
-def _not_finite(model: nn.Module) -> frozenset[str]:
+def _kind_of(batch: Any) -> str:
+    if isinstance(batch, Mapping):
+        return f"a {type(batch).__name__} with the keys {list(batch)}"
+    return f"a {type(batch).__name__}{f' of {len(batch)}' if isinstance(batch, list | tuple) else ''}"
+
+
+def not_finite(model: nn.Module) -> frozenset[str]:
     """Names the weights and statistics that are not finite, with one wait for the device."""
     tensors = {
         name: tensor.detach()

@@ -102,13 +102,13 @@ class CrossValidation:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_folds": None}
 
-    def check(self, space: Space) -> None:
+    def check(self, space: Space, *, changes: bool = True) -> None:
         """Refuses a space that no model can follow.
 
         Raises:
             ConfigError: It has a parameter that the estimator does not have, or one that cannot change mid-run.
         """
-        self.template.check(space)
+        self.template.check(space, changes=changes)
 
     @property
     def folds(self) -> list[Fold]:

@@ -88,16 +88,21 @@ class Template:
             )
         return {param.removeprefix(self.prefix): value for param, value in params.items()}
 
-    def check(self, space: Space) -> None:
+    def check(self, space: Space, *, changes: bool = True) -> None:
         """Refuses a space that no model can follow, before anything is trained.
 
+        Args:
+            space: What is to be searched.
+            changes: Whether a child may get another config than its parent.
+
         Raises:
-            ConfigError: It has a parameter that the estimator does not have or never reads, or one that cannot change
-                mid-run.
+            ConfigError: The estimator lacks a parameter or never reads it, or a parameter that changes cannot change in
+                mid-training.
         """
         for name in space.names:
             self.check_name(name)
-            self.check_change(name, "a value that changes from one trial to the next")
+            if changes:
+                self.check_change(name, "a value that changes from parent to child")
 
     def check_name(self, name: str) -> None:
         """Refuses a hyperparameter that the estimator lacks, that continuing needs for itself, or that it never reads.
@@ -130,8 +135,9 @@ class Template:
         """
         if name.removeprefix(self.prefix) in self.continuation.fixed or not name.startswith(self.prefix):
             raise ConfigError(
-                f"{type(self.estimator).__name__}: {name!r} is fixed once training has begun, wanted {wanted}; choose "
-                f"it beforehand and set it on the estimator"
+                f"{type(self.estimator).__name__}: {name!r} is fixed once training has begun, wanted {wanted}; set "
+                f"it on the estimator, or keep each model's config for the whole run with preset='gp', 'tpe' or "
+                f"'random'"
             )
 
 

@@ -107,14 +107,14 @@ class WarmStart:
     def __repr__(self) -> str:
         return f"WarmStart({self.template.estimator!r})"
 
-    def check(self, space: Space) -> None:
+    def check(self, space: Space, *, changes: bool = True) -> None:
         """Refuses a space that no model of this factory can follow, before anything is trained.
 
         Raises:
             ConfigError: It has a parameter that the estimator does not have or never reads, or one that cannot change
                 mid-run.
         """
-        self.template.check(space)
+        self.template.check(space, changes=changes)
 
 
 class SklearnTrainable(Trainable):

@@ -1,0 +1,86 @@
+"""Failures that tell of the set-up and not of a config: they cost no trial and end the run before the budget is spent.
+
+A trial that fails before its first step, or while it is saved, is held back. Once some training works, or the reasons
+differ, held failures count as any other; a row of them for one reason is a mistake that all trials share.
+"""
+
+from gpbt_adapters.views.words import without_numbers
+from gpbt_core.errors import ConfigError, ProtocolError
+from gpbt_core.optimizer import Optimizer
+from gpbt_core.records import Trial
+from gpbt_core.state import Told, apply
+
+__all__ = ["Failures"]
+
+LATER = 3
+"""How many times as many failures in a row there may be once a trial has got further."""
+
+
+class Failures:
+    """Holds failures back and says when they are a mistake in the set-up.
+
+    Args:
+        limit: How many may come in a row for one reason; None: any number, and none is held.
+        optimizer: Whose trials they are.
+
+    Attributes:
+        held: Trials and their reasons that the optimizer was not told of yet.
+    """
+
+    def __init__(self, limit: int | None, optimizer: Optimizer) -> None:
+        self.held: list[tuple[Trial, str]] = []
+        self._limit, self._optimizer = limit, optimizer
+        self._worked = any(record.loss is not None or record.reports for record in optimizer.records)
+        self._key, self._row = "", 0
+
+    def hold(self, trial: Trial, reason: str, *, fruitless: bool) -> bool:
+        """Notes a failure; whether it is held."""
+        if self._limit is None or not fruitless:
+            self.forget()
+            return False
+        key = without_numbers(reason)
+        if key != self._key:
+            if self.held:
+                self.forget()
+                return False
+            self._key, self._row = key, 0
+        self._row += 1
+        self.held.append((trial, reason))
+        return True
+
+    def forget(self) -> None:
+        """Notes that training works, or that failures differ: what is held counts as any failure."""
+        self._worked, self._key, self._row = True, "", 0
+
+    def take(self) -> list[tuple[Trial, str]]:
+        """Takes out what is held."""
+        taken, self.held = self.held, []
+        return taken
+
+    def verdict(self, *, stuck: bool) -> ConfigError | None:
+        """The error with which to end the run, or None.
+
+        Args:
+            stuck: Whether the optimizer has nothing to train until it is told what is held.
+        """
+        if self._limit is None or not self.held:
+            return None
+        enough = self._row >= self._limit * (LATER if self._worked else 1)
+        if not enough and not (stuck and self._ends_the_run()):
+            return None
+        count = "the trial" if self._row == 1 else f"{self._row} trials in a row"
+        return ConfigError(
+            f"run: {count} failed outside of the training steps, for one reason: {self.held[-1][1]}; mend it and call "
+            f"run again: {len(self.held)} of them are given back. If some configs may fail so, pass "
+            f"failures_in_a_row=None"
+        )
+
+    def _ends_the_run(self) -> bool:
+        """Whether the run would be extinct, for good, with these failures."""
+        state = self._optimizer.state
+        try:
+            for trial, reason in self.held:
+                state = apply(state, Told(trial_id=trial.id, loss=None, reason=reason))
+        except ProtocolError:  # somebody else has ended one
+            return False
+        return state.extinct

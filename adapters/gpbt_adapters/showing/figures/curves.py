@@ -1,0 +1,74 @@
+"""Learning curves along lines as a figure."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gpbt_adapters.showing.figures.parts import Figure, base_layout, legend_above, minimizes, padded, plain_axis
+from gpbt_adapters.showing.palette import BEST, CALM, sensible_range
+from gpbt_adapters.views import Curve, Curves, Run, curves
+
+__all__ = ["curve"]
+
+
+def curve(run: Run) -> Figure:
+    """The scores of the best trial's line and of the newest parents' lines, over their steps."""
+    return _curves(curves(run), minimize=minimizes(run))
+
+
+def _curves(view: Curves, *, minimize: bool) -> Figure:
+    data: list[Figure] = []
+    if view.parents:
+        more = f", {view.omitted} more not shown" if view.omitted else ""
+        data.append(
+            {
+                **_lines(view.parents),
+                "name": f"the newest parents ({len(view.parents)}{more})",
+                "line": {"color": CALM, "width": 1.2},
+                "opacity": 0.45 if len(view.parents) < 15 else 0.25,
+                "hovertemplate": "%{text}, step %{x}: %{y}<extra></extra>",
+            }
+        )
+    if view.best is not None:
+        data.append(
+            {
+                **_lines((view.best,)),
+                "name": f"the best (trial {view.best.trial})",
+                "line": {"color": BEST, "width": 3},
+                "hovertemplate": "step %{x}: %{y}<extra>the best</extra>",
+            }
+        )
+    y = {**plain_axis(), "title": {"text": "score", "font": {"size": 12}}}
+    bounds = sensible_range(np.array([score for line in _all(view) for score in line.scores]), minimize=minimize)
+    if bounds is not None:
+        if bounds[0] > 0 and bounds[1] > 100 * bounds[0]:
+            low, high = math.log10(bounds[0]), math.log10(bounds[1])
+            y |= {"type": "log", "range": padded(low, high), "dtick": max(1, round((high - low) / 10))}
+        else:
+            y |= {"range": padded(*bounds)}
+    layout = base_layout(
+        600,
+        height=440,
+        xaxis={**plain_axis(), "title": {"text": "step", "standoff": 4, "font": {"size": 12}}},
+        yaxis=y,
+        legend=legend_above(),
+        hovermode="closest",
+    )
+    return {"data": data, "layout": layout}
+
+
+def _all(view: Curves) -> tuple[Curve, ...]:
+    return (*view.parents, *(() if view.best is None else (view.best,)))
+
+
+def _lines(shown: tuple[Curve, ...]) -> Figure:
+    x: list[Any] = []
+    y: list[Any] = []
+    text: list[str] = []
+    for line in shown:
+        x += [*line.steps, None]
+        y += [*line.scores, None]
+        text += [f"trial {line.trial}"] * (len(line.steps) + 1)
+    # A founder of one step is a point, which a line alone would not show.
+    return {"type": "scatter", "mode": "lines+markers", "x": x, "y": y, "text": text, "marker": {"size": 4}}

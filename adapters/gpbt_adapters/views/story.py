@@ -1,0 +1,101 @@
+"""Why the best schedule is as it is: what else was tried from the same weights, and by how much it was worse."""
+
+import itertools
+import statistics
+from collections.abc import Sequence
+
+from gpbt_adapters.views.columns import Run, state_of
+from gpbt_adapters.views.words import counted, number
+from gpbt_core.genealogy import children, lineage, schedule
+from gpbt_core.records import Record, Status
+from gpbt_core.space.parameters import alike
+from gpbt_core.state import State
+
+__all__ = ["story"]
+
+_SCORED = frozenset({Status.COMPLETED, Status.STOPPED})
+
+
+def story(run: Run) -> tuple[str, ...]:
+    """Why the best schedule is one config all the time, or ends before the run's last step; empty if it is neither.
+
+    Args:
+        run: The run; may be going on.
+
+    Returns:
+        Sentences.
+
+    Examples:
+        >>> from gpbt import Float, Optimizer, Space
+        >>> optimizer = Optimizer(Space(rate=Float(0, 1)), population=4, steps=4, seed=1)
+        >>> while not optimizer.finished:
+        ...     for trial in optimizer.ask():
+        ...         optimizer.tell(trial.id, trial.config["rate"] + trial.id)
+        >>> story(optimizer)[-1].startswith("It ends after step 1 of 4: of ")
+        True
+    """
+    state = state_of(run)
+    if state.final is None:
+        return ()
+    best = state.records[state.final]
+    line = lineage(state, state.final)
+    told = []
+    if len(line) > 1 and len(schedule(state, state.final).segments) == 1:
+        told.append(_constant(state, line))
+    end = best.trial.start_step + best.trial.steps
+    if end < state.settings.steps and state.finished:
+        told.append(_early(state, best, end))
+    return tuple(told)
+
+
+def _constant(state: State, line: Sequence[Record]) -> str:
+    """Why a line kept its config: how its siblings with other configs did."""
+    start = "The best schedule is one config from start to end"
+    pairs = [
+        (sibling, child)
+        for parent, child in itertools.pairwise(line)
+        for sibling in _scored(state, parent.trial.id, child.trial.generation)
+        if not alike(sibling.trial.config, child.trial.config)
+    ]
+    if not pairs:
+        return f"{start}: no other config was tried from its weights."
+    return f"{start}: of {counted(len(pairs), 'other config')} tried from the same weights, {_worse(pairs)}."
+
+
+def _early(state: State, best: Record, end: int) -> str:
+    """Why a line ends early: how those did who went on from it."""
+    start = f"It ends after step {end} of {state.settings.steps}"
+    generations = range(best.trial.generation + 1, len(state.closed) + 1)
+    pairs = [(one, best) for generation in generations for one in _scored(state, best.trial.id, generation)]
+    if not pairs:
+        return f"{start}, because no trial that went on from its weights was scored."
+    return f"{start}: of {counted(len(pairs), 'trial')} that went on from its weights, {_worse(pairs)}."
+
+
+def _scored(state: State, parent: int, generation: int) -> list[Record]:
+    if generation > state.open.index:
+        return []
+    found = (state.records[i] for i in children(state, parent, generation))
+    return [record for record in found if record.status in _SCORED]
+
+
+def _worse(pairs: Sequence[tuple[Record, Record]]) -> str:
+    """How many of the first did worse than the second, and by how much."""
+    stopped = sum(one.status is Status.STOPPED for one, _ in pairs)
+    gaps = [one.loss - other.loss for one, other in pairs if _completed(one, other)]  # type: ignore[operator]  # completed
+    above = [gap for gap in gaps if gap > 0]
+    parts = []
+    if above:
+        by = f"by {number(above[0])}" if len(above) == 1 else f"by {number(float(min(above)))} or more"
+        middle = f" (median {number(float(statistics.median(above)))})" if len(above) > 2 else ""
+        parts.append(f"{len(above)} scored worse {by}{middle}")
+    if stopped:
+        parts.append(f"{stopped} {'was' if stopped == 1 else 'were'} stopped early")
+    rest = len(pairs) - len(above) - stopped
+    if rest:
+        parts.append(f"{rest} did as well or better at first, and no line that went on from there ended better")
+    return ", ".join(parts)
+
+
+def _completed(one: Record, other: Record) -> bool:
+    return one.status is Status.COMPLETED and one.loss is not None and other.loss is not None

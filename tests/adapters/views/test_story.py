@@ -1,0 +1,38 @@
+"""Why the best schedule is one config all the time, or ends early."""
+
+from gpbt_adapters.views import story
+from gpbt_core import Float, Optimizer, Space
+
+
+def _run(score: dict[str, float], **settings: object) -> Optimizer:
+    """A run whose losses are the config's rate, plus what a trial's depth adds."""
+    given = {"population": 9, "steps": 10, "searcher": "random", "seed": 1, "trial_stopping": None, **settings}
+    optimizer = Optimizer(Space(rate=Float(0, 1)), **given)  # type: ignore[arg-type]  # as above
+    while not optimizer.finished:
+        for trial in optimizer.ask():
+            optimizer.tell(trial, score["rate"] * trial.config["rate"] + score["depth"] * trial.depth)
+    return optimizer
+
+
+def test_a_schedule_that_ends_early_says_what_went_on_from_it() -> None:
+    optimizer = _run({"rate": 1.0, "depth": 1.0})
+    (early,) = story(optimizer)
+    best = optimizer.best
+    assert early.startswith(f"It ends after step {best.trial.start_step + best.trial.steps} of 10: of ")
+    assert "that went on from its weights" in early
+    went = [record for record in optimizer.records if record.trial.parent == best.trial.id]
+    assert f"{len(went)} scored worse by " in early
+
+
+def test_a_schedule_that_never_changes_says_what_else_was_tried() -> None:
+    optimizer = _run({"rate": 1.0, "depth": -0.0001})
+    told = story(optimizer)
+    constant = len(optimizer.best.schedule.segments) == 1
+    assert any("one config from start to end" in sentence for sentence in told) is constant
+    assert constant
+    assert "tried from the same weights" in told[0]
+    assert "scored worse" in told[0]
+
+
+def test_without_a_result_there_is_no_story() -> None:
+    assert story(Optimizer(Space(rate=Float(0, 1)), population=4, steps=4)) == ()

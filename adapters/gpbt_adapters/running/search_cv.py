@@ -48,11 +48,13 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
     the data.
 
     Args:
-        estimator: What can be trained on: anything with `partial_fit`, or with `warm_start` and an iteration count;
-            also a pipeline that ends in such. See `gpbt.sklearn.WarmStart`.
-        space: The parameters to search: a `gpbt.Space`, or a dictionary of lists and of distributions of
-            scipy.stats, as RandomizedSearchCV takes it. Parameters that cannot change mid-run are refused, and so are
-            those that training step by step never reads (`max_iter` and `tol` of SGDClassifier, say).
+        estimator: What can be trained on: anything with `partial_fit`, or with `warm_start` and an iteration count, or
+            an estimator of XGBoost or LightGBM; also a pipeline that ends in such, with resamplers of imbalanced-learn
+            if you like. See `gpbt.sklearn.WarmStart`.
+        space: The parameters to search: a `gpbt.Space`, or a dictionary as RandomizedSearchCV takes it, of lists and of
+            distributions of scipy.stats; gpbt's parameters (`Float`, `Int`, `Categorical`) may stand beside these.
+            Parameters that cannot change mid-run are refused, and so are those that training step by step never reads
+            (`max_iter` and `tol` of SGDClassifier, say).
         population: How many models, at least 1.
         steps: How many steps per model, at least 1. The budget is population x steps x iterations per fold.
         iterations: How many passes over the data, members or solver iterations make a step, at least 1.
@@ -165,6 +167,7 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         splits = list(
             check_cv(self.cv, y, classifier=is_classifier(self.estimator)).split(X, y, **routed.splitter.split)
         )
+        template.check_weights(routed.estimator.fit)
         fit_params = _last_steps(template, routed.estimator.fit)
         factory = CrossValidation(
             template,

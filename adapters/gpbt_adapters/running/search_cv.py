@@ -67,7 +67,8 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         n_jobs: How many trials to train at once, in processes.
         refit: As in RandomizedSearchCV. A callable's choice must be a completed trial.
         cv: As in RandomizedSearchCV.
-        verbose: Above 0: show progress on stderr.
+        verbose: Above 0: print the size of the search on stdout, as RandomizedSearchCV does, and show progress on
+            stderr.
         error_score: The score that `cv_results_` shows for a trial that failed, or "raise" to end the search. What
             failed is no parent and never the best.
         return_train_score: Whether `cv_results_` has scores on the training data too.
@@ -186,6 +187,11 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         )
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         optimizer = self._optimizer(space, seed)
+        if self.verbose > 0:
+            print(  # noqa: T201 - as RandomizedSearchCV does
+                f"Fitting {len(splits)} folds for each of {self.population} models of {self.steps} steps, totalling "
+                f"{len(splits) * self.population * self.steps} steps of training"
+            )
         result = self._search(optimizer, factory)
         self.n_splits_ = len(splits)
         self._keep(result, metric)

@@ -100,8 +100,8 @@ class Template:
         if params and _resamples(self.estimator):
             raise ConfigError(
                 f"{type(self.estimator).__name__}: a pipeline that resamples must be fitted without further "
-                f"parameters, got {', '.join(params)}: they belong to samples that the last step does not see; leave them out, or "
-                f"resample the data beforehand"
+                f"parameters, got {', '.join(params)}: they belong to samples that the last step does not see; leave "
+                f"them out, or resample the data beforehand"
             )
 
     def check(self, space: Space, *, changes: bool = True) -> None:

@@ -445,7 +445,7 @@ def _unpack(package: Package, store: Store) -> Factory:
         try:
             factory = pickle.loads(content)  # noqa: S301 - the driver's own, compared with its digest
         except AbsentError as error:
-            raise MainNotFoundError(f"run: a worker cannot unpickle the factory: {error}", error.name) from error
+            raise MainNotFoundError(f"run: a worker cannot unpickle the factory: {error}", str(error.name)) from error
         except Exception as error:
             raise ConfigError(
                 f"run: a worker cannot unpickle the factory: {describe(error)}; does it have the same packages and the "

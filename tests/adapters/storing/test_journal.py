@@ -763,7 +763,7 @@ def test_a_file_that_is_removed_or_replaced_while_it_is_open_is_noticed(url: str
 
 
 def test_what_was_told_to_stop_and_lost_its_lease_is_not_a_completed_trial(url: str) -> None:
-    settings = {"population": 8, "steps": 40, "searcher": "random", "trial_stopping": "median"}
+    settings: dict[str, Any] = {"population": 8, "steps": 40, "searcher": "random", "trial_stopping": "median"}
     with open_study(url, "long", SPACE, durability="process", **settings) as one:
         stopped = None
         for _ in range(8):

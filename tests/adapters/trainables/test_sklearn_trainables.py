@@ -246,12 +246,14 @@ def test_a_perceptron_that_adapts_its_rate_may_search_when_to() -> None:
 
 def test_a_parameter_that_the_estimator_does_not_have_is_refused() -> None:
     factory = WarmStart(SGDClassifier(), X, Y)
-    with pytest.raises(ConfigError, match="SGDClassifier: .*did you mean 'learning_rate'.* It has alpha, average"):
+    with pytest.raises(ConfigError, match=r"SGDClassifier: .*did you mean 'learning_rate'.* It has alpha, average"):
         factory.check(Space(learning_rat=Float(0, 1)))
 
 
 def test_a_space_that_can_be_followed_passes() -> None:
-    WarmStart(SGDClassifier(learning_rate="constant"), X, Y).check(Space(alpha=Float(1e-6, 1, log=True), eta0=Float(0.1, 1)))
+    WarmStart(SGDClassifier(learning_rate="constant"), X, Y).check(
+        Space(alpha=Float(1e-6, 1, log=True), eta0=Float(0.1, 1))
+    )
 
 
 def test_a_config_that_changes_the_way_of_going_on_is_refused() -> None:

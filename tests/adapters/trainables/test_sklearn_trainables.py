@@ -445,3 +445,12 @@ def test_an_estimator_of_the_main_program_is_trained_in_other_processes_too(tmp_
     program.write_text(MAIN)
     done = run_program(program)
     assert done.stdout == "True\n", done.stderr
+
+
+@pytest.mark.parametrize(("library", "kind"), [("xgboost", "XGBClassifier"), ("lightgbm", "LGBMClassifier")])
+def test_a_booster_keeps_the_promises_of_a_trainable(library: str, kind: str) -> None:
+    estimator = getattr(pytest.importorskip(library), kind)(n_jobs=1, subsample=0.8)
+    if library == "lightgbm":
+        estimator.set_params(subsample_freq=1)
+    space = Space(learning_rate=Float(0.05, 1, log=True), reg_lambda=Float(0.1, 10), colsample_bytree=Float(0.3, 1))
+    check_trainable(WarmStart(estimator, X, Y, scoring="neg_log_loss", iterations=2), space)

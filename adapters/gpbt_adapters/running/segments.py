@@ -299,9 +299,9 @@ def describe(error: BaseException) -> str:
         text = str(error)
     except Exception as broken:  # noqa: BLE001 - a message that cannot be made must not hide the error
         text = f"<its message cannot be shown: {type(broken).__name__}>"
-    text = printable(text)
-    if len(text) > _LONGEST:
-        text = f"{text[:_LONGEST]}... ({len(text):,} characters)"
+    length, text = len(text), printable(text[: 4 * _LONGEST])  # cut first: a message may have millions of characters
+    if length > _LONGEST:
+        text = f"{text[:_LONGEST]}... ({length:,} characters)"
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _FOREIGN.search(frame.filename)]
     chosen = (own or frames)[-1:]

@@ -103,7 +103,10 @@ def test_an_event_is_in_the_database_when_the_call_returns(url: str, one: Study)
 
 def test_reports_wait_for_the_next_event_unless_they_say_stop(url: str) -> None:
     with open_study(
-        url, "run", SPACE, **{**SETTINGS, "max_concurrent": 1, "preset": "gpbt", "reproduction": "genealogical"}
+        url,
+        "run",
+        SPACE,
+        **{**SETTINGS, "max_concurrent": 1, "trial_stopping": "median", "reproduction": "genealogical"},
     ) as study:
         assert isinstance(study.settings.trial_stopping, TrialStopping)
         for score in (0.1, 0.1, 0.1):

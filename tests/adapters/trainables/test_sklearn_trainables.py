@@ -246,12 +246,14 @@ def test_a_perceptron_that_adapts_its_rate_may_search_when_to() -> None:
 
 def test_a_parameter_that_the_estimator_does_not_have_is_refused() -> None:
     factory = WarmStart(SGDClassifier(), X, Y)
-    with pytest.raises(ConfigError, match="SGDClassifier: it has no parameter 'learning_rat'; it has alpha, average"):
+    with pytest.raises(ConfigError, match=r"SGDClassifier: .*did you mean 'learning_rate'.* It has alpha, average"):
         factory.check(Space(learning_rat=Float(0, 1)))
 
 
 def test_a_space_that_can_be_followed_passes() -> None:
-    WarmStart(SGDClassifier(), X, Y).check(Space(alpha=Float(1e-6, 1, log=True), eta0=Float(0.1, 1)))
+    WarmStart(SGDClassifier(learning_rate="constant"), X, Y).check(
+        Space(alpha=Float(1e-6, 1, log=True), eta0=Float(0.1, 1))
+    )
 
 
 def test_a_config_that_changes_the_way_of_going_on_is_refused() -> None:
@@ -443,3 +445,12 @@ def test_an_estimator_of_the_main_program_is_trained_in_other_processes_too(tmp_
     program.write_text(MAIN)
     done = run_program(program)
     assert done.stdout == "True\n", done.stderr
+
+
+@pytest.mark.parametrize(("library", "kind"), [("xgboost", "XGBClassifier"), ("lightgbm", "LGBMClassifier")])
+def test_a_booster_keeps_the_promises_of_a_trainable(library: str, kind: str) -> None:
+    estimator = getattr(pytest.importorskip(library), kind)(n_jobs=1, subsample=0.8)
+    if library == "lightgbm":
+        estimator.set_params(subsample_freq=1)
+    space = Space(learning_rate=Float(0.05, 1, log=True), reg_lambda=Float(0.1, 10), colsample_bytree=Float(0.3, 1))
+    check_trainable(WarmStart(estimator, X, Y, scoring="neg_log_loss", iterations=2), space)

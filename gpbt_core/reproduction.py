@@ -578,7 +578,7 @@ class Truncation(ReproductionRule):
         best = ranked[: max(1, replaced)]
         limit = self._limit(ranked, best[-1])
         kept = max(1, n - replaced)
-        going_on = {r.trial.id for place, r in enumerate(ranked) if place < kept or _loss(r) < limit}
+        going_on = {r.trial.id for place, r in enumerate(ranked[:n]) if place < kept or _loss(r) < limit}
         donors = [record.trial.id for record in best]
         copies = n - sum(member.trial.id in going_on for member in closing.members)
         slots = []

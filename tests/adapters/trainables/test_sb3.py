@@ -180,9 +180,7 @@ def test_a_callback_that_writes_over_a_value_is_an_error_at_the_end_of_the_segme
             super().train()
 
     factory = functools.partial(_make, Stubborn, tune=["ent_coef"])
-    with pytest.raises(
-        HyperparameterNotAppliedError, match=r"ent_coef was set to .* the live value is 0\.5: something"
-    ):
+    with pytest.raises(HyperparameterNotAppliedError, match=r"ent_coef was .* the live value is 0\.5: something"):
         run(Optimizer(Space(ent_coef=Float(0, 0.1)), population=1, steps=1), factory, progress=False)
 
 
@@ -334,9 +332,13 @@ _ONE = Walk()
 )
 def test_a_wrong_set_up_says_what_to_do(changes: dict[str, Any], config: dict[str, Any], message: str) -> None:
     trainable = _make(**changes)
-    with pytest.raises(ConfigError, match=message):
+
+    def begin() -> None:
         trainable.setup(config, seed=1)
         trainable.score()
+
+    with pytest.raises(ConfigError, match=message):
+        begin()
 
 
 def test_a_replay_buffer_of_another_size_is_not_filled(tmp_path: Path) -> None:

@@ -69,8 +69,8 @@ class SB3Trainable(Trainable):
         make_env: Makes a new environment at each call: one of Gymnasium, or a vectorized one, with VecNormalize or
             without.
         algorithm: The class, such as `stable_baselines3.PPO`.
-        steps: Environment steps per step of the run, at least 1. PPO and A2C finish their last rollout; the next step is
-            shorter by what this one was too long.
+        steps: Environment steps per step of the run, at least 1. PPO and A2C finish their last rollout; the next step
+            is shorter by what this one was too long.
         evaluate: Episodes per evaluation, at least 1.
         tune: The names of the algorithm's arguments to tune; or bindings by the names in the config.
         arguments: Further arguments of the algorithm; or a function that takes the founder's config and returns them,
@@ -180,8 +180,8 @@ class SB3Trainable(Trainable):
         rollout = parts.env.num_envs * (model.n_steps if hasattr(model, "rollout_buffer") else 1)
         if rollout > self.steps:
             raise ConfigError(
-                f"SB3Trainable: steps must be at least a rollout, n_steps x environments = {rollout}, got {self.steps}; "
-                f"raise steps, or lower n_steps"
+                f"SB3Trainable: steps must be at least a rollout, n_steps x environments = {rollout}, got {self.steps}; raise "
+                f"steps, or lower n_steps"
             )
 
     def applied(self) -> Mapping[str, Any]:
@@ -385,7 +385,7 @@ class SB3Trainable(Trainable):
         }
 
     def _remake(self, parts: SB3Parts, values: Mapping[str, Any]) -> None:
-        """Makes the model with other arguments; it takes over the weights, optimizers, counters and the replay buffer."""
+        """Makes the model with other arguments; weights, optimizers, counters and the replay buffer stay."""
         old: Any = parts.model
         file = io.BytesIO()
         old.save(file)

@@ -306,7 +306,7 @@ def test_functions_of_your_own_set_what_no_argument_names() -> None:
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"evaluate": 0}, "evaluate must be a whole number of at least 1, got 0"),
         ({"tune": ["gama"]}, r"must be bound to an argument of PPO, got 'gama'; it has \["),
-        ({"tune": ["buffer_size"], "algorithm": DQN}, "that can change while an agent trains, got 'buffer_size'"),
+        ({"tune": ["buffer_size"], "algorithm": DQN}, "that can change during training, got 'buffer_size'"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_made(changes: dict[str, Any], message: str) -> None:

@@ -138,8 +138,8 @@ def check_argument(algorithm: type[BaseAlgorithm], name: str, argument: str) -> 
         )
     if argument in _BUILT or argument.startswith("_"):
         raise ConfigError(
-            f"SB3Trainable: hyperparameter {name!r} must be bound to an argument that can change while an agent trains, got "
-            f"{argument!r}; fix it with arguments={{{argument!r}: ...}}, or bind {name!r} as Fixed() and give "
+            f"SB3Trainable: hyperparameter {name!r} must be bound to an argument that can change during training, "
+            f"got {argument!r}; fix it with arguments={{{argument!r}: ...}}, or bind {name!r} as Fixed() and give "
             f"arguments as a function of the config"
         )
 

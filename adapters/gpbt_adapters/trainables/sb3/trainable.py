@@ -180,8 +180,8 @@ class SB3Trainable(Trainable):
         rollout = parts.env.num_envs * (model.n_steps if hasattr(model, "rollout_buffer") else 1)
         if rollout > self.steps:
             raise ConfigError(
-                f"SB3Trainable: steps must be at least a rollout, n_steps x environments = {rollout}, got {self.steps}; raise "
-                f"steps, or lower n_steps"
+                f"SB3Trainable: steps must be at least a rollout, n_steps x environments = {rollout}, got "
+                f"{self.steps}; raise steps or lower n_steps"
             )
 
     def applied(self) -> Mapping[str, Any]:

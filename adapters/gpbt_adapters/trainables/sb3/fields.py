@@ -71,7 +71,7 @@ class Argument(Binding[SB3Parts]):
     names: tuple[str, ...]
 
     def __init__(self, *names: str) -> None:
-        self.__attrs_init__(names)  # type: ignore[attr-defined]
+        self.__attrs_init__(names)
 
     def write(self, parts: SB3Parts, name: str, value: Any) -> None:
         """Does nothing: `SB3Trainable` makes the model with the values of all arguments at once."""

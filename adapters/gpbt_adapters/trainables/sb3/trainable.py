@@ -216,7 +216,7 @@ class SB3Trainable(Trainable):
         with self._random(model.device, seed):
             # A new episode, since the environment's state is in no checkpoint.
             model._last_obs = None  # noqa: SLF001 - SB3 has no public name for it
-            buffer = getattr(model, "replay_buffer", None)
+            buffer: Any = getattr(model, "replay_buffer", None)
             if hasattr(buffer, "truncate_last_trajectory"):
                 buffer.truncate_last_trajectory()
             model.set_random_seed(seed)

@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 import attrs
 
-from gpbt_core.early_stopping import GenerationStopping, TrialStopping
+from gpbt_core.early_stopping import GenerationStopping, Quantile, TrialStopping
 from gpbt_core.errors import ConfigError
 from gpbt_core.reproduction import Genealogical, Independent, Reproduction, Truncation
 from gpbt_core.searcher import History, Search, SearcherChoice
 
 __all__ = ["PRESETS", "Preset", "PresetName", "preset"]
 
-PresetName = Literal["gpbt", "paper", "pbt", "pb2", "random", "tpe", "gp"]
+PresetName = Literal["gpbt", "steady", "paper", "pbt", "pb2", "random", "tpe", "gp"]
 """The names of the presets."""
 
 
@@ -67,8 +67,24 @@ def _named(name: str, **options: Any) -> SearcherChoice:
     return SearcherChoice(name=name, options=options)
 
 
+FEW = 16
+"""Fewer models than this are too few to find a good founder among: they begin with more, and with a shorter look."""
+
+
 def _default(population: int, steps: int) -> Genealogical:
-    """The default's rule: a first look at many founders, then equal short segments with fewer and fewer parents.
+    """The default's rule; all of it was found by experiment."""
+    if population >= FEW:
+        return Genealogical()
+    rule = Genealogical(segments=(0.05, 0.15, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1), parents=(0.9, 0.5, 0.45, 0.3, 0.2))
+    first = rule.segment_lengths(population, steps)[0]
+    # At least .6 n slots are left for the later segments; hence at least one.
+    most = (population * steps - math.ceil(max(1, 0.6 * population) * (steps - first))) // first
+    founders = min(_founders(population), most)
+    return attrs.evolve(rule, founders=founders) if founders > population else Genealogical()
+
+
+def _steady(population: int, steps: int) -> Genealogical:
+    """A first look at many founders, then equal short segments in which steady lines keep their config.
 
     The numbers were found by experiment; docs/what-was-tried.md has the alternatives.
     """
@@ -92,6 +108,11 @@ def _third(population: int) -> int:
     return max(4, population // 3)
 
 
+def _founders(population: int) -> int:
+    """How many of them are spread evenly; all, where there are few models."""
+    return _third(population) if population >= FEW else round(8 * math.sqrt(population))
+
+
 _PAPER = Genealogical(segments=1, parents=None, c=1.0, per_parent=None, spread=0, order="litter", refill=False)
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
@@ -100,8 +121,17 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         for made in (
             Preset(
                 name="gpbt",
-                summary="lineage GP, many founders, steady lines beside the best ones (the default)",
+                summary="lineage GP, shrinking segments, trial stopping with refill (the default)",
                 reproduction=_default,
+                searcher=_named("gp"),
+                founders=_named("sobol"),
+                number_of_founders=_founders,
+                trial_stopping=Quantile(),
+            ),
+            Preset(
+                name="steady",
+                summary="lineage GP, lines that keep their config beside the best: for traps of greed and long runs",
+                reproduction=_steady,
                 searcher=_named("gp"),
                 founders=_named("sobol"),
                 number_of_founders=lambda population: max(8, population),  # the others learn from these

@@ -7,7 +7,7 @@ does not depend on that, only on `max_concurrent`.
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import attrs
 import numpy as np
@@ -148,12 +148,7 @@ def _plain(value: Any) -> Any:
 
 def _bred(summary: str, **options: Any) -> Method:
     """The default but for options of its reproduction rule."""
-
-    def run(ledger: Ledger) -> None:
-        rule = PRESETS["gpbt"].rule(ledger.models, ledger.steps)
-        _run(ledger, options={"reproduction": attrs.evolve(cast("Genealogical", rule), **options)})
-
-    return Method(summary=summary, run=run, settings={"rule": f"{Genealogical.name} of gpbt", **options})
+    return _method(summary, reproduction=Genealogical(**options))
 
 
 METHODS = {
@@ -162,6 +157,7 @@ METHODS = {
     "paper-stopping": _method(
         "the same with the paper's early stopping of generations", preset="paper", generation_stopping="improvement"
     ),
+    "steady": _method("the preset steady: short segments, lines that keep their config", preset="steady"),
     "pbt": _method("the preset pbt", preset="pbt"),
     "pb2": _method("the preset pb2", preset="pb2"),
     "gp-constant": _method("the preset gp: gpbt's model, constant HPs", preset="gp"),
@@ -190,8 +186,7 @@ METHODS = {
     "gpbt-no-sobol": _method("gpbt whose searcher proposes the founders too", search={"founders": None}),
     # Who begets whom.
     "gpbt-no-repeat": _bred("gpbt without repeat slots", repeat=False),
-    "gpbt-not-steady": _bred("gpbt, parents by rank, at most two of a litter", steady=False),
-    "gpbt-n-founders": _bred("gpbt with as many founders as models", founders=None),
+    "gpbt-steady": _bred("gpbt, a steady line beside the best child of each litter", steady=True),
     "gpbt-survivors": _bred("gpbt, parents compete with their children", survivors=True),
     "gpbt-one-child": _bred("gpbt, at most one child of a former parent may be a parent", per_parent=1),
     "gpbt-any-children": _bred("gpbt, any number of siblings may be parents", per_parent=None),
@@ -215,7 +210,6 @@ METHODS = {
     "gpbt-generation-stopping": _method(
         "gpbt with the paper's stopping of generations", generation_stopping="improvement"
     ),
-    "gpbt-stopping": _method("gpbt, stopping trials by the median rule", trial_stopping="median"),
     # How many at once.
     "gpbt-1-at-once": _method("gpbt with max_concurrent 1", max_concurrent=1),
     "gpbt-8-at-once": _method("gpbt with max_concurrent 8", max_concurrent=8),

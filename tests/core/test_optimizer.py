@@ -41,7 +41,6 @@ from gpbt_core import (
     codec,
 )
 from gpbt_core.optimizer import RunSettings
-from gpbt_core.presets import preset
 from gpbt_core.registry import resolve_rule
 from gpbt_core.searcher import Query
 from gpbt_core.state import ENDED, LIFE, Asked, Extended, Reported, Told
@@ -159,10 +158,10 @@ def test_what_makes_no_search_is_named(wrong: dict[str, Any], message: str) -> N
 
 def test_what_the_preset_says_holds_unless_it_is_changed() -> None:
     own = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Search(Uniform()))
-    assert own.settings.trial_stopping is None
-    assert own.settings.reproduction == preset("gpbt").rule(25, 10)
-    changed = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Search(Uniform()), trial_stopping="median")
-    assert changed.settings.trial_stopping == Quantile()
+    assert own.settings.trial_stopping == Quantile()
+    assert own.settings.reproduction == Genealogical()
+    changed = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Search(Uniform()), trial_stopping=None)
+    assert changed.settings.trial_stopping is None
     named = Optimizer(SPACE, steps=10, searcher=Search(Uniform()), reproduction=("genealogical", {"noise": 0.5}))
     assert named.settings.reproduction == Genealogical(noise=0.5)
 
@@ -727,7 +726,7 @@ def test_a_run_needs_no_more_than_it_says(setup: dict[str, Any], world: World, w
 
 def test_what_the_default_needs_is_told_before_it_starts() -> None:
     optimizer = Optimizer(LINE, population=25, steps=10, searcher=Search(Uniform()))
-    assert optimizer.needs == Needs(trials=212, steps=251, checkpoints=49)
+    assert optimizer.needs == Needs(trials=150, steps=253, checkpoints=31)
     assert Optimizer(LINE, steps=10, quorum=0.5, searcher=Search(Uniform())).needs.checkpoints is None
 
 
@@ -770,6 +769,20 @@ def test_each_checkpoint_is_released_once_and_none_too_early() -> None:
         live -= released
         assert optimizer.released() == ()
     assert optimizer.best.trial.id in live
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_checkpoint_is_released_once_though_better_clones_of_its_trial_come_later(seed: int) -> None:
+    rule = Genealogical(segments=1, parents=(0.25,), spread=0.0, per_parent=2)
+    exhausted = Space(kind=Categorical(["a", "b"]))
+    optimizer = Optimizer(exhausted, population=12, steps=5, preset="random", reproduction=rule, max_concurrent=12)
+    rng = np.random.default_rng(seed)
+    released: list[int] = []
+    while not optimizer.finished:
+        for trial in optimizer.ask(12):
+            optimizer.tell(trial, rng.random())
+            released += optimizer.released()
+    assert len(released) == len(set(released))
 
 
 # --------------------------------------------------------------------------------------------------------- searchers

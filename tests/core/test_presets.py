@@ -46,12 +46,54 @@ def test_presets_cannot_be_changed() -> None:
 
 
 def test_an_unknown_preset_gets_a_suggestion() -> None:
-    with pytest.raises(ConfigError, match=r"must be one of gpbt, paper, .*, got 'papper'; did you mean 'paper'\?$"):
+    with pytest.raises(
+        ConfigError, match=r"must be one of gpbt, steady, paper, .*, got 'papper'; did you mean 'paper'\?$"
+    ):
         preset("papper")
 
 
 def test_the_default_is_what_the_experiments_found_best() -> None:
     chosen = PRESETS["gpbt"]
+    rule = chosen.rule(25, 100)
+    assert isinstance(rule, Genealogical)
+    assert rule == Genealogical()
+    assert rule.segment_lengths(25, 100) == (40, 20, 10, 10, 10, 10)
+    assert [rule.number_of_parents(g, 25) for g in range(1, 6)] == [15, 11, 9, 6, 4]
+    assert (rule.per_parent, rule.spread, rule.survivors, rule.repeat, rule.order) == (
+        2,
+        0.1,
+        False,
+        True,
+        "round-robin",
+    )
+    assert (rule.noise, rule.refill) == (0.0, True)
+    assert chosen.trial_stopping == Quantile(quantile=0.5, min_trials=3)
+    assert chosen.generation_stopping is None
+    assert (chosen.searcher.name, chosen.founders and chosen.founders.name, chosen.history) == ("gp", "sobol", "family")
+    assert [chosen.number_of_founders(n) for n in (16, 25, 100)] == [5, 8, 33]
+
+
+def test_few_models_begin_with_more_founders_and_a_shorter_look() -> None:
+    rule = PRESETS["gpbt"].rule(4, 20)
+    assert isinstance(rule, Genealogical)
+    assert rule.segment_lengths(4, 20) == (1, 3, 4, 4, 2, 2, 2, 2)
+    assert [rule.slots(g, 4, 20) for g in range(8)] == [16, 4, 4, 3, 3, 3, 3, 3]
+    assert [rule.number_of_parents(g, 4) for g in range(1, 8)] == [4, 2, 2, 1, 1, 1, 1]
+    assert PRESETS["gpbt"].number_of_founders(4) == 16
+
+
+@pytest.mark.parametrize("population", range(1, 18))
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 10, 19, 100])
+def test_the_default_keeps_to_the_budget_of_any_population(population: int, steps: int) -> None:
+    changes = {"searcher": Search("random"), "trial_stopping": None}
+    optimizer = make("gpbt", population=population, steps=steps, **changes)
+    run_sequentially(optimizer, World(trouble=0.0))
+    last = optimizer.settings.lengths[-1]
+    assert population * steps - last < optimizer.tally.trained <= population * steps
+
+
+def test_the_preset_with_steady_lines_has_one_rule_for_every_population() -> None:
+    chosen = PRESETS["steady"]
     rule = chosen.rule(25, 100)
     assert isinstance(rule, Genealogical)
     assert rule.segment_lengths(25, 100) == (20, *(10,) * 8)
@@ -75,13 +117,13 @@ def test_the_default_is_what_the_experiments_found_best() -> None:
         (200, (40, *(20,) * 8)),
     ],
 )
-def test_the_default_has_as_many_segments_however_long_the_run(steps: int, lengths: tuple[int, ...]) -> None:
-    assert PRESETS["gpbt"].rule(8, steps).segment_lengths(8, steps) == lengths
+def test_with_steady_lines_as_many_segments_fit_any_length(steps: int, lengths: tuple[int, ...]) -> None:
+    assert PRESETS["steady"].rule(8, steps).segment_lengths(8, steps) == lengths
 
 
-def test_the_default_changes_little_from_one_population_to_the_next() -> None:
+def test_with_steady_lines_little_changes_from_one_population_to_the_next() -> None:
     for population in range(2, 60):
-        one, more = (PRESETS["gpbt"].rule(n, 20) for n in (population, population + 1))
+        one, more = (PRESETS["steady"].rule(n, 20) for n in (population, population + 1))
         assert isinstance(one, Genealogical)
         assert isinstance(more, Genealogical)
         assert one.segments == more.segments
@@ -89,20 +131,12 @@ def test_the_default_changes_little_from_one_population_to_the_next() -> None:
         assert 0 <= more.slots(0, population + 1, 20) - one.slots(0, population, 20) <= 3
 
 
-@pytest.mark.parametrize("population", [*range(1, 10), 15, 16, 17, 25, 40])
-@pytest.mark.parametrize("steps", [1, 2, 3, 5, 10, 19, 100])
-def test_the_default_keeps_to_the_budget_of_any_population(population: int, steps: int) -> None:
-    changes = {"searcher": Search("random"), "trial_stopping": None}
-    optimizer = make("gpbt", population=population, steps=steps, **changes)
-    run_sequentially(optimizer, World(trouble=0.0))
-    last = optimizer.settings.lengths[-1]
-    assert population * steps - last < optimizer.tally.trained <= population * steps
-
-
 @pytest.mark.parametrize("population", [1, 2, 3, 4, 8, 25])
 @pytest.mark.parametrize("steps", [2, 3, 10, 50])
-def test_the_default_holds_at_most_two_checkpoints_per_model_and_one(population: int, steps: int) -> None:
-    optimizer = make("gpbt", population=population, steps=steps, searcher=Search("random"))
+def test_the_preset_with_steady_lines_holds_at_most_two_checkpoints_per_model_and_one(
+    population: int, steps: int
+) -> None:
+    optimizer = make("steady", population=population, steps=steps, searcher=Search("random"))
     held: set[int] = set()
     rng = np.random.default_rng(0)
     while not optimizer.finished:

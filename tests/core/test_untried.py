@@ -36,7 +36,7 @@ def litters(optimizer: Optimizer) -> Mapping[Any, list[Config]]:
 
 
 @pytest.mark.parametrize("space", [SMALL, CONDITIONAL], ids=["flat", "conditional"])
-@pytest.mark.parametrize("preset", ["gpbt", "paper", "pbt", "pb2", "random", "tpe", "gp"])
+@pytest.mark.parametrize("preset", ["gpbt", "steady", "paper", "pbt", "pb2", "random", "tpe", "gp"])
 def test_a_parent_gets_no_config_twice_while_others_are_untried(space: Space, preset: Any) -> None:
     for parent, configs in litters(Optimizer(space, population=12, steps=4, preset=preset, seed=1)).items():
         assert len(set(configs)) == min(len(configs), 9), parent

@@ -163,7 +163,7 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         routed = self._get_routed_params_for_fit(params)
         space = self.space if isinstance(self.space, Space) else from_scipy(self.space)
         if self.iterations < 1:
-            raise ConfigError(f"GPBTSearchCV: wanted iterations of at least 1, got {self.iterations!r}")
+            raise ConfigError(f"GPBTSearchCV: iterations must be at least 1, got {self.iterations!r}")
         template = Template(clone(self.estimator))
         splits = list(
             check_cv(self.cv, y, classifier=is_classifier(self.estimator)).split(X, y, **routed.splitter.split)

@@ -301,7 +301,7 @@ def test_a_search_in_which_every_fit_fails_says_why() -> None:
         (MLPClassifier(), {"hidden_layer_sizes": [3, 5]}, {}, "'hidden_layer_sizes' is fixed once training has begun"),
         (SGD, {"alfa": [1.0]}, {}, "it has no parameter 'alfa'"),
         (SGD, SPACE, {"population": 0}, "population"),
-        (SGD, SPACE, {"iterations": 0}, "wanted iterations of at least 1, got 0"),
+        (SGD, SPACE, {"iterations": 0}, "iterations must be at least 1, got 0"),
         (LogisticRegression(solver="liblinear"), {"C": [1.0]}, {}, "starts each fit anew"),
     ],
 )

@@ -358,10 +358,10 @@ def test_what_cannot_change_while_trees_are_added_is_refused(make: Any, name: st
         (lambda: _lightgbm(params={"n_iter_no_change": 5}), "early stopping is not supported"),
         (
             lambda: _lightgbm(data=lambda: lightgbm.Dataset(*_arrays(), init_score=np.ones(300), free_raw_data=False)),
-            "wanted data without init_score",
+            "expected data without init_score",
         ),
-        (lambda: _lgbm_model(fit_options={"init_score": np.ones((300, 3))}), "wanted data without init_score"),
-        (lambda: _lgbm_model(fit_options={"eval_init_score": [np.ones((300, 3))]}), "wanted data without init_score"),
+        (lambda: _lgbm_model(fit_options={"init_score": np.ones((300, 3))}), "expected data without init_score"),
+        (lambda: _lgbm_model(fit_options={"eval_init_score": [np.ones((300, 3))]}), "expected data without init_score"),
         (
             lambda: _lgbm_model(fit_options={"callbacks": [lightgbm.early_stopping(2)]}),
             "early stopping is not supported",
@@ -392,7 +392,7 @@ def test_offsets_that_lightgbm_finds_beside_the_data_are_refused(tmp_path: Path)
     np.savetxt(tmp_path / "rows.csv.init", np.ones(300))
     trainable = _lightgbm(data=lambda: lightgbm.Dataset(tmp_path / "rows.csv", free_raw_data=False))
     trainable.setup({"learning_rate": 0.1}, seed=0)
-    with pytest.raises(ConfigError, match="wanted data without init_score"):
+    with pytest.raises(ConfigError, match="expected data without init_score"):
         trainable.step()
 
 
@@ -523,7 +523,7 @@ def test_the_files_are_the_engines_own_and_plain_text(make: Any, configs: list[d
     suffix = "ubj" if "xgb" in make.__name__ else "txt"
     assert {path.name for path in tmp_path.iterdir()} == {"plain.json", f"model.{suffix}"}
     (tmp_path / "plain.json").write_text('{"format": 9}')
-    with pytest.raises(ConfigError, match="wanted a checkpoint of format 1, got 9"):
+    with pytest.raises(ConfigError, match="expected a checkpoint of format 1, got 9"):
         make().load(tmp_path)
 
 

@@ -183,7 +183,7 @@ def test_a_value_that_does_not_take_is_an_error() -> None:
 
     made = WarmStart(Stubborn(), X, Y)()
     made.setup({"alpha": 0.5}, seed=0)
-    with pytest.raises(HyperparameterNotAppliedError, match=r"wanted alpha=0.5, but the live value is 0.0001"):
+    with pytest.raises(HyperparameterNotAppliedError, match=r"expected alpha=0.5, but the live value is 0.0001"):
         verify_applied(made, {"alpha": 0.5})
 
 
@@ -281,14 +281,14 @@ def test_what_has_no_score_is_refused_at_once() -> None:
 
 @pytest.mark.parametrize("validation", [0, 1.0, 0.0, "all", (X,)])
 def test_a_validation_that_is_neither_a_share_nor_a_pair_is_refused(validation: Any) -> None:
-    with pytest.raises(ConfigError, match="wanted validation as a pair"):
+    with pytest.raises(ConfigError, match="expected validation as a pair"):
         WarmStart(SGDClassifier(), X, Y, validation=validation)
 
 
 def test_other_bad_settings_are_refused() -> None:
-    with pytest.raises(ConfigError, match="wanted iterations of at least 1, got 0"):
+    with pytest.raises(ConfigError, match="iterations must be at least 1, got 0"):
         WarmStart(SGDClassifier(), X, Y, iterations=0)
-    with pytest.raises(ConfigError, match="wanted a format of 'pickle' or 'skops', got 'json'"):
+    with pytest.raises(ConfigError, match="expected a format of 'pickle' or 'skops', got 'json'"):
         WarmStart(SGDClassifier(), X, Y, format="json")  # type: ignore[arg-type]  # the mistake under test
 
 
@@ -335,7 +335,7 @@ def test_weights_for_a_pipelines_last_step_may_be_named_as_in_its_fit() -> None:
 def test_weights_for_a_pipelines_other_steps_are_refused_at_once() -> None:
     piped = make_pipeline(StandardScaler(), SGDClassifier())
     with pytest.raises(
-        ConfigError, match="wanted fit parameters of the last step, sgdclassifier__<name>, got standard"
+        ConfigError, match="expected fit parameters of the last step, sgdclassifier__<name>, got standard"
     ):
         WarmStart(piped, X, Y, fit_params={"standardscaler__sample_weight": np.ones(len(X))})
 

@@ -143,7 +143,7 @@ class BoostingTrainable(Trainable, Generic[M]):
         plain = json.loads((path / _PLAIN).read_text())
         if plain["format"] != _FORMAT:
             raise ConfigError(
-                f"{type(self).__name__}.load: wanted a checkpoint of format {_FORMAT}, got {plain['format']!r} in "
+                f"{type(self).__name__}.load: expected a checkpoint of format {_FORMAT}, got {plain['format']!r} in "
                 f"{path}"
             )
         self._begin()

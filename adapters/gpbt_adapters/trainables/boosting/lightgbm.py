@@ -166,8 +166,8 @@ def _check_sampling(wanted: Mapping[str, Any], params: Mapping[str, Any], who: s
 def _check_offsets(given: Any, who: str) -> None:
     if given is not None:
         raise ConfigError(
-            f"{who}: wanted data without init_score: LightGBM puts the sums of the trees so far in its place, so later "
-            f"steps would train without it. Take it off the target, or use XGBoost with base_margin; and make a new "
+            f"{who}: expected data without init_score: LightGBM puts the sums of the trees so far in its place, so "
+            f"later steps would train without it. Take it off the target, or use XGBoost with base_margin; and make a new "
             f"Dataset each time, since training leaves an init_score in it"
         )
 
@@ -264,7 +264,7 @@ class LightGBMTrainable(NativeTrainable[lightgbm.Booster, lightgbm.Dataset]):
     def _checked(self, dataset: lightgbm.Dataset) -> lightgbm.Dataset:
         if dataset.free_raw_data:
             raise ConfigError(
-                f"{type(self).__name__}: wanted a Dataset with free_raw_data=False: training goes on from what the "
+                f"{type(self).__name__}: expected a Dataset with free_raw_data=False: training goes on from what the "
                 f"trees so far predict for the raw data"
             )
         _check_offsets(dataset.init_score, type(self).__name__)

@@ -174,7 +174,7 @@ def continuation(estimator: Estimator) -> Continuation:
     >>> continuation(KNeighborsClassifier())  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
         ...
-    ConfigError: KNeighborsClassifier cannot be trained on: wanted partial_fit, or warm_start together with ...
+    ConfigError: KNeighborsClassifier cannot be trained on: expected partial_fit, or warm_start together with ...
     """
     who = type(estimator).__name__
     settings = estimator.get_params(deep=False)
@@ -197,7 +197,7 @@ def continuation(estimator: Estimator) -> Continuation:
         way, count = ("members" if "BaseHistGradientBoosting" in bases else "iterations"), "max_iter"
     else:
         raise ConfigError(
-            f"{who} cannot be trained on: wanted partial_fit, or warm_start together with n_estimators or max_iter, "
+            f"{who} cannot be trained on: expected partial_fit, or warm_start together with n_estimators or max_iter, "
             f"and it has neither; a search that starts each fit anew is the tool for it"
         )
     if settings.get("solver") == "liblinear":
@@ -212,7 +212,7 @@ def continuation(estimator: Estimator) -> Continuation:
     ):
         stopper = "early_stopping" if "early_stopping" in settings else "n_iter_no_change"
         raise ConfigError(
-            f"{who}: wanted {stopper} off, got {settings[stopper]!r}: an estimator that ends its training by itself "
+            f"{who}: expected {stopper} off, got {settings[stopper]!r}: an estimator that ends its training by itself "
             f"does not train the steps it is asked for; leave the stopping to the optimizer"
         )
     stoppers = frozenset() if "early_stopping" in settings else frozenset({"n_iter_no_change"})
@@ -310,7 +310,7 @@ def train(
         estimator.fit(features, target, **extra)
     if how.way == "members" and _trained(estimator, how) != so_far + iterations:
         raise RuntimeError(
-            f"{type(estimator).__name__}: wanted {so_far + iterations} {how.count} after this step, got "
+            f"{type(estimator).__name__}: expected {so_far + iterations} {how.count} after this step, got "
             f"{_trained(estimator, how)}: it ended its training by itself"
         )
 
@@ -532,7 +532,7 @@ def _keep_contributions(estimator: Estimator, before: Any) -> None:
         return
     if not now > 0 or not before > 0:
         raise ConfigError(
-            f"{type(estimator).__name__}: wanted a learning_rate above 0 all along, got {now!r} after {before!r}: it "
+            f"{type(estimator).__name__}: expected a learning_rate above 0 all along, got {now!r} after {before!r}: it "
             f"multiplies the trees grown before as well"
         )
     for tree in estimator.estimators_.ravel():

@@ -86,7 +86,7 @@ class Template:
         others = [param for param in params if param.split("__")[0] in steps]
         if others:
             raise ConfigError(
-                f"{type(self.estimator).__name__}: wanted fit parameters of the last step, {self.prefix}<name>, got "
+                f"{type(self.estimator).__name__}: expected fit parameters of the last step, {self.prefix}<name>, got "
                 f"{', '.join(others)}: only the last step is trained on and gets any; transform the data beforehand"
             )
         return {param.removeprefix(self.prefix): value for param, value in params.items()}
@@ -189,7 +189,7 @@ class Template:
         """
         if name.removeprefix(self.prefix) in self.continuation.fixed or not name.startswith(self.prefix):
             raise ConfigError(
-                f"{type(self.estimator).__name__}: {name!r} is fixed once training has begun, wanted {wanted}; set "
+                f"{type(self.estimator).__name__}: {name!r} is fixed once training has begun, expected {wanted}; set "
                 f"it on the estimator, or keep each model's config for the whole run with preset='gp', 'tpe' or "
                 f"'random'"
             )
@@ -306,7 +306,7 @@ class Model:
         wanted, got = self._template.continuation, continuation(last_step(self.estimator))
         if (got.way, got.count) != (wanted.way, wanted.count):
             raise ConfigError(
-                f"{type(self.estimator).__name__}: wanted a config under which it is trained on by {wanted.way}, as "
+                f"{type(self.estimator).__name__}: expected a config under which it is trained on by {wanted.way}, as "
                 f"the template is, got {dict(self._config)}, which is trained on by {got.way}"
             )
 

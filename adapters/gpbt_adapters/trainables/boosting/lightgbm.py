@@ -167,8 +167,8 @@ def _check_offsets(given: Any, who: str) -> None:
     if given is not None:
         raise ConfigError(
             f"{who}: expected data without init_score: LightGBM puts the sums of the trees so far in its place, so "
-            f"later steps would train without it. Take it off the target, or use XGBoost with base_margin; and make a new "
-            f"Dataset each time, since training leaves an init_score in it"
+            f"later steps would train without it. Take it off the target, or use XGBoost with base_margin; and make a "
+            f"new Dataset each time, since training leaves an init_score in it"
         )
 
 

@@ -185,6 +185,11 @@ if TYPE_CHECKING:
     from gpbt_core import (
         hookimpl as hookimpl,
     )
+    from gpbt_core.reproduction import Closing as Closing
+    from gpbt_core.reproduction import Keep as Keep
+    from gpbt_core.reproduction import Plan as Plan
+    from gpbt_core.reproduction import Slot as Slot
+    from gpbt_core.reproduction import litters as litters
     from gpbt_core.testing import (
         check_early_stopping as check_early_stopping,
     )
@@ -196,6 +201,11 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "Closing": "gpbt_core.reproduction",
+    "Keep": "gpbt_core.reproduction",
+    "Plan": "gpbt_core.reproduction",
+    "Slot": "gpbt_core.reproduction",
+    "litters": "gpbt_core.reproduction",
     "Best": "gpbt_core",
     "Categorical": "gpbt_core",
     "CheckpointError": "gpbt_adapters.storing.checkpoints",
@@ -275,6 +285,7 @@ __all__ = [
     "Categorical",
     "CheckpointError",
     "CheckpointStore",
+    "Closing",
     "Config",
     "ConfigError",
     "EarlyStoppingSpec",
@@ -290,9 +301,11 @@ __all__ = [
     "Int",
     "Journal",
     "JournalError",
+    "Keep",
     "Needs",
     "NoResultError",
     "Optimizer",
+    "Plan",
     "PluginError",
     "ProtocolError",
     "Quantile",
@@ -311,6 +324,7 @@ __all__ = [
     "SearcherError",
     "SearcherSpec",
     "Segment",
+    "Slot",
     "Space",
     "Status",
     "Study",
@@ -331,6 +345,7 @@ __all__ = [
     "hookimpl",
     "import_study",
     "importance",
+    "litters",
     "open_store",
     "open_study",
     "reevaluate",

@@ -36,7 +36,7 @@ class TrialResult:
 class Results(Sequence[TrialResult]):
     """The results of all trials asked, by id; each is made when it is looked at."""
 
-    _records: Sequence[Record] = attrs.field(repr=False)
+    _records: Sequence[Record]
     _direction: Literal["minimize", "maximize"]
 
     def __len__(self) -> int:
@@ -50,6 +50,9 @@ class Results(Sequence[TrialResult]):
         if isinstance(place, slice):
             return tuple(self._result(record) for record in self._records[place])
         return self._result(self._records[place])
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} results, direction {self._direction!r}>"
 
     def _result(self, record: Record) -> TrialResult:
         sign = 1.0 if self._direction == "minimize" else -1.0

@@ -15,7 +15,7 @@ import pytest
 from gpbt_adapters.showing.sources import Follower
 from gpbt_adapters.storing.journal import Journal, export_study, import_study, open_study, schema
 from gpbt_core import Genealogical, Truncation
-from gpbt_core.codec import decode_event, decode_settings, decode_state
+from gpbt_core.codec import decode_event, decode_settings
 from gpbt_core.registry import resolve_rule
 from gpbt_core.state import Planned, State, initial, replay
 
@@ -77,10 +77,8 @@ def test_plans_are_made_once_and_are_then_in_the_journal(path: Path, monkeypatch
             plans = [event.generation for event in events if isinstance(event, Planned)]
             assert plans == list(range(1, len(state.closed) + 1))
             assert len(journal.written(entry.id)) == len(events)
-            snapshot = journal.snapshot(entry.id)
-            assert snapshot is not None
-            *_, (then, _) = replay(_beginning(entry.header), events[: snapshot[0]])
-            assert then == decode_state(snapshot[1], resolve_rule)
+            *_, (then, _) = replay(_beginning(entry.header), events)
+            assert then == state
             assert Follower(journal, name).read().state == state
     for with_snapshots in (True, False):
         for name, state in states.items():
@@ -101,7 +99,9 @@ def test_a_study_whose_rule_is_not_there_stays_as_it_is(
     assert "study truncation: its plans cannot be written down" in caplog.text
     study = NAMES.index("truncation") + 1
     after = _rows(path, "gpbt_events")
-    assert [row for row in before if row[0] == study] == [row for row in after if row[0] == study]
+    assert [row for row in before if row[0] == study] == [
+        row[:4] for row in after if row[0] == study
+    ]  # then a checksum
     assert len(after) > len(before)
     with open_study(path, "truncation", durability="process") as opened:  # the rule makes its plans, as ever
         assert opened.state == _state(STORED, "truncation")

@@ -19,14 +19,14 @@ PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 STYLE = """
 text { font: 14px system-ui, sans-serif; fill: #1f2933; text-anchor: middle; dominant-baseline: central; }
 .move, .note { font-size: 12px; fill: #69758a; }
-.move { paint-order: stroke; stroke: #ffffff; stroke-width: 6px; }
+.halo { font-size: 12px; stroke: #ffffff; stroke-width: 6px; }
 .title { font-weight: 600; }
 rect { fill: #ffffff; stroke: #c3cad5; stroke-width: 1.2; }
 .frame { fill: none; stroke-dasharray: 5 4; }
 path { fill: none; stroke: #69758a; stroke-width: 1.3; }
 .tip { fill: #69758a; stroke: none; }
 @media (prefers-color-scheme: dark) {
-  text { fill: #e8ebf0; } .move, .note { fill: #c3cad5; } .move { stroke: #1e2129; }
+  text { fill: #e8ebf0; } .move, .note { fill: #c3cad5; } .halo { stroke: #1e2129; }
   rect { fill: #2b303b; stroke: #69758a; } .frame { fill: none; } path { stroke: #c3cad5; } .tip { fill: #c3cad5; }
 }
 """
@@ -92,7 +92,7 @@ def _frame(statuses: Iterable[Status], margin: int) -> str:
 
 def _arrow(start: tuple[int, int], end: tuple[int, int], label: str, at: tuple[int, int]) -> str:
     line = f'<path marker-end="url(#tip)" d="M{start[0]} {start[1]} L{end[0]} {end[1]}"/>'
-    return f'{line}<text class="move" x="{at[0]}" y="{at[1]}">{escape(label)}</text>'
+    return line + _label(at[0], at[1], label)
 
 
 def _move(before: Status, after: Status, label: str) -> str:
@@ -114,7 +114,8 @@ def _move(before: Status, after: Status, label: str) -> str:
 
 
 def _label(x: int, y: int, text: str) -> str:
-    return f'<text class="move" x="{x}" y="{y}">{escape(text)}</text>'
+    place = f'x="{x}" y="{y}">{escape(text)}</text>'
+    return f'<text class="halo" {place}<text class="move" {place}'
 
 
 def layers() -> str:

@@ -23,6 +23,8 @@ class Status(enum.Enum):
     FAILED = "failed"  # told NaN, infinity or a reason; no parent, searchers see it as failed
     CANCELLED = "cancelled"  # given up by the caller; takes part in nothing
 
+    __hash__ = object.__hash__  # as good for singletons; enum's own is written in Python, on the path of every event
+
 
 class Verdict(enum.Enum):
     """The answer of `report`: continue the segment, or stop now and tell the last score.

@@ -42,6 +42,12 @@ if TYPE_CHECKING:
         Study as Study,
     )
     from gpbt_adapters.storing.journal import (
+        check_journal as check_journal,
+    )
+    from gpbt_adapters.storing.journal import (
+        copy_journal as copy_journal,
+    )
+    from gpbt_adapters.storing.journal import (
         export_study as export_study,
     )
     from gpbt_adapters.storing.journal import (
@@ -245,6 +251,8 @@ _HOMES = {
     "check_reproduction": "gpbt_core.testing",
     "check_searcher": "gpbt_core.testing",
     "check_trainable": "gpbt_adapters.trainables.testing",
+    "check_journal": "gpbt_adapters.storing.journal",
+    "copy_journal": "gpbt_adapters.storing.journal",
     "export_study": "gpbt_adapters.storing.journal",
     "hookimpl": "gpbt_core",
     "import_study": "gpbt_adapters.storing.journal",
@@ -314,9 +322,11 @@ __all__ = [
     "When",
     "WorkersLostError",
     "check_early_stopping",
+    "check_journal",
     "check_reproduction",
     "check_searcher",
     "check_trainable",
+    "copy_journal",
     "export_study",
     "hookimpl",
     "import_study",

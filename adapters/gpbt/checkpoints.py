@@ -3,6 +3,7 @@
 from gpbt_adapters.storing.checkpoints import (
     CheckpointError,
     CheckpointStore,
+    MissingCheckpointError,
     RemoteStore,
     Store,
     is_trusted,
@@ -13,6 +14,7 @@ from gpbt_adapters.storing.checkpoints import (
 __all__ = [
     "CheckpointError",
     "CheckpointStore",
+    "MissingCheckpointError",
     "RemoteStore",
     "Store",
     "is_trusted",

@@ -13,7 +13,7 @@ from gpbt_core.records import Record, Status, Trial
 from gpbt_core.reproduction import Genealogical
 from gpbt_core.state import ENDED
 
-__all__ = ["attempt_of", "id_of", "last_report", "number", "resolved", "rule", "selecting", "stopping_rule"]
+__all__ = ["id_and_attempt", "id_of", "last_report", "number", "resolved", "rule", "selecting", "stopping_rule"]
 
 
 def id_of(who: str, trial: object, records: Sequence[Record] | None = None) -> Any:
@@ -27,15 +27,15 @@ def id_of(who: str, trial: object, records: Sequence[Record] | None = None) -> A
     Raises:
         ProtocolError: There is no such trial in `records`.
     """
-    found = trial.id if isinstance(trial, Trial) else trial if type(trial) is int else plain(trial)
+    found, _ = id_and_attempt(trial)
     if records is not None and (as_int(found) is None or not 0 <= found < len(records)):
         raise ProtocolError(f"{who}: trial {found!r} is unknown; {len(records)} trials were asked so far")
     return found
 
 
-def attempt_of(trial: object) -> int | None:
-    """The attempt of a trial that is given as itself; None: its id does not say."""
-    return trial.attempt if isinstance(trial, Trial) else None
+def id_and_attempt(trial: object) -> tuple[Any, int | None]:
+    """The id and the attempt of a trial that is given as itself; of one that is given by its id, that id and None."""
+    return (trial.id, trial.attempt) if isinstance(trial, Trial) else (plain(trial), None)
 
 
 def last_report(records: Sequence[Record], trial_id: object, steps: int | None = None) -> float:

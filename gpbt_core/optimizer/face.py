@@ -17,7 +17,7 @@ from gpbt_core.early_stopping import GenerationStopping, TrialStopping
 from gpbt_core.errors import ConfigError, ExtinctError, NoResultError, ProtocolError
 from gpbt_core.numbers import plain, whole
 from gpbt_core.optimizer.arguments import (
-    attempt_of,
+    id_and_attempt,
     id_of,
     last_report,
     number,
@@ -256,10 +256,10 @@ class Optimizer:
             ProtocolError: The trial is unknown, has ended, was given back or told to stop; or the step is not its next.
             ProtocolError: `trial` was given back, and another worker trains it now.
         """
-        trial_id = id_of("report", trial)
+        trial_id, attempt = id_and_attempt(trial)
         value = number("report", trial_id, score)
         loss = self._loss(value) if math.isfinite(value) else math.inf
-        step, attempt = whole("report: step", step), attempt_of(trial)
+        step = whole("report: step", step)
         state = self._happen(Reported(trial_id=trial_id, step=step, loss=loss, attempt=attempt))
         stopping = state.records[trial_id].status is Status.STOPPING
         return Verdict.STOP if stopping else Verdict.CONTINUE
@@ -282,8 +282,8 @@ class Optimizer:
             ProtocolError: `steps` is not a number of steps that the trial can have trained.
             ProtocolError: `trial` was given back, and another worker trains it now.
         """
-        steps, attempt = plain(steps), attempt_of(trial)
-        trial_id = id_of("tell", trial)
+        trial_id, attempt = id_and_attempt(trial)
+        steps = plain(steps)
         if score is None:
             loss = last_report(self._state.records, trial_id, steps)
             value = loss
@@ -307,7 +307,8 @@ class Optimizer:
             ProtocolError: The trial is unknown or has ended.
         """
         words = f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else str(reason)
-        self._happen(Told(trial_id=id_of("fail", trial), loss=None, reason=words, attempt=attempt_of(trial)))
+        trial_id, attempt = id_and_attempt(trial)
+        self._happen(Told(trial_id=trial_id, loss=None, reason=words, attempt=attempt))
 
     def requeue(self, trial: Trial | int) -> None:
         """Gives a trial back whose worker was lost: a later `ask` hands it out again, with its next `attempt`.
@@ -318,7 +319,8 @@ class Optimizer:
         Raises:
             ProtocolError: The trial is unknown, has ended, or was given back already.
         """
-        self._happen(Requeued(trial_id=id_of("requeue", trial), attempt=attempt_of(trial)))
+        trial_id, attempt = id_and_attempt(trial)
+        self._happen(Requeued(trial_id=trial_id, attempt=attempt))
 
     def cancel(self, trial: Trial | int, reason: str = "cancelled by the caller") -> None:
         """Gives a trial up: its slot is used, and it takes part in nothing.
@@ -326,7 +328,8 @@ class Optimizer:
         Raises:
             ProtocolError: The trial is unknown or has ended.
         """
-        self._happen(Cancelled(trial_id=id_of("cancel", trial), reason=str(reason), attempt=attempt_of(trial)))
+        trial_id, attempt = id_and_attempt(trial)
+        self._happen(Cancelled(trial_id=trial_id, reason=str(reason), attempt=attempt))
 
     def extend(self, generations: int) -> None:
         """Adds generations, during a run or after its end; their segments are as long as the last planned ones.

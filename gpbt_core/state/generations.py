@@ -107,9 +107,10 @@ def looked(state: State) -> State:
 
 def due(state: State) -> bool:
     """Whether nothing more can come of the open generation, so that the plan of the next one is due."""
-    o, quorum = state.open, state.settings.quorum
+    o = state.open
     if o.ready or state.extinct or o.index >= state.generations:
         return False
+    quorum = state.settings.quorum
     if not (o.over or o.asked >= len(o.plan.slots)) or o.ended < quorum * o.asked:
         return False
     # With a quorum below 1 a straggler may yet be the only parent.

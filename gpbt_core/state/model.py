@@ -22,10 +22,11 @@ def with_(value: T, **changes: Any) -> T:
         Tally(trained=3, saved=1, refilled=0)
     """
     made = object.__new__(value.__class__)
-    fields = made.__dict__  # two updates of it are faster than one with keywords
-    fields.update(value.__dict__)
+    fields = value.__dict__.copy()
+    count = len(fields)
     fields.update(changes)
-    assert len(fields) == len(value.__dict__), f"with_: there are fields that it does not have in {sorted(changes)}"
+    assert len(fields) == count, f"with_: there are fields that it does not have in {sorted(changes)}"
+    object.__setattr__(made, "__dict__", fields)
     return made
 
 
@@ -81,8 +82,8 @@ class Open:
         over: Whether no slot will open any more.
         candidates: With `keep`, the (loss, id) of those that may still be among the next parents, best first; without
             it empty, as all of them may.
-        litters: Of each parent, in the order of the plan, its children among the best `keep.per_parent`; empty if
-            unlimited.
+        litters: Of each parent, in the order of the plan, its best children that are or were candidates, at most
+            `keep.per_parent`; empty if unlimited.
         latecomers: Ids of trials of earlier generations that ended in this one; the completed are candidates too.
     """
 

@@ -61,12 +61,13 @@ def replay(state: State, events: Iterable[Event]) -> Iterator[tuple[State, Event
         PluginError: The log lacks a plan, and the reproduction rule raised, or its plan is not one.
     """
     for event in events:
-        if type(event) is not Planned:
+        if type(event) is Planned:
+            if _is_made(state, event):
+                continue
+        elif due(state):
             state, planned = plans_due(state)
             for plan in planned:
                 yield state, plan
-        elif _is_made(state, event):
-            continue
         state = apply(state, event)
         yield state, event
     state, planned = plans_due(state)

@@ -21,32 +21,31 @@ def with_candidate(
     outranked: list[int] = []  # list[int]() takes ten times as long
     if keep is None:
         return candidates, litters, outranked
+    # The last candidate only gets better, so the litter need not know a trial that is behind it: whatever that trial
+    # would outrank in the litter is behind it, too.
+    if len(candidates) == keep.count and key > candidates[-1]:
+        return candidates, litters, [key[1]]
     place = 0 if keep.per_parent is None or trial.parent is None else o.plan.parents.index(trial.parent)
     litter = litters[place] if keep.per_parent is not None else ()
-    clone = None
-    if keep.distinct and (len(candidates) < keep.count or key < candidates[-1]):  # else it is out in any case
-        clone = _clone(o, trial, litter, records)
+    clone = _clone(o, trial, litter, records) if keep.distinct else None
     if clone is not None:
         if key > clone:
             return candidates, litters, [key[1]]
-        outranked.append(clone[1])
         litter = tuple(mate for mate in litter if mate != clone)
         if has_key(candidates, clone):
             candidates = without_key(candidates, clone)
+            outranked.append(clone[1])
     if keep.per_parent is not None:
         if len(litter) == keep.per_parent and key > litter[-1]:
-            return candidates, litters, [key[1]]
+            return candidates, litters, [*outranked, key[1]]
         best = sorted((*litter, key))
         litters = litters.replace(place, tuple(best[: keep.per_parent]))
         if len(best) > keep.per_parent and has_key(candidates, best[-1]):
             candidates = without_key(candidates, best[-1])
             outranked.append(best[-1][1])
     if len(candidates) == keep.count:
-        worst = candidates[-1]
-        if key > worst:
-            return candidates, litters, [*outranked, key[1]]
+        outranked.append(candidates[-1][1])
         candidates = candidates[:-1]
-        outranked.append(worst[1])
     return with_key(candidates, key), litters, outranked
 
 

@@ -101,7 +101,7 @@ def _ended(state: State, event: Told | Cancelled) -> State:
     in_open = trial_id >= o.first
     completed = record.status is Status.COMPLETED
     best, candidates, litters = state.best, o.candidates, o.litters
-    leavers = [] if o.keep is not None and completed else [trial_id]  # a candidate stays
+    leavers = [] if completed else [trial_id]  # a candidate stays
     if completed:
         assert record.loss is not None  # a completed trial is one with a loss
         key = (record.loss, trial_id)
@@ -111,10 +111,11 @@ def _ended(state: State, event: Told | Cancelled) -> State:
         candidates, litters, outranked = with_candidate(o, key, trial, records)
         leavers += outranked
     refilling = state.settings.reproduction.refill and trial_id >= _first_refill(state, trial.generation)
+    tally = state.tally
     tally = Tally(
-        trained=state.tally.trained + steps,
-        saved=state.tally.saved + (trial.steps - steps if record.loss is not None else 0),
-        refilled=state.tally.refilled + (steps if refilling else 0),
+        trained=tally.trained + steps,
+        saved=tally.saved + (trial.steps - steps if record.loss is not None else 0),
+        refilled=tally.refilled + (steps if refilling else 0),
     )
     queue, late = state.queue, state.late
     if trial_id in queue:

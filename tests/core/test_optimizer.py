@@ -771,6 +771,20 @@ def test_each_checkpoint_is_released_once_and_none_too_early() -> None:
     assert optimizer.best.trial.id in live
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_checkpoint_is_released_once_though_better_clones_of_its_trial_come_later(seed: int) -> None:
+    rule = Genealogical(segments=1, parents=(0.25,), spread=0.0, per_parent=2)
+    exhausted = Space(kind=Categorical(["a", "b"]))
+    optimizer = Optimizer(exhausted, population=12, steps=5, preset="random", reproduction=rule, max_concurrent=12)
+    rng = np.random.default_rng(seed)
+    released: list[int] = []
+    while not optimizer.finished:
+        for trial in optimizer.ask(12):
+            optimizer.tell(trial, rng.random())
+            released += optimizer.released()
+    assert len(released) == len(set(released))
+
+
 # --------------------------------------------------------------------------------------------------------- searchers
 
 

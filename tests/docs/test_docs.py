@@ -54,7 +54,16 @@ def test_every_block_of_python_and_every_command_runs_in_the_order_of_the_page(
     run_page(DOCS / name, monkeypatch)
 
 
-@pytest.mark.parametrize("name", ["tutorial/keras.md", "tutorial/pytorch.md"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tutorial/jax.md",
+        "tutorial/keras.md",
+        "tutorial/lightning.md",
+        "tutorial/pytorch.md",
+        "tutorial/transformers.md",
+    ],
+)
 def test_a_tutorial_runs_as_one_script_with_worker_processes(name: str, tmp_path: Path) -> None:
     for library in NEEDS[name]:
         pytest.importorskip(library, exc_type=ImportError)

@@ -10,7 +10,7 @@ import logging
 import sys
 import time
 from types import TracebackType
-from typing import Literal, Self, TextIO
+from typing import IO, Literal, Self, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -61,7 +61,7 @@ class ProgressBar:
         self._generation = optimizer.generation
         self._terminal = self._out.isatty()
         if wanted == "rich" or (wanted and self._terminal):
-            console = Console(file=self._out, force_terminal=True if self._terminal else None)
+            console = Console(file=cast("IO[str]", self._out), force_terminal=True if self._terminal else None)
             self._wide = console.width >= WIDE
             if self._terminal or console.is_jupyter:
                 self._next = float("inf")

@@ -299,9 +299,9 @@ def describe(error: BaseException) -> str:
         text = str(error)
     except Exception as broken:  # noqa: BLE001 - a message that cannot be made must not hide the error
         text = f"<its message cannot be shown: {type(broken).__name__}>"
-    text = printable(text)
-    if len(text) > _LONGEST:
-        text = f"{text[:_LONGEST]}... ({len(text):,} characters)"
+    length, text = len(text), printable(text[: 4 * _LONGEST])  # cut first: a message may have millions of characters
+    if length > _LONGEST:
+        text = f"{text[:_LONGEST]}... ({length:,} characters)"
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _FOREIGN.search(frame.filename)]
     chosen = (own or frames)[-1:]
@@ -445,7 +445,7 @@ def _unpack(package: Package, store: Store) -> Factory:
         try:
             factory = pickle.loads(content)  # noqa: S301 - the driver's own, compared with its digest
         except AbsentError as error:
-            raise MainNotFoundError(f"run: a worker cannot unpickle the factory: {error}", error.name) from error
+            raise MainNotFoundError(f"run: a worker cannot unpickle the factory: {error}", str(error.name)) from error
         except Exception as error:
             raise ConfigError(
                 f"run: a worker cannot unpickle the factory: {describe(error)}; does it have the same packages and the "

@@ -13,6 +13,7 @@ from gpbt_adapters.cli import studies as cli_studies
 from gpbt_adapters.cli.main import main
 from gpbt_core import Categorical, Float, Optimizer, Search, Space, When
 from gpbt_core.codec import encode_schedule
+from gpbt_core.state import Event
 from looked_at import SPACE, advance, run_of
 
 pytest.importorskip("sqlalchemy")
@@ -257,7 +258,12 @@ def test_a_long_study_is_looked_at_from_its_snapshot(journal: str, monkeypatch: 
         state = study.state
     asked: list[int] = []
     whole = Journal.events
-    monkeypatch.setattr(Journal, "events", lambda self, of, after=0: asked.append(after) or whole(self, of, after))
+
+    def events(self: Journal, study: int, after: int = 0) -> list[Event]:
+        asked.append(after)
+        return whole(self, study, after)
+
+    monkeypatch.setattr(Journal, "events", events)
     with reading(journal) as opened:
         assert Follower(opened, "digits").read().state == state
     assert asked[0] > 10

@@ -423,7 +423,7 @@ class Wordy(Descent):
         if self.steps == 2:
             if self.live["lr"] < 0.1:
                 raise UnspeakableError
-            raise RuntimeError("\x1b[2J \udc80 \n" + "x" * 50_000_000)
+            raise RuntimeError("\x1b[2J \udc80 \n" + "x" * 1_000_000)
         return super().step()
 
 

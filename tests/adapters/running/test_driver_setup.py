@@ -31,7 +31,8 @@ class Broken(Descent):
         score: Any = super().step()
         if self.way == "first step":
             raise RuntimeError(f"shapes do not match, batch {id(self)}")
-        return {"list": [score], "dict": {"score": score}, "none": None}.get(self.way, score)
+        returned: float = {"list": [score], "dict": {"score": score}, "none": None}.get(self.way, score)
+        return returned
 
     def save(self, path: Path) -> None:
         super().save(path)

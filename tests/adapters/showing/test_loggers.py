@@ -3,6 +3,7 @@ import importlib
 import json
 import struct
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,17 @@ def wandb() -> Any:
 
 
 def _wandb_records(folder: Path) -> list[Any]:
+    """The records of an offline run; a process of W&B writes the last ones a moment after the run has ended."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        records = _read_wandb(folder)
+        if any(record.WhichOneof("record_type") == "exit" for record in records):
+            return records
+        time.sleep(0.1)
+    raise AssertionError(f"the run in {folder} has no end")
+
+
+def _read_wandb(folder: Path) -> list[Any]:
     """What an offline run wrote: messages in the log format of LevelDB, behind a header of seven bytes."""
     messages = importlib.import_module("wandb.proto.wandb_internal_pb2")
     (path,) = folder.rglob("*.wandb")

@@ -103,7 +103,10 @@ def test_an_event_is_in_the_database_when_the_call_returns(url: str, one: Study)
 
 def test_reports_wait_for_the_next_event_unless_they_say_stop(url: str) -> None:
     with open_study(
-        url, "run", SPACE, **{**SETTINGS, "max_concurrent": 1, "preset": "gpbt", "reproduction": "genealogical"}
+        url,
+        "run",
+        SPACE,
+        **{**SETTINGS, "max_concurrent": 1, "trial_stopping": "median", "reproduction": "genealogical"},
     ) as study:
         assert isinstance(study.settings.trial_stopping, TrialStopping)
         for score in (0.1, 0.1, 0.1):
@@ -763,7 +766,7 @@ def test_a_file_that_is_removed_or_replaced_while_it_is_open_is_noticed(url: str
 
 
 def test_what_was_told_to_stop_and_lost_its_lease_is_not_a_completed_trial(url: str) -> None:
-    settings = {"population": 8, "steps": 40, "searcher": "random", "trial_stopping": "median"}
+    settings: dict[str, Any] = {"population": 8, "steps": 40, "searcher": "random", "trial_stopping": "median"}
     with open_study(url, "long", SPACE, durability="process", **settings) as one:
         stopped = None
         for _ in range(8):

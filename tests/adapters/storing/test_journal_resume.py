@@ -21,3 +21,11 @@ def test_a_run_that_is_killed_over_and_over_comes_to_the_same(workers: str, kill
     assert int(counts[1]) >= 1
     assert int(counts[2]) >= kills
     assert int(counts[3]) >= min(10, kills // 4), "the kills met no training"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="lives are forked processes")
+def test_every_kind_of_fault_is_survived() -> None:
+    command = [sys.executable, "-m", "benchmarks.attacks", "--tries", "1", "--seed", "3"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(re.findall(r"^\w+: 1 of 1 survived$", done.stdout, re.MULTILINE)) == 7

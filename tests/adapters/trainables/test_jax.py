@@ -186,6 +186,15 @@ def test_a_state_that_init_makes_otherwise_now_is_not_loaded(tmp_path: Path, ini
         _make(init=init, bindings={}).load(tmp_path)
 
 
+def test_a_score_that_is_no_number_is_refused() -> None:
+    trainable = _make(score=lambda state: state["params"]["bias"])
+    trainable.setup(CONFIG, seed=1)
+    with pytest.raises(ConfigError, match=r"FunctionalTrainable\.score: the score must be a number"):
+        trainable.step()
+    with pytest.raises(ConfigError, match="init must be a function"):
+        _make(init={})
+
+
 def test_a_step_that_returns_another_structure_is_refused() -> None:
     trainable = _make(step=lambda state, _, __: state["params"])
     trainable.setup(CONFIG, seed=1)

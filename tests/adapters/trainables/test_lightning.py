@@ -268,6 +268,7 @@ def test_processes_that_would_run_the_whole_script_again_are_refused() -> None:
     ("changes", "message"),
     [
         ({"trainer": {"callbacks": [EarlyStopping("loss")]}}, r"must be plain values, got objects in \['callbacks'\]"),
+        ({"data": Data()}, "data must be a function, got a Data"),
         ({"trainer": {**CPU, "max_steps": 9}}, "a step must be of whole epochs, got a Trainer with max_steps=9"),
         (
             {"monitor": "los"},

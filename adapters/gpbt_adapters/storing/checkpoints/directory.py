@@ -33,6 +33,7 @@ from typing import Any
 
 from gpbt_adapters.storing.checkpoints.store import (
     FORMAT,
+    REMEDY,
     CheckpointError,
     Store,
     compare,
@@ -313,6 +314,8 @@ class CheckpointStore(Store):
             manifest = json.loads((place / "manifest.json").read_text("utf-8"))
             found = listing(place / "data", flushed=False)
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self!r}: trial {trial_id}: manifest.json or data is damaged: {error}") from error
+            raise CheckpointError(
+                f"{self!r}: trial {trial_id}: manifest.json or data is damaged: {error}; {REMEDY}"
+            ) from error
         compare(self, trial_id, line, manifest, found)
         return place / "data"

@@ -22,6 +22,7 @@ from gpbt_core.errors import ConfigError, GpbtError
 
 __all__ = [
     "FORMAT",
+    "REMEDY",
     "CarriedStore",
     "CheckpointError",
     "MissingCheckpointError",
@@ -313,6 +314,9 @@ def listing(directory: Path, *, flushed: bool) -> dict[str, dict[str, int | str]
     return found
 
 
+REMEDY = "restore it, or delete the whole checkpoint, and its trial is trained again"
+
+
 def compare(store: Store, trial_id: int, line: str, manifest: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     """Compares the files of a checkpoint with its manifest, and the manifest with what is wanted.
 
@@ -330,7 +334,7 @@ def compare(store: Store, trial_id: int, line: str, manifest: Mapping[str, Any],
     try:
         owner, wanted, written = (manifest["run"], manifest["trial"]), manifest["files"], manifest.get("line", "")
     except (KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{who}: manifest.json or data is damaged: {error!r}") from error
+        raise CheckpointError(f"{who}: manifest.json or data is damaged: {error!r}; {REMEDY}") from error
     if owner != (store.run, trial_id):
         raise CheckpointError(
             f"{who}: wanted a checkpoint of trial {trial_id} of store {store.run}, got one of trial {owner[1]} of "
@@ -345,7 +349,7 @@ def compare(store: Store, trial_id: int, line: str, manifest: Mapping[str, Any],
         name = min(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
         raise CheckpointError(
             f"{who}: file {name!r} is damaged: wanted {wanted.get(name, 'no such file')}, got "
-            f"{found.get(name, 'no such file')}"
+            f"{found.get(name, 'no such file')}; {REMEDY}"
         )
 
 

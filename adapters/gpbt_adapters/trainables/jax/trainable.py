@@ -18,7 +18,7 @@ from gpbt_adapters.trainables.bindings import Binding
 from gpbt_adapters.trainables.jax.fields import StateParts
 from gpbt_adapters.trainables.jax.leaves import paths_of, read_leaves, strong, write_leaves
 from gpbt_adapters.trainables.random_states import NumpyGlobal, OwnRandomness, PythonGlobal, derived_seed
-from gpbt_adapters.trainables.trainable import Trainable
+from gpbt_adapters.trainables.trainable import Trainable, as_score, check_callables
 from gpbt_core.errors import ConfigError, ProtocolError
 
 __all__ = ["FunctionalTrainable"]
@@ -76,6 +76,14 @@ class FunctionalTrainable(Trainable):
     _steps: int = attrs.field(default=0, init=False)
     _infinite: frozenset[str] = attrs.field(default=frozenset(), init=False)
 
+    def __attrs_post_init__(self) -> None:
+        """Refuses other things in place of functions.
+
+        Raises:
+            ConfigError: One of them cannot be called.
+        """
+        check_callables("FunctionalTrainable", {"init": self.init, "step": self.train, "score": self.score_of})
+
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
         """Makes the state, and sets the config on it.
 
@@ -102,6 +110,10 @@ class FunctionalTrainable(Trainable):
             ProtocolError: There is no state yet.
         """
         return _bindings.read_back(self._started(), self.bindings)
+
+    def fixed(self) -> tuple[str, ...]:
+        """The hyperparameters that are bound as `Fixed`."""
+        return tuple(name for name, binding in self.bindings.items() if isinstance(binding, _bindings.Fixed))
 
     def varying(self) -> tuple[str, ...]:
         """Names the hyperparameters whose bindings say that training itself changes them."""
@@ -135,7 +147,7 @@ class FunctionalTrainable(Trainable):
         """Scores the state as it stands."""
         state = self._started().state
         with self._random(0):
-            return float(self.score_of(state))
+            return as_score(self.score_of(state), "FunctionalTrainable.score")
 
     def save(self, path: Path) -> None:
         """Writes the numbers of the state to `state.npz` and `state.json`, and the configs to `line.json`."""

@@ -20,6 +20,7 @@ from gpbt_adapters.trainables.pytorch.lines import Line, LineTrainable, Trained
 from gpbt_adapters.trainables.pytorch.parts import sources
 from gpbt_adapters.trainables.pytorch.trainable import not_finite
 from gpbt_adapters.trainables.random_states import OwnRandomness, derived_seed
+from gpbt_adapters.trainables.trainable import check_callables
 from gpbt_core.errors import ConfigError
 
 __all__ = ["LightningTrainable"]
@@ -101,11 +102,13 @@ class LightningTrainable(LineTrainable):
     checkpoint: ClassVar[str] = CHECKPOINT
 
     def __attrs_post_init__(self) -> None:
-        """Refuses arguments of the Trainer that models would share.
+        """Refuses what models would share.
 
         Raises:
-            ConfigError: An argument is an object with a state, such as a callback.
+            ConfigError: A module or data is given in place of a function that makes them, or a callback or the like
+                among the arguments of the Trainer.
         """
+        check_callables("LightningTrainable", {"model": self.model, "data": self.data or dict})
         if isinstance(self.trainer, Mapping):
             objects = [name for name, value in self.trainer.items() if not _is_plain(value)]
             if objects:

@@ -134,6 +134,10 @@ class LineTrainable(Trainable):
         self._started()
         return dict(self._live)
 
+    def fixed(self) -> tuple[str, ...]:
+        """The hyperparameters that are bound as `Fixed`."""
+        return tuple(name for name, binding in self.bindings.items() if isinstance(binding, _bindings.Fixed))
+
     def varying(self) -> tuple[str, ...]:
         """Names the hyperparameters whose bindings say that training itself changes them."""
         return _bindings.varying(self.bindings)

@@ -16,6 +16,7 @@ from gpbt_adapters.trainables.pytorch.lines import Line, LineTrainable, Trained
 from gpbt_adapters.trainables.pytorch.parts import sources
 from gpbt_adapters.trainables.pytorch.trainable import not_finite
 from gpbt_adapters.trainables.random_states import OwnRandomness, derived_seed
+from gpbt_adapters.trainables.trainable import check_callables
 from gpbt_adapters.trainables.transformers.steering import Steering
 from gpbt_core.errors import ConfigError
 
@@ -54,6 +55,14 @@ class TransformersTrainable(LineTrainable):
     _weights_are_current: bool = attrs.field(default=True, init=False)
 
     checkpoint: ClassVar[str] = "checkpoint"
+
+    def __attrs_post_init__(self) -> None:
+        """Refuses a Trainer in place of a function that makes one.
+
+        Raises:
+            ConfigError: `trainer` cannot be called.
+        """
+        check_callables("TransformersTrainable", {"trainer": self.trainer})
 
     @property
     def model(self) -> nn.Module:

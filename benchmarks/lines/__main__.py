@@ -1,0 +1,5 @@
+"""Prints how many lines the programs have."""
+
+from benchmarks.lines.counting import table
+
+print(table())

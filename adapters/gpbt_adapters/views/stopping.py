@@ -18,7 +18,7 @@ class Savings:
         budget: The steps of all slots at full length.
         trained: The steps trained by trials that have ended.
         saved: The steps not trained because a trial was stopped or its slot was cancelled.
-        refilled: The steps of trials that saved steps paid for.
+        refilled: The steps of additional trials, opened with saved steps.
         completed: By generation, the steps of trials that were not stopped.
         stopped: By generation, the steps that stopped trials trained.
         untrained: By generation, the steps that stopped trials did not train.

@@ -199,7 +199,7 @@ def _schedule(outcome: Outcome) -> Table:
 
 def _comparison(outcomes: Sequence[Outcome]) -> Table:
     seeds = len({outcome.seed for outcome in outcomes})
-    table = _table(f"Results at about equal budgets, mean ± standard deviation over {counted(seeds, 'seed')}; lower is better")
+    table = _table(f"At about equal budgets, mean ± standard deviation of {counted(seeds, 'seed')}; lower is better")
     for heading in ("", "passes trained", "validation loss", "test loss", "test error"):
         table.add_column(heading, justify="right" if heading else "left")
     for method in METHODS:

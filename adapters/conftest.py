@@ -5,6 +5,7 @@ from importlib.util import find_spec
 _LIBRARIES = {
     "torch": ["gpbt/pytorch.py", "gpbt_adapters/trainables/pytorch/*"],
     "keras": ["gpbt/keras.py", "gpbt_adapters/trainables/keras/*"],
+    "stable_baselines3": ["gpbt/sb3.py", "gpbt_adapters/trainables/sb3/*"],
     "lightgbm": ["gpbt/boosting.py", "gpbt_adapters/trainables/boosting/lightgbm.py"],
     "xgboost": ["gpbt/boosting.py", "gpbt_adapters/trainables/boosting/xgboost.py"],
     "pandas": ["gpbt_adapters/views/frames.py"],

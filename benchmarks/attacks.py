@@ -211,7 +211,7 @@ def checkpoint(case: Case) -> bool:
         try:
             return case.same()
         except CheckpointError as error:
-            if "damaged" not in str(error) and "wanted a checkpoint" not in str(error):
+            if "damaged" not in str(error) and "expected a checkpoint" not in str(error):
                 return False
             shutil.rmtree(chosen)  # as the error says
     return False

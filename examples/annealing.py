@@ -2,10 +2,10 @@
 
     python examples/annealing.py [--small]
 
-A step is a number of proposed moves. Children inherit the tour, as they inherit weights in machine learning. The program
-tunes the temperature and the reach, the maximum length of the stretch that a move reverses. For comparison, it runs the
-usual geometric cooling with a constant reach for the same number of moves, and takes the best of as many random choices
-as gpbt trains lines.
+A step is a number of proposed moves. Children inherit the tour, as they inherit weights in machine learning. The
+program tunes the temperature and the reach, the maximum length of the stretch that a move reverses. For comparison, it
+runs the usual geometric cooling with a constant reach for the same number of moves, and takes the best of as many
+random choices as gpbt trains lines.
 """
 
 import argparse

@@ -436,11 +436,7 @@ class Genealogical(ReproductionRule):
         A derived rule can rank by something else. Its `keep` must then promise nothing, and its `select_by` must name
         what it ranks by.
         """
-        losses: list[float] = []
-        for record in records:
-            assert record.loss is not None  # only completed trials are candidates
-            losses.append(record.loss)
-        return losses
+        return [_loss(record) for record in records]
 
     def _select(self, closing: Closing, slots: int, rng: "np.random.Generator") -> list[Record]:
         candidates = {record.trial.id: record for record in closing.candidates}
@@ -464,6 +460,11 @@ class Genealogical(ReproductionRule):
             losses = (np.array(losses) + rng.normal(0.0, 1.0, len(losses)) * scale).tolist()
         order = sorted(range(len(records)), key=lambda i: (losses[i], records[i].trial.id))
         return [records[i] for i in order]
+
+
+def _loss(record: Record) -> float:
+    assert record.loss is not None  # only completed trials are candidates
+    return record.loss
 
 
 def _distinct(ranked: list[Record]) -> list[Record]:
@@ -543,6 +544,9 @@ class Truncation(ReproductionRule):
         segments: As in `Genealogical`; 1: exploit and explore after each step.
         quantile: The share of n that is replaced, and also the share that is copied; in [0, .5], rounded up. Failed
             and stopped members rank last.
+        min_gap: A member is replaced only if its loss is at least this many standard deviations, of the generation's
+            losses, above those of all members that may replace it; at least 0. Use .1 to .5 if scores are noisy. Failed
+            and stopped members are replaced in any case.
 
     Raises:
         ConfigError: An option is out of its range.
@@ -556,8 +560,12 @@ class Truncation(ReproductionRule):
 
     segments: int | tuple[float, ...] = attrs.field(default=1, converter=_tuple)
     quantile: float = 0.2
+    min_gap: float = 0.0
 
     def __attrs_post_init__(self) -> None:
+        gap = as_float(self.min_gap)
+        if gap is None or not (gap >= 0 and math.isfinite(gap)):
+            raise ConfigError(f"truncation: min_gap must be a number of at least 0, got {self.min_gap!r}")
         if as_float(self.quantile) is None or not 0 <= self.quantile <= 0.5:
             raise ConfigError(f"truncation: quantile must be in [0, .5], got {self.quantile!r}")
 
@@ -569,8 +577,11 @@ class Truncation(ReproductionRule):
         """See `Reproduction.plan`."""
         ranked = sorted(closing.candidates, key=lambda record: (record.loss, record.trial.id))
         n, replaced = closing.population, self._replaced(closing.population)
-        going_on = {record.trial.id for record in ranked[: max(1, n - replaced)]}
-        donors = [record.trial.id for record in ranked[: max(1, replaced)]]
+        best = ranked[: max(1, replaced)]
+        limit = self._limit(ranked, best[-1])
+        kept = max(1, n - replaced)
+        going_on = {r.trial.id for place, r in enumerate(ranked[:n]) if place < kept or _loss(r) < limit}
+        donors = [record.trial.id for record in best]
         copies = n - sum(member.trial.id in going_on for member in closing.members)
         slots = []
         # There can be fewer than n members if a generation ended early, or more if results came late.
@@ -585,7 +596,14 @@ class Truncation(ReproductionRule):
 
     def keep(self, generation: int, population: int) -> Keep | None:  # noqa: ARG002  # the protocol's signature
         """See `Reproduction.keep`."""
-        return Keep(count=max(1, population - self._replaced(population)))
+        return None if self.min_gap else Keep(count=max(1, population - self._replaced(population)))
+
+    def _limit(self, ranked: list[Record], donor: Record) -> float:
+        """The loss below which no member is replaced."""
+        if not self.min_gap:
+            return -math.inf
+        losses = [_loss(record) for record in ranked if math.isfinite(_loss(record))]
+        return _loss(donor) + self.min_gap * float(np.std(losses)) if losses else -math.inf
 
     def _replaced(self, members: int) -> int:
         return min(math.ceil(members * self.quantile), members // 2)

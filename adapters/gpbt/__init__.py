@@ -2,8 +2,8 @@
 
 This package is the one name to import. It has no code of its own: each name is looked up where it is implemented when
 you first use it, so `import gpbt` costs next to nothing and loads no library that you do not use. What needs a library
-is behind a door of its own: `gpbt.pytorch`, `gpbt.lightning`, `gpbt.transformers`, `gpbt.jax`, `gpbt.keras`,
-`gpbt.sklearn`, `gpbt.boosting`, `gpbt.ray`, `gpbt.optuna`, `gpbt.spaces`, `gpbt.plots`, `gpbt.loggers`,
+is behind a door of its own: `gpbt.pytorch`, `gpbt.lightning`, `gpbt.transformers`, `gpbt.jax`, `gpbt.sb3`,
+`gpbt.keras`, `gpbt.sklearn`, `gpbt.boosting`, `gpbt.ray`, `gpbt.optuna`, `gpbt.spaces`, `gpbt.plots`, `gpbt.loggers`,
 `gpbt.dashboard`, `gpbt.checkpoints`; conformance kits are in `gpbt.testing`.
 """
 

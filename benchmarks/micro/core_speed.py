@@ -194,7 +194,7 @@ def _print(name: str, ratio: Ratio, labels: tuple[str, str], unit: float, suffix
     print(
         f"{name}: {labels[0]} {_spread(ratio.ours, unit)} {suffix}, {labels[1]} {_spread(ratio.theirs, unit)} {suffix},"
     )
-    print(f"    ratio {_spread(ratio.ratios, 1, 2)}; wanted {goal}", flush=True)
+    print(f"    ratio {_spread(ratio.ratios, 1, 2)}; expected {goal}", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -215,9 +215,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, make in (("one generation", _random), ("generations of 25", _generations)):
         _print(f"a pair in {name}", flatness(make, few, many, repeats), sizes, 1e6, "us", "at most 1.2")
     ours, theirs = memory(max(2, many // 10))
-    print(f"memory of a trial: gpbt {ours:.0f} bytes, Optuna {theirs:.0f} bytes; wanted at most 1500", flush=True)
+    print(f"memory of a trial: gpbt {ours:.0f} bytes, Optuna {theirs:.0f} bytes; expected at most 1500", flush=True)
     replayed = replay_cost(many, max(1, repeats // 3))
-    print(f"replay of {many} events: {_spread(replayed, 1, 2)} s; wanted at most {many / 1e5:.2f}", flush=True)
+    print(f"replay of {many} events: {_spread(replayed, 1, 2)} s; expected at most {many / 1e5:.2f}", flush=True)
     _print("import", import_cost(repeats), ("numpy", "gpbt_core"), 1e3, "ms", "at most 2")
 
 

@@ -21,11 +21,9 @@ def with_(value: T, **changes: Any) -> T:
         >>> with_(Tally(trained=3), saved=1)
         Tally(trained=3, saved=1, refilled=0)
     """
+    fields = value.__dict__ | changes
+    assert len(fields) == len(value.__dict__), f"with_: there are fields that it does not have in {sorted(changes)}"
     made = object.__new__(value.__class__)
-    fields = value.__dict__.copy()
-    count = len(fields)
-    fields.update(changes)
-    assert len(fields) == count, f"with_: there are fields that it does not have in {sorted(changes)}"
     object.__setattr__(made, "__dict__", fields)
     return made
 

@@ -29,6 +29,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "tests/core", "gpbt_core"]
         ("gpbt.lightning", "LightningTrainable", "lightning", "lightning"),
         ("gpbt.transformers", "TransformersTrainable", "transformers", "transformers"),
         ("gpbt.jax", "FunctionalTrainable", "jax", "jax"),
+        ("gpbt.sb3", "SB3Trainable", "stable_baselines3", "sb3"),
         ("gpbt.keras", "KerasTrainable", "keras", "tensorflow"),
         ("gpbt.boosting", "XGBoostTrainable", "xgboost", "boosting"),
         ("gpbt.boosting", "LightGBMTrainable", "lightgbm", "boosting"),

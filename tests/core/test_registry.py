@@ -271,11 +271,11 @@ def test_a_build_that_raises_or_makes_no_searcher_is_named() -> None:
 
 def test_a_build_s_own_errors_come_through() -> None:
     def build() -> Any:
-        raise ConfigError("mine: wanted more")
+        raise ConfigError("mine: expected more")
 
     own = Registry([])
     own.register(Plugin("mine", build=build))
-    with pytest.raises(ConfigError, match=r"^mine: wanted more$"):
+    with pytest.raises(ConfigError, match=r"^mine: expected more$"):
         own.searcher("mine")
 
 

@@ -146,6 +146,9 @@ def test_segments_that_cannot_be_are_refused(rule: Any, options: Any, message: s
         (Truncation, {"quantile": -0.1}, "quantile must be"),
         (Truncation, {"quantile": math.nan}, "quantile must be"),
         (Truncation, {"quantile": "a"}, "quantile must be"),
+        (Truncation, {"min_gap": -0.1}, r"min_gap must be a number of at least 0, got -0\.1"),
+        (Truncation, {"min_gap": math.inf}, "min_gap must be"),
+        (Truncation, {"min_gap": "a"}, "min_gap must be"),
     ],
 )
 def test_options_out_of_range_are_refused(rule: Any, options: dict[str, Any], message: str) -> None:
@@ -388,6 +391,34 @@ def test_a_quantile_of_0_replaces_the_failed_alone() -> None:
     members = [record(0, 0.3), record(1), record(2, 0.1)]
     found = plan(Truncation(quantile=0), closing([members[0], members[2]], members=members, population=3))
     assert found.slots == (Slot(0, True), Slot(2), Slot(2, True))
+
+
+@pytest.mark.parametrize(("gap", "replaced"), [(0.0, [3, 4]), (0.5, [3, 4]), (0.6, [4]), (2.5, [4]), (2.6, [])])
+def test_a_member_that_is_hardly_worse_than_those_that_would_replace_it_goes_on(
+    gap: float, replaced: list[int]
+) -> None:
+    members = [record(i, loss) for i, loss in enumerate([0.0, 0.1, 0.2, 0.3, 1.0])]  # of standard deviation 0.354
+    rule = Truncation(quantile=0.4, min_gap=gap)
+    assert [i for i, slot in enumerate(plan(rule, closing(members)).slots) if not slot.repeat] == replaced
+    assert (rule.keep(2, 5) is None) == (gap > 0)  # any member may go on, so all checkpoints are kept
+
+
+def test_with_a_gap_the_failed_are_replaced_and_a_generation_keeps_its_size() -> None:
+    members = [record(0, 0.1), record(1), *[record(i, 0.1) for i in range(2, 8)]]  # two came late
+    candidates = [member for member in members if member.loss is not None]
+    found = plan(Truncation(min_gap=0.5), closing(candidates, members=members, population=6))
+    assert len(found.slots) == 6
+    found = plan(Truncation(min_gap=0.5), closing(candidates[:3], members=members[:4], population=4))
+    assert [slot.repeat for slot in found.slots] == [True, False, True, True]
+
+
+@given(st.lists(st.floats(-10, 10) | st.just(math.inf), min_size=1, max_size=9), st.floats(0, 3), st.integers(0, 99))
+def test_a_larger_gap_replaces_no_more_members(losses: list[float], gap: float, seed: int) -> None:
+    of = closing([record(i, loss) for i, loss in enumerate(losses)], population=len(losses))
+    usual, cautious = (plan(Truncation(quantile=0.4, min_gap=each), of, seed) for each in (0.0, gap))
+    assert len(usual.slots) == len(cautious.slots) == len(losses)
+    kept = {slot.parent for slot in cautious.slots if slot.repeat}
+    assert {slot.parent for slot in usual.slots if slot.repeat} <= kept
 
 
 def test_a_population_of_lines_keeps_its_size_where_members_are_late() -> None:

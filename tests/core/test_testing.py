@@ -136,7 +136,7 @@ class Picky:
     """Refuses every space."""
 
     def propose(self, query: Query, rng: np.random.Generator) -> Any:  # noqa: ARG002 - a searcher's signature
-        raise ConfigError("picky: wanted another space")
+        raise ConfigError("picky: expected another space")
 
 
 class Moody:
@@ -144,7 +144,7 @@ class Moody:
 
     def propose(self, query: Query, rng: np.random.Generator) -> Any:
         if query.history:
-            raise ConfigError("moody: wanted no history")
+            raise ConfigError("moody: expected no history")
         return query.space.sample(rng)
 
 
@@ -164,7 +164,7 @@ class Moody:
         (Changes(), AssertionError, "the query must stay as it was, but it was changed"),
         (FailsOnFailures(), ValueError, "empty"),
         (Picky(), AssertionError, "must accept at least one of the spaces"),
-        (Moody(), ConfigError, "moody: wanted no history"),
+        (Moody(), ConfigError, "moody: expected no history"),
         (3, AssertionError, r"must be an object with propose\(query, rng\), got 3"),
     ],
 )

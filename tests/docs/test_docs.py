@@ -36,6 +36,7 @@ NEEDS = {
     "tutorial/keras.md": ["keras", "matplotlib", "plotly", "sqlalchemy", "tensorflow"],
     "tutorial/lightning.md": ["lightning"],
     "tutorial/pytorch.md": ["matplotlib", "plotly", "sqlalchemy", "torch"],
+    "tutorial/reinforcement-learning.md": ["stable_baselines3"],
     "tutorial/scikit-learn.md": ["matplotlib", "pandas", "plotly", "sqlalchemy"],
     "tutorial/transformers.md": ["accelerate", "transformers"],
 }

@@ -148,7 +148,7 @@ def schedule(*, source: str, study: str | None, trial: int | None, form: str) ->
             raise ConfigError(f"{name}: {overview(state).nothing}, so none is the best; choose one with --trial")
         trial = state.final
     if trial >= len(state.records):
-        raise ConfigError(f"{name}: wanted a trial from 0 to {len(state.records) - 1}, got {trial}")
+        raise ConfigError(f"{name}: expected a trial from 0 to {len(state.records) - 1}, got {trial}")
     found = schedule_of(state, trial)
     if form == "json":
         click.echo(json.dumps(encode_schedule(found), indent=2))
@@ -220,7 +220,7 @@ def export(*, source: str, study: str | None, output: Path, form: str) -> None:
             _write_trials(state, file)
         return
     if Path(source).exists() and not is_journal(source):
-        raise ConfigError(f"export: wanted a journal, whose events are known, got the file {source!r}")
+        raise ConfigError(f"export: expected a journal, whose events are known, got the file {source!r}")
     with reading(source) as journal:
         name = only_study(journal, study)
     from gpbt_adapters.storing.journal import export_study
@@ -312,7 +312,7 @@ def _read(source: str, study: str | None) -> "tuple[State, str]":
 
     if not is_journal(source):
         if study is not None:
-            raise ConfigError(f"{source!r}: wanted a journal, in which a study has a name, got the file of one run")
+            raise ConfigError(f"{source!r}: expected a journal, in which a study has a name, got the file of one run")
         return read_file(source), Path(source).stem
     with reading(source) as journal:
         name = only_study(journal, study)

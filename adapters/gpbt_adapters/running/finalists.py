@@ -62,7 +62,7 @@ def reevaluate(
     """
     for name, value in (("times", times), ("count", count)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ConfigError(f"reevaluate: wanted {name} to be a whole number of at least 1, got {value!r}")
+            raise ConfigError(f"reevaluate: {name} must be a whole number of at least 1, got {value!r}")
     next_id = len(optimizer.records)
     found: list[Reevaluated] = []
     for finalist in optimizer.finalists[:count]:

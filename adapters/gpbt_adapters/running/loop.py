@@ -476,7 +476,7 @@ class Loop:
         stuck = False
         for future in overdue:
             running = self._in_flight.pop(future)
-            reason = f"no answer for {now - running.started:.3g} s, wanted one within {self._limits.timeout:g} s"
+            reason = f"no answer for {now - running.started:.3g} s, expected one within {self._limits.timeout:g} s"
             self._fail(running.trial, reason)
             if not future.cancel():  # a cluster's executor may end the call alone, even while it runs
                 stuck = True

@@ -66,12 +66,12 @@ class Pool:
     def __init__(self, executor: Executors, workers: int | None, *, retries: int = 0) -> None:
         self._retries, self._unborn, self._started = retries, 0, False
         if workers is not None and workers < 1:
-            raise ConfigError(f"run: wanted workers of at least 1, got {workers!r}")
+            raise ConfigError(f"run: workers must be at least 1, got {workers!r}")
         self._make: Callable[[], Executor] | None = None
         self._own = workers if executor is None else None
         self._probe: Future[int] | None = None
         if executor is not None and not isinstance(executor, Executor) and not callable(executor):
-            raise ConfigError(f"run: wanted an executor, or a function that makes one, got {executor!r}")
+            raise ConfigError(f"run: expected an executor, or a function that makes one, got {executor!r}")
         if isinstance(executor, Executor):
             self._executor: Executor = executor
         else:
@@ -176,7 +176,7 @@ class Pool:
         assert self._make is not None
         made = self._make()
         if not isinstance(made, Executor):
-            raise ConfigError(f"run: wanted an executor, or a function that makes one, got one that makes {made!r}")
+            raise ConfigError(f"run: expected an executor, or a function that makes one, got one that makes {made!r}")
         if isinstance(made, ProcessPoolExecutor):
             with _interrupts_held(wanted=True), _cores_shared(self._own), contextlib.suppress(BrokenExecutor):
                 self._probe = made.submit(os.getpid)

@@ -48,11 +48,13 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
     the data.
 
     Args:
-        estimator: What can be trained on: anything with `partial_fit`, or with `warm_start` and an iteration count;
-            also a pipeline that ends in such. See `gpbt.sklearn.WarmStart`.
-        space: The parameters to search: a `gpbt.Space`, or a dictionary of lists and of distributions of
-            scipy.stats, as RandomizedSearchCV takes it. Parameters that cannot change mid-run are refused, and so are
-            those that training step by step never reads (`max_iter` and `tol` of SGDClassifier, say).
+        estimator: What can be trained on: anything with `partial_fit`, or with `warm_start` and an iteration count, or
+            an estimator of XGBoost or LightGBM; also a pipeline that ends in such, with resamplers of imbalanced-learn
+            if you like. See `gpbt.sklearn.WarmStart`.
+        space: The parameters to search: a `gpbt.Space`, or a dictionary as RandomizedSearchCV takes it, of lists and of
+            distributions of scipy.stats; gpbt's parameters (`Float`, `Int`, `Categorical`) may stand beside these.
+            Parameters that cannot change mid-run are refused, and so are those that training step by step never reads
+            (`max_iter` and `tol` of SGDClassifier, say).
         population: How many models, at least 1.
         steps: How many steps per model, at least 1. The budget is population x steps x iterations per fold.
         iterations: How many passes over the data, members or solver iterations make a step, at least 1.
@@ -65,7 +67,8 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         n_jobs: How many trials to train at once, in processes.
         refit: As in RandomizedSearchCV. A callable's choice must be a completed trial.
         cv: As in RandomizedSearchCV.
-        verbose: Above 0: show progress on stderr.
+        verbose: Above 0: print the size of the search on stdout, as RandomizedSearchCV does, and show progress on
+            stderr.
         error_score: The score that `cv_results_` shows for a trial that failed, or "raise" to end the search. What
             failed is no parent and never the best.
         return_train_score: Whether `cv_results_` has scores on the training data too.
@@ -160,11 +163,12 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         routed = self._get_routed_params_for_fit(params)
         space = self.space if isinstance(self.space, Space) else from_scipy(self.space)
         if self.iterations < 1:
-            raise ConfigError(f"GPBTSearchCV: wanted iterations of at least 1, got {self.iterations!r}")
+            raise ConfigError(f"GPBTSearchCV: iterations must be at least 1, got {self.iterations!r}")
         template = Template(clone(self.estimator))
         splits = list(
             check_cv(self.cv, y, classifier=is_classifier(self.estimator)).split(X, y, **routed.splitter.split)
         )
+        template.check_weights(routed.estimator.fit)
         fit_params = _last_steps(template, routed.estimator.fit)
         factory = CrossValidation(
             template,
@@ -183,6 +187,11 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         )
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         optimizer = self._optimizer(space, seed)
+        if self.verbose > 0:
+            print(  # noqa: T201 - as RandomizedSearchCV does
+                f"Fitting {len(splits)} folds for each of {self.population} models of {self.steps} steps, totalling "
+                f"{len(splits) * self.population * self.steps} steps of training"
+            )
         result = self._search(optimizer, factory)
         self.n_splits_ = len(splits)
         self._keep(result, metric)

@@ -39,7 +39,7 @@ class Watchers:
             call = getattr(watcher, "gpbt_event", watcher)
             if not callable(call):
                 raise ConfigError(
-                    f"run: wanted callbacks (event, optimizer), or objects with gpbt_event, got {watcher!r}"
+                    f"run: expected callbacks (event, optimizer), or objects with gpbt_event, got {watcher!r}"
                 )
             self._calls.append((_name(watcher), call))
             if callable(told := getattr(watcher, "gpbt_figures", None)):

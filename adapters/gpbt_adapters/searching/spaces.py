@@ -5,7 +5,7 @@ classes. What has no exact counterpart is refused, not approximated.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from gpbt_core.space import Categorical, Float, Int, Parameter, Space, When
 from gpbt_core.space.parameters import Plain, typed
 
 __all__ = ["from_configspace", "from_optuna", "from_scipy"]
+
+P = TypeVar("P")
 
 _MOST_VALUES = 2**16  # of a controlling parameter: a condition is read by trying each
 
@@ -52,9 +54,12 @@ def _optuna(distribution: Any) -> Parameter:
 def from_scipy(distributions: Mapping[str, Any]) -> Space:
     """The space of `param_distributions` as scikit-learn's `RandomizedSearchCV` takes them.
 
+    Parameters of gpbt may stand beside them.
+
     Args:
-        distributions: By name, a list of choices or a frozen distribution of scipy.stats: `uniform`, `loguniform` (also
-            called `reciprocal`) or `randint`.
+        distributions: By name, a list of choices, a frozen distribution of scipy.stats: `uniform`, `loguniform` (also
+            called `reciprocal`) or `randint`, or a parameter of gpbt: `Float`, `Int`, `Categorical`, or one of them in
+            a `When`.
 
     Raises:
         ConfigError: A distribution is of another kind, or a choice is not a plain value.
@@ -67,7 +72,9 @@ def from_scipy(distributions: Mapping[str, Any]) -> Space:
     return Space(_each("from_scipy", distributions, _scipy))
 
 
-def _scipy(distribution: Any) -> Parameter:
+def _scipy(distribution: Any) -> Parameter | When:
+    if isinstance(distribution, Parameter | When):
+        return distribution
     kind = getattr(getattr(distribution, "dist", None), "name", None)
     if kind == "uniform":
         return Float(*distribution.support())
@@ -170,7 +177,7 @@ def _parents(condition: Any) -> set[str]:
     return {condition.parent.name}
 
 
-def _each(who: str, described: Mapping[str, Any], read: Callable[[Any], Parameter]) -> dict[str, Parameter]:
+def _each(who: str, described: Mapping[str, Any], read: Callable[[Any], P]) -> dict[str, P]:
     """Reads each description; errors name the parameter."""
     if not isinstance(described, Mapping):
         raise ConfigError(f"{who}: the distributions must be a dict by name, got {described!r}")

@@ -222,7 +222,7 @@ def serve(
         try:
             listener.bind((host, port))
         except OSError as error:
-            wanted = f"dashboard: wanted to listen on {host}, port {port}"
+            wanted = f"dashboard: cannot listen on {host}, port {port}"
             raise OSError(error.errno, f"{wanted}: {error.strerror}; choose another host or port") from error
         listener.listen(128)
         name = f"[{host}]" if family == socket.AF_INET6 else host

@@ -104,7 +104,7 @@ def plot_stopping(run: Run, *, backend: Backend = "plotly") -> Any:
 
 def _plot(run: T, backend: str, described: Callable[[T], figures.Figure], name: str) -> Any:
     if backend not in ("plotly", "matplotlib"):
-        raise ConfigError(f'plot_{name}: wanted the backend "plotly" or "matplotlib", got {backend!r}')
+        raise ConfigError(f'plot_{name}: expected the backend "plotly" or "matplotlib", got {backend!r}')
     try:
         if backend == "plotly":
             from plotly.graph_objects import Figure

@@ -178,7 +178,7 @@ def only_study(journal: "Journal", name: str | None) -> str:
     names = journal.names()
     if len(names) != 1:
         several = f"there are {len(names)}: {', '.join(names[:10])}" if names else "there is none yet"
-        raise ConfigError(f"{journal!r}: wanted the name of a study, {several}")
+        raise ConfigError(f"{journal!r}: expected the name of a study, {several}")
     return names[0]
 
 
@@ -190,7 +190,7 @@ def read_file(path: str | os.PathLike[str]) -> State:
         PluginError: A rule's name is unknown, offered twice, or cannot be built.
         OSError: It cannot be read.
     """
-    wanted = f"{str(path)!r}: wanted the JSON of Optimizer.to_dict(), or the lines that `gpbt export` writes"
+    wanted = f"{str(path)!r}: expected the JSON of Optimizer.to_dict(), or the lines that `gpbt export` writes"
     try:
         text = Path(path).read_text("utf-8")
     except UnicodeDecodeError as error:
@@ -216,7 +216,7 @@ def _check_sqlite(path: Path) -> None:
     from gpbt_adapters.storing.journal.engine import open_to_read
 
     if not path.is_file():
-        raise ConfigError(f"journal: wanted a SQLite file that is there, got {str(path)!r}")
+        raise ConfigError(f"journal: expected a SQLite file that is there, got {str(path)!r}")
     try:
         with contextlib.closing(open_to_read(path.absolute())) as connection:
             names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -228,14 +228,14 @@ def _check_sqlite(path: Path) -> None:
             f"`gpbt copy` makes whole copies"
         )
     if "gpbt_version" not in names:
-        raise ConfigError(f"journal: {str(path)!r} is a database of something else; wanted one made by gpbt")
+        raise ConfigError(f"journal: {str(path)!r} is a database of something else; expected one made by gpbt")
 
 
 def _start(header: Any, where: str) -> State:
     try:
         settings = header["settings"]
     except (KeyError, TypeError) as error:
-        raise ConfigError(f"{where}: wanted a header with settings, got {header!r:.200}") from error
+        raise ConfigError(f"{where}: expected a header with settings, got {header!r:.200}") from error
     return initial(decode_settings(settings, resolve_rule))
 
 

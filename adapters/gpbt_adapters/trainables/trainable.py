@@ -190,7 +190,7 @@ def verify_applied(
         >>> verify_applied(model, {"lr": 0.2})  # doctest: +IGNORE_EXCEPTION_DETAIL
         Traceback (most recent call last):
             ...
-        HyperparameterNotAppliedError: SimpleNamespace: wanted lr=0.2, but the live value is 0.1; ...
+        HyperparameterNotAppliedError: SimpleNamespace: expected lr=0.2, but the live value is 0.1; ...
     """
     who = who or type(trainable).__name__
     live = trainable.applied()
@@ -200,8 +200,8 @@ def verify_applied(
             continue
         if name not in live:
             raise HyperparameterNotAppliedError(
-                f"{who}: wanted {name}={wanted!r}, but `applied` does not report {name!r} (it reports {sorted(live)}); "
-                f"read it back from the framework there",
+                f"{who}: expected {name}={wanted!r}, but `applied` does not report {name!r} (it reports "
+                f"{sorted(live)}); read it back from the framework there",
                 name,
                 wanted,
             )
@@ -216,7 +216,7 @@ def verify_applied(
                     live[name],
                 )
             raise HyperparameterNotAppliedError(
-                f"{who}: wanted {name}={wanted!r}, but the live value is {live[name]!r}; set it where the framework "
+                f"{who}: expected {name}={wanted!r}, but the live value is {live[name]!r}; set it where the framework "
                 f"reads it (a restored state may have brought the old one back)",
                 name,
                 wanted,

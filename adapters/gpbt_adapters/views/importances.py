@@ -69,7 +69,7 @@ def importance(
         True
     """
     if isinstance(at_least, bool) or not isinstance(at_least, int) or at_least < _FOLDS:
-        raise ConfigError(f"importance: wanted at_least to be a whole number from {_FOLDS} on, got {at_least!r}")
+        raise ConfigError(f"importance: at_least must be a whole number from {_FOLDS} on, got {at_least!r}")
     by_generation: dict[int, list[Record]] = {}
     for record in optimizer.records:
         if record.status in _TOLD:
@@ -89,7 +89,7 @@ def _method(optimizer: Optimizer, method: Any) -> Method:
     if method == "ped-anova":
         return ped_anova_shares
     if not callable(method):
-        raise ConfigError(f'importance: wanted the method "forest", "ped-anova" or a function, got {method!r}')
+        raise ConfigError(f'importance: expected the method "forest", "ped-anova" or a function, got {method!r}')
     chosen: Method = method
     return chosen
 

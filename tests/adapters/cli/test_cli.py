@@ -44,9 +44,9 @@ def test_wrong_usage_ends_with_2_and_says_so_on_stderr(
 def test_an_error_is_one_line_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(demo, "show", _failing(ConfigError("population: wanted at least 4,\n got 3")))
+    monkeypatch.setattr(demo, "show", _failing(ConfigError("population: expected at least 4,\n got 3")))
     assert main(["demo"]) == 1
-    assert capsys.readouterr().err == "gpbt: ConfigError: population: wanted at least 4, got 3\n"
+    assert capsys.readouterr().err == "gpbt: ConfigError: population: expected at least 4, got 3\n"
 
 
 def test_with_debug_the_error_itself_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:

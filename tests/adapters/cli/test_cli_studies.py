@@ -181,16 +181,16 @@ def test_a_report_of_a_study_is_written(journal: str, tmp_path: Path, capsys: py
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["studies", "missing.db"], "wanted a SQLite file that is there"),
+        (["studies", "missing.db"], "expected a SQLite file that is there"),
         (["status", "notes.db"], "is a database of something else"),
-        (["report", "notes.txt"], "wanted the JSON of Optimizer.to_dict()"),
+        (["report", "notes.txt"], "expected the JSON of Optimizer.to_dict()"),
         (["schedule", "notes.txt", "digits"], "got the file of one run"),
-        (["report", "weights.bin"], "wanted the JSON of Optimizer.to_dict()"),
-        (["export", "notes.txt", "-o", "x"], "wanted a journal"),
-        (["export", "missing.db", "-o", "x"], "wanted a SQLite file that is there"),
+        (["report", "weights.bin"], "expected the JSON of Optimizer.to_dict()"),
+        (["export", "notes.txt", "-o", "x"], "expected a journal"),
+        (["export", "missing.db", "-o", "x"], "expected a SQLite file that is there"),
         (["schedule", "lost.json"], "lost: no trial was completed, so none is the best"),
         (["status", "runs.db", "other"], "there is no study 'other'"),
-        (["schedule", "runs.db", "--trial", "99"], "wanted a trial from 0 to 29"),
+        (["schedule", "runs.db", "--trial", "99"], "expected a trial from 0 to 29"),
     ],
 )
 def test_what_is_not_there_is_an_error_of_one_line_and_is_not_made(

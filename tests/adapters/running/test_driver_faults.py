@@ -103,13 +103,13 @@ def test_what_goes_wrong_with_a_trial_that_was_cancelled_meanwhile_ends_no_run()
 
 
 def test_a_refused_argument_leaves_no_store_behind(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="wanted workers of at least 1, got 0"):
+    with pytest.raises(ConfigError, match="workers must be at least 1, got 0"):
         run(small(), Descent, store=tmp_path / "store", workers=0, progress=False)
     assert run(small(), Descent, store=tmp_path / "store", progress=False).optimizer.finished
 
 
 def test_what_is_no_executor_is_refused() -> None:
-    with pytest.raises(ConfigError, match="wanted an executor, or a function that makes one, got 4"):
+    with pytest.raises(ConfigError, match="expected an executor, or a function that makes one, got 4"):
         run(small(), Descent, executor=4, progress=False)  # type: ignore[arg-type]  # it is refused
 
 
@@ -276,7 +276,7 @@ class Deaf(Descent):
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_a_value_that_does_not_take_ends_the_run_and_gives_the_trial_back(elsewhere: bool, processes: Executor) -> None:
     optimizer = small()
-    with pytest.raises(HyperparameterNotAppliedError, match=r"Deaf: wanted (lr|momentum)="):
+    with pytest.raises(HyperparameterNotAppliedError, match=r"Deaf: expected (lr|momentum)="):
         run_small(optimizer, Deaf, executor=processes if elsewhere else None)
     assert not any(record.status is Status.RUNNING for record in optimizer.records)
     assert any(record.status is Status.QUEUED for record in optimizer.records)
@@ -308,10 +308,10 @@ def test_a_factory_may_refuse_the_space_before_anything_is_trained() -> None:
         ({"timeout": -0.5}, "timeout must be at least 0, got -0.5"),
         ({"timeout": math.nan}, "timeout must be at least 0, got nan"),
         ({"grace": -1}, "grace must be at least 0, got -1"),
-        ({"workers": 0}, "wanted workers of at least 1, got 0"),
+        ({"workers": 0}, "workers must be at least 1, got 0"),
         ({"progress": "fancy"}, "progress must be True, False or \"rich\", got 'fancy'"),
-        ({"executor": lambda: 3}, "wanted an executor, or a function that makes one"),
-        ({"callbacks": [3]}, "wanted callbacks .*, got 3"),
+        ({"executor": lambda: 3}, "expected an executor, or a function that makes one"),
+        ({"callbacks": [3]}, "expected callbacks .*, got 3"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_asked(settings: dict[str, Any], message: str) -> None:

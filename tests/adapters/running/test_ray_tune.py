@@ -125,7 +125,7 @@ def test_hyperparameters_that_a_checkpoint_brings_back_are_found_where_the_class
     model = from_tune(Stubborn, metric="loss", seed="seed", applied="live")()
     model.setup({"lr": 0.1, "momentum": 0.0}, 0)
     model.apply({"lr": 0.2, "momentum": 0.0})
-    with pytest.raises(HyperparameterNotAppliedError, match=r"wanted lr=0\.2, but the live value is 0\.1"):
+    with pytest.raises(HyperparameterNotAppliedError, match=r"expected lr=0\.2, but the live value is 0\.1"):
         verify_applied(model, {"lr": 0.2, "momentum": 0.0})
     model.close()
 
@@ -165,7 +165,7 @@ class Empty(tune.Trainable):  # type: ignore[misc]  # as above
 
 
 def test_what_is_no_such_class_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"wanted a subclass of ray\.tune\.Trainable"):
+    with pytest.raises(ConfigError, match=r"expected a subclass of ray\.tune\.Trainable"):
         from_tune(dict, metric="loss")
     with pytest.raises(ConfigError, match=r"has no step\(\) of its own"):
         from_tune(Empty, metric="loss")

@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import accuracy_score, log_loss, make_scorer
 from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -23,7 +24,7 @@ from gpbt.sklearn import GPBTSearchCV
 from gpbt_core import Optimizer
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Schedule
-from gpbt_core.space import Float, Space
+from gpbt_core.space import Categorical, Float, Space, When
 
 X, Y = load_iris(return_X_y=True)
 X = np.random.default_rng(0).normal(X, 0.5)  # so that scores differ
@@ -300,7 +301,7 @@ def test_a_search_in_which_every_fit_fails_says_why() -> None:
         (MLPClassifier(), {"hidden_layer_sizes": [3, 5]}, {}, "'hidden_layer_sizes' is fixed once training has begun"),
         (SGD, {"alfa": [1.0]}, {}, "it has no parameter 'alfa'"),
         (SGD, SPACE, {"population": 0}, "population"),
-        (SGD, SPACE, {"iterations": 0}, "wanted iterations of at least 1, got 0"),
+        (SGD, SPACE, {"iterations": 0}, "iterations must be at least 1, got 0"),
         (LogisticRegression(solver="liblinear"), {"C": [1.0]}, {}, "starts each fit anew"),
     ],
 )
@@ -309,3 +310,123 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_trained(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         _search(estimator, space, **settings).fit(X, Y)
+
+
+def test_a_dictionary_may_mix_parameters_of_gpbt_lists_and_distributions() -> None:
+    space = {
+        "alpha": Float(1e-6, 1e-1, log=True),
+        "loss": ["hinge", "log_loss"],
+        "penalty": Categorical(["l2", "elasticnet"]),
+        "l1_ratio": When(Float(0, 1), {"penalty": ["elasticnet"]}),
+        "eta0": loguniform(1e-3, 1),
+    }
+    search = _search(space=space, population=3, steps=3).fit(X, Y)
+    assert {"alpha", "loss", "penalty", "eta0"} <= search.best_params_.keys() <= space.keys()
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_boosters_are_continued_in_each_fold(library: str) -> None:
+    module = pytest.importorskip(library)
+    kind = {"xgboost": "XGBClassifier", "lightgbm": "LGBMClassifier"}[library]
+    space = {"learning_rate": Float(0.05, 1, log=True), "max_depth": [2, 4], "reg_lambda": Float(0.1, 10, log=True)}
+    names = np.array(["setosa", "versicolor", "virginica"])[Y] if library == "lightgbm" else Y
+    search = _search(getattr(module, kind)(n_jobs=1), space, population=3, steps=4, iterations=2, cv=2)
+    search.fit(X, names)
+    again = clone(search).fit(X, names)
+    assert again.best_score_ == search.best_score_ > 0.8
+    trained = search.best_estimator_
+    booster = trained.get_booster() if library == "xgboost" else trained.booster_
+    rounds = booster.num_boosted_rounds() if library == "xgboost" else booster.current_iteration()
+    assert rounds == trained.n_estimators == 2 * search.best_schedule_.steps
+    assert trained.random_state is None
+    assert trained.max_depth == search.best_params_["max_depth"]
+    assert set(search.predict(X)) == set(names)
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_what_a_booster_keeps_for_good_is_refused_before_training(library: str) -> None:
+    module = pytest.importorskip(library)
+    for kind, space, message in {
+        "xgboost": [
+            ("XGBRFClassifier", {"max_depth": [2, 3]}, "random forest"),
+            ("XGBClassifier", {"max_dept": [2, 3]}, "did you mean 'max_depth'"),
+            ("XGBClassifier", {"objective": ["a", "b"]}, "is fixed once training has begun"),
+            ("XGBClassifier", {"n_estimators": [2, 3]}, "the adapter sets it"),
+        ],
+        "lightgbm": [
+            ("LGBMClassifier", {"subsample_for_bin": [200, 300]}, "is fixed once training has begun"),
+            ("LGBMClassifier", {"subsample": Float(0.1, 1)}, "never read under subsample_freq=0"),
+        ],
+    }[library]:
+        with pytest.raises(ConfigError, match=message):
+            _search(getattr(module, kind)(), space).fit(X, Y)
+
+
+@pytest.mark.parametrize("first", ["scaler", "sampler"])
+def test_a_resampler_in_a_pipeline_makes_the_samples_of_the_last_step(first: str) -> None:
+    pipelines = pytest.importorskip("imblearn.pipeline")
+    sampler = pytest.importorskip("imblearn.over_sampling").RandomOverSampler()
+    steps = [StandardScaler(), sampler] if first == "scaler" else [sampler, StandardScaler()]
+    few = np.concatenate([np.arange(50), np.arange(50, 60)])
+    search = _search(pipelines.make_pipeline(*steps, SGD), {"sgdclassifier__alpha": [1e-5, 1e-3]}, population=3, cv=2)
+    search.fit(X[few], Y[few])
+    seen = search.best_estimator_[-1].t_ - 1
+    assert seen == search.best_schedule_.steps * 100  # fifty of each class
+    with pytest.raises(ConfigError, match="a pipeline that resamples must be fitted without further parameters"):
+        search.fit(X[few], Y[few], sgdclassifier__sample_weight=np.ones(60))
+
+
+def test_a_scorer_that_is_not_finite_is_named_with_its_fold() -> None:
+    def scorer(estimator: Any, features: Any, target: Any) -> dict[str, float]:
+        del estimator, target
+        return {"fine": 1.0, "odd": np.nan if features[0, 0] == X[0, 0] else 1.0}
+
+    with pytest.raises(ValueError, match=r"the scorer 'odd' must return a finite number, got nan .* of fold 0"):
+        _search(scoring=scorer, refit="odd").fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "space", "target", "message"),
+    [
+        (SGDClassifier(class_weight="balanced"), {"alpha": [1e-5, 1e-3]}, Y, "class_weight must not be 'balanced'"),
+        (SGD, {"class_weight": ["balanced", None]}, Y, "class_weight must not be 'balanced'"),
+        (LogisticRegression(), {"solver": ["liblinear", "lbfgs"]}, Y, "'liblinear' starts each fit anew"),
+        (SGDClassifier(), {"eta0": loguniform(1e-3, 1)}, Y, "'eta0' is never read under learning_rate='optimal'"),
+        (SGD, {"l1_ratio": Float(0, 1), "penalty": ["l1", "l2"]}, Y, "'l1_ratio' is never read under the choices"),
+        (MLPClassifier(), {"momentum": Float(0, 1)}, Y, "'momentum' is never read under solver='adam'"),
+        (SGD, {"alfa": Float(0, 1)}, Y, "did you mean 'alpha'"),
+        (
+            OneVsRestClassifier(SGD),
+            {"estimator__alpha": Float(0, 1)},
+            np.eye(3, dtype=int)[Y],
+            "OneVsRestClassifier: y must have one label per sample, got 3 columns",
+        ),
+    ],
+)
+def test_a_setting_that_would_be_in_vain_is_refused_before_training(
+    estimator: Any, space: Any, target: Any, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        _search(estimator, space).fit(X, target)
+
+
+def test_verbose_prints_the_size_of_the_search_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    _search(verbose=1, population=2, steps=2).fit(X, Y)
+    assert "Fitting 3 folds for each of 2 models of 2 steps" in capsys.readouterr().out
+
+
+class _Forgetful(SGDClassifier):  # type: ignore[misc]  # scikit-learn ships no types
+    def set_params(self, **params: Any) -> Any:
+        if hasattr(self, "coef_"):
+            del self.coef_
+        return super().set_params(**params)
+
+
+def test_set_params_that_throws_trained_weights_away_is_noticed() -> None:
+    from gpbt.sklearn import WarmStart
+
+    model = WarmStart(_Forgetful(), X, Y)()
+    model.setup({"alpha": 1e-3}, seed=0)
+    model.step()
+    with pytest.raises(ConfigError, match=r"set_params must keep what was trained, .* changed or removed coef_"):
+        model.apply({"alpha": 1e-4})

@@ -66,7 +66,7 @@ def test_a_printed_axis_of_1_minus_x_is_labelled_with_values() -> None:
 
 
 def test_an_unknown_backend_is_refused() -> None:
-    with pytest.raises(ConfigError, match="wanted the backend"):
+    with pytest.raises(ConfigError, match="expected the backend"):
         plots.plot_scores(run_of(3), backend="bokeh")  # type: ignore[arg-type]  # what is refused
 
 

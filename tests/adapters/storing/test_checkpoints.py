@@ -152,7 +152,7 @@ def test_a_checkpoint_copied_from_another_run_is_refused(store: CheckpointStore,
     _save(other, 4)
     shutil.copytree(other.directory / "trial-4", store.directory / "trial-4")
     with pytest.raises(
-        CheckpointError, match=f"wanted a checkpoint of trial 4 of store {store.run}, got one of trial 4 of store"
+        CheckpointError, match=f"expected a checkpoint of trial 4 of store {store.run}, got one of trial 4 of store"
     ):
         _read(store, 4)
 

@@ -166,7 +166,9 @@ def test_an_upload_that_arrives_short_does_not_count(url: str, monkeypatch: pyte
             files.pipe_file(remote, b"w")
 
     monkeypatch.setattr(files, "put_file", short)
-    with pytest.raises(CheckpointError, match=r"trial 1 could not be written: .*wanted 7 bytes there, got 1; see that"):
+    with pytest.raises(
+        CheckpointError, match=r"trial 1 could not be written: .*expected 7 bytes there, got 1; see that"
+    ):
         _save(store, 1)
     assert store.ids() == set()
     assert _objects(url) == ["store.json"]
@@ -249,7 +251,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     _save(first, 4)
     (tmp_path / "first" / "trial-4").rename(tmp_path / "second" / "trial-4")
     with pytest.raises(
-        CheckpointError, match=f"wanted a checkpoint of trial 4 of store {second.run}, got one of trial 4 of store"
+        CheckpointError, match=f"expected a checkpoint of trial 4 of store {second.run}, got one of trial 4 of store"
     ):
         _read(second, 4)
 

@@ -106,7 +106,7 @@ def test_a_value_that_did_not_take_is_named() -> None:
     write(machine, bindings, {"speed": 2.0})
     verify(machine, bindings, {"speed": 2.0 + 1e-9})  # single precision is not a difference
     machine.speed = 1.0
-    with pytest.raises(HyperparameterNotAppliedError, match=r"wanted speed=2\.0, but the live value is 1\.0"):
+    with pytest.raises(HyperparameterNotAppliedError, match=r"expected speed=2\.0, but the live value is 1\.0"):
         verify(machine, bindings, {"speed": 2.0})
 
 

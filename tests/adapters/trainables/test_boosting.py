@@ -227,11 +227,83 @@ def test_after_training_the_values_are_those_that_the_last_trees_were_made_under
 
 
 @pytest.mark.parametrize("make", [_xgboost, _lightgbm, _lgbm_model], ids=["xgboost", "lightgbm", "LGBMClassifier"])
-def test_a_parameter_that_the_engine_does_not_know_did_not_take(make: Any) -> None:
-    trainable = make()
-    trainable.setup({"learning_rat": 0.1}, seed=0)
-    with pytest.raises(HyperparameterNotAppliedError, match="does not report 'learning_rat'"):
-        verify_applied(trainable, {"learning_rat": 0.1})
+def test_a_misspelt_parameter_is_refused_with_its_likely_name_before_training(make: Any) -> None:
+    with pytest.raises(ConfigError, match=r"'max_dept' must be a parameter of the engine, .*did you mean 'max_depth'"):
+        make().setup({"max_dept": 3}, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: _xgb_model(estimator=xgboost.XGBClassifier()), "estimator must be a function that makes .*lambda"),
+        (lambda: _lgbm_model(estimator=lightgbm.LGBMClassifier()), "estimator must be a function that makes .*lambda"),
+        (lambda: _xgb_model(data=_arrays()), "data must be a function that makes .* got an object of tuple"),
+        (lambda: _xgboost(data=xgboost.DMatrix(*_arrays())), "data must be a function .* got an object of DMatrix"),
+        (lambda: _xgb_model(fit_options={"xgb_model": None}), r"fit_options must not contain \['xgb_model'\]"),
+        (lambda: _lgbm_model(fit_options={"init_model": None}), r"fit_options must not contain \['init_model'\]"),
+        (lambda: _xgboost(params={"objective": len}), "must be a name, got a function; pass the function as obj="),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_refused_at_once(build: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build()
+
+
+@pytest.mark.parametrize("kind", [xgboost.XGBRFClassifier, xgboost.XGBRFRegressor])
+def test_a_random_forest_of_xgboost_is_refused(kind: Any) -> None:
+    with pytest.raises(ConfigError, match=f"{kind.__name__} is not supported: a random forest averages"):
+        _xgb_model(estimator=kind).setup({}, seed=0)
+
+
+def test_a_fit_option_replaces_the_one_of_the_trainable(capfd: pytest.CaptureFixture[str]) -> None:
+    trainable = _xgb_model(fit_options={"verbose": True, "eval_set": [_labels_as_numbers()]})
+    trainable.setup({}, seed=0)
+    trainable.step()
+    assert "validation_0" in capfd.readouterr().out
+
+
+def test_an_objective_of_ones_own_trains_natively_in_steps_as_at_once() -> None:
+    def squared(predictions: Any, data: xgboost.DMatrix) -> tuple[Any, Any]:
+        return 2 * (predictions - data.get_label()), np.full_like(predictions, 2.0)
+
+    x, y = _arrays()
+    whole = xgboost.train({"eta": 0.2, "nthread": 1}, xgboost.DMatrix(x, y), 6, obj=squared)
+    trainable = _xgboost(obj=squared)
+    trainable.setup({"eta": 0.2}, seed=0)
+    for _ in range(2):
+        trainable.step()
+    steps = trainable.model.predict(xgboost.DMatrix(x))
+    np.testing.assert_allclose(steps, whole.predict(xgboost.DMatrix(x)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:The argument .eval_set. is deprecated")
+@pytest.mark.parametrize(
+    ("make", "kind", "fields"),
+    [
+        (_xgb_model, xgboost.XGBRegressor, ["n_estimators", "evals_result_"]),
+        (_lgbm_model, lightgbm.LGBMRegressor, ["n_estimators", "evals_result_", "best_score_", "n_estimators_"]),
+    ],
+)
+def test_a_restored_model_says_the_same_of_itself_as_the_trained_one(
+    make: Any, kind: Any, fields: list[str], tmp_path: Path
+) -> None:
+    def build() -> Any:
+        return make(
+            estimator=lambda: kind(n_jobs=1),
+            data=_arrays,
+            score=lambda model: _booster_score(model.predict),
+            fit_options={"eval_set": [_arrays()]},
+        )
+
+    trained, restored = build(), build()
+    trained.setup({"learning_rate": 0.2}, seed=0)
+    for _ in range(2):
+        trained.step()
+    trained.save(tmp_path)
+    restored.load(tmp_path)
+    for field in fields:
+        assert getattr(restored.model, field) == getattr(trained.model, field), field
+    assert trained.model.n_estimators == 6
 
 
 def test_an_estimator_without_the_parameter_says_so() -> None:
@@ -286,10 +358,10 @@ def test_what_cannot_change_while_trees_are_added_is_refused(make: Any, name: st
         (lambda: _lightgbm(params={"n_iter_no_change": 5}), "early stopping is not supported"),
         (
             lambda: _lightgbm(data=lambda: lightgbm.Dataset(*_arrays(), init_score=np.ones(300), free_raw_data=False)),
-            "wanted data without init_score",
+            "expected data without init_score",
         ),
-        (lambda: _lgbm_model(fit_options={"init_score": np.ones((300, 3))}), "wanted data without init_score"),
-        (lambda: _lgbm_model(fit_options={"eval_init_score": [np.ones((300, 3))]}), "wanted data without init_score"),
+        (lambda: _lgbm_model(fit_options={"init_score": np.ones((300, 3))}), "expected data without init_score"),
+        (lambda: _lgbm_model(fit_options={"eval_init_score": [np.ones((300, 3))]}), "expected data without init_score"),
         (
             lambda: _lgbm_model(fit_options={"callbacks": [lightgbm.early_stopping(2)]}),
             "early stopping is not supported",
@@ -320,7 +392,7 @@ def test_offsets_that_lightgbm_finds_beside_the_data_are_refused(tmp_path: Path)
     np.savetxt(tmp_path / "rows.csv.init", np.ones(300))
     trainable = _lightgbm(data=lambda: lightgbm.Dataset(tmp_path / "rows.csv", free_raw_data=False))
     trainable.setup({"learning_rate": 0.1}, seed=0)
-    with pytest.raises(ConfigError, match="wanted data without init_score"):
+    with pytest.raises(ConfigError, match="expected data without init_score"):
         trainable.step()
 
 
@@ -451,7 +523,7 @@ def test_the_files_are_the_engines_own_and_plain_text(make: Any, configs: list[d
     suffix = "ubj" if "xgb" in make.__name__ else "txt"
     assert {path.name for path in tmp_path.iterdir()} == {"plain.json", f"model.{suffix}"}
     (tmp_path / "plain.json").write_text('{"format": 9}')
-    with pytest.raises(ConfigError, match="wanted a checkpoint of format 1, got 9"):
+    with pytest.raises(ConfigError, match="expected a checkpoint of format 1, got 9"):
         make().load(tmp_path)
 
 

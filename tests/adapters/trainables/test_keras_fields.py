@@ -231,7 +231,7 @@ def test_an_augmentation_of_which_an_argument_alone_was_set_is_found() -> None:
     bindings = {"shift": LayerField("height_factor", keras.layers.RandomTranslation)}
     write(parts, bindings, {"shift": 0.1})
     parts.model.get_layer("move").height_factor = 0.5
-    with pytest.raises(HyperparameterNotAppliedError, match=r"wanted shift=0\.1, but the live value is {.*0\.5"):
+    with pytest.raises(HyperparameterNotAppliedError, match=r"expected shift=0\.1, but the live value is {.*0\.5"):
         verify(parts, bindings, {"shift": 0.1})
 
 

@@ -182,7 +182,7 @@ def test_a_value_that_lightning_never_reads_is_an_error_before_the_first_batch()
     wrong = Setter(put, lambda parts: parts.trainer.optimizers[0].param_groups[0]["lr"])
     trainable = _make(bindings={"lr": wrong})
     trainable.setup({"lr": 0.1}, seed=1)
-    with pytest.raises(HyperparameterNotAppliedError, match=r"wanted lr=0\.1, but the live value is 1\.0"):
+    with pytest.raises(HyperparameterNotAppliedError, match=r"expected lr=0\.1, but the live value is 1\.0"):
         trainable.step()
     module = trainable.module
     assert isinstance(module, Net)
@@ -291,7 +291,7 @@ def test_a_batch_size_that_the_loader_does_not_take_is_an_error() -> None:
         def train_dataloader(self) -> Any:
             return DataLoader(DATA, batch_size=16)
 
-    with pytest.raises(HyperparameterNotAppliedError, match="wanted batch_size=8, but the live value is 16"):
+    with pytest.raises(HyperparameterNotAppliedError, match="expected batch_size=8, but the live value is 16"):
         _stepped(CONFIG, data=Deaf)
 
 

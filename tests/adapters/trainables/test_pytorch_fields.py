@@ -221,7 +221,7 @@ def test_a_scheduled_rate_that_something_else_wrote_over_is_found() -> None:
     apply(parts, bindings, {"rate": 0.8})
     for group in _groups(parts):
         group["lr"] = 0.2
-    with pytest.raises(HyperparameterNotAppliedError, match=r"wanted rate=0\.8, but the live value is 0\.2"):
+    with pytest.raises(HyperparameterNotAppliedError, match=r"expected rate=0\.8, but the live value is 0\.2"):
         verify(parts, bindings, {"rate": 0.8})
 
 

@@ -84,7 +84,7 @@ def test_a_childs_config_holds_over_what_was_restored() -> None:
     state = capture(parent)
     apply(child, BINDINGS, {"lr": 0.25, "dropout": 0.3})
     restore(child, state)
-    with pytest.raises(RuntimeError, match=r"^Parts: wanted lr=0\.25, but the live value is 0\.5"):
+    with pytest.raises(RuntimeError, match=r"^Parts: expected lr=0\.25, but the live value is 0\.5"):
         verify(child, BINDINGS, {"lr": 0.25, "dropout": 0.3})
     apply(child, BINDINGS, {"lr": 0.25, "dropout": 0.3})
     verify(child, BINDINGS, {"lr": 0.25, "dropout": 0.3})

@@ -99,10 +99,10 @@ def test_an_estimator_that_cannot_be_trained_on_is_refused(estimator: Any) -> No
     ("estimator", "message"),
     [
         (LogisticRegression(solver="liblinear"), "solver='liblinear' starts each fit anew"),
-        (MLPClassifier(early_stopping=True), "wanted early_stopping off, got True"),
-        (SGDClassifier(early_stopping=True), "wanted early_stopping off, got True"),
-        (HistGradientBoostingClassifier(early_stopping=True), "wanted early_stopping off, got True"),
-        (GradientBoostingClassifier(n_iter_no_change=5), "wanted n_iter_no_change off, got 5"),
+        (MLPClassifier(early_stopping=True), "expected early_stopping off, got True"),
+        (SGDClassifier(early_stopping=True), "expected early_stopping off, got True"),
+        (HistGradientBoostingClassifier(early_stopping=True), "expected early_stopping off, got True"),
+        (GradientBoostingClassifier(n_iter_no_change=5), "expected n_iter_no_change off, got 5"),
     ],
     ids=lambda value: type(value).__name__ if hasattr(value, "get_params") else "",
 )
@@ -293,7 +293,7 @@ def test_a_new_learning_rate_of_gradient_boosting_leaves_the_older_trees_alone()
 
 def test_a_learning_rate_of_zero_cannot_be_scaled_and_is_refused() -> None:
     estimator = _trained(GradientBoostingClassifier())
-    with pytest.raises(ConfigError, match=r"wanted a learning_rate above 0 all along, got 0.0 after 0.1"):
+    with pytest.raises(ConfigError, match=r"expected a learning_rate above 0 all along, got 0.0 after 0.1"):
         set_live(estimator, {"learning_rate": 0.0})
 
 
@@ -388,5 +388,5 @@ def test_an_estimator_that_ends_by_itself_is_an_error() -> None:
     estimator = Lazy()
     prepare(estimator, 0)
     train(estimator, continuation(estimator), X, Y, iterations=2)
-    with pytest.raises(RuntimeError, match="wanted 4 n_estimators after this step, got 2"):
+    with pytest.raises(RuntimeError, match="expected 4 n_estimators after this step, got 2"):
         train(estimator, continuation(estimator), X, Y, iterations=2)

@@ -183,7 +183,7 @@ def test_a_value_that_does_not_take_is_an_error() -> None:
 
     made = WarmStart(Stubborn(), X, Y)()
     made.setup({"alpha": 0.5}, seed=0)
-    with pytest.raises(HyperparameterNotAppliedError, match=r"wanted alpha=0.5, but the live value is 0.0001"):
+    with pytest.raises(HyperparameterNotAppliedError, match=r"expected alpha=0.5, but the live value is 0.0001"):
         verify_applied(made, {"alpha": 0.5})
 
 
@@ -246,12 +246,14 @@ def test_a_perceptron_that_adapts_its_rate_may_search_when_to() -> None:
 
 def test_a_parameter_that_the_estimator_does_not_have_is_refused() -> None:
     factory = WarmStart(SGDClassifier(), X, Y)
-    with pytest.raises(ConfigError, match="SGDClassifier: it has no parameter 'learning_rat'; it has alpha, average"):
+    with pytest.raises(ConfigError, match=r"SGDClassifier: .*did you mean 'learning_rate'.* It has alpha, average"):
         factory.check(Space(learning_rat=Float(0, 1)))
 
 
 def test_a_space_that_can_be_followed_passes() -> None:
-    WarmStart(SGDClassifier(), X, Y).check(Space(alpha=Float(1e-6, 1, log=True), eta0=Float(0.1, 1)))
+    WarmStart(SGDClassifier(learning_rate="constant"), X, Y).check(
+        Space(alpha=Float(1e-6, 1, log=True), eta0=Float(0.1, 1))
+    )
 
 
 def test_a_config_that_changes_the_way_of_going_on_is_refused() -> None:
@@ -279,14 +281,14 @@ def test_what_has_no_score_is_refused_at_once() -> None:
 
 @pytest.mark.parametrize("validation", [0, 1.0, 0.0, "all", (X,)])
 def test_a_validation_that_is_neither_a_share_nor_a_pair_is_refused(validation: Any) -> None:
-    with pytest.raises(ConfigError, match="wanted validation as a pair"):
+    with pytest.raises(ConfigError, match="expected validation as a pair"):
         WarmStart(SGDClassifier(), X, Y, validation=validation)
 
 
 def test_other_bad_settings_are_refused() -> None:
-    with pytest.raises(ConfigError, match="wanted iterations of at least 1, got 0"):
+    with pytest.raises(ConfigError, match="iterations must be at least 1, got 0"):
         WarmStart(SGDClassifier(), X, Y, iterations=0)
-    with pytest.raises(ConfigError, match="wanted a format of 'pickle' or 'skops', got 'json'"):
+    with pytest.raises(ConfigError, match="expected a format of 'pickle' or 'skops', got 'json'"):
         WarmStart(SGDClassifier(), X, Y, format="json")  # type: ignore[arg-type]  # the mistake under test
 
 
@@ -333,7 +335,7 @@ def test_weights_for_a_pipelines_last_step_may_be_named_as_in_its_fit() -> None:
 def test_weights_for_a_pipelines_other_steps_are_refused_at_once() -> None:
     piped = make_pipeline(StandardScaler(), SGDClassifier())
     with pytest.raises(
-        ConfigError, match="wanted fit parameters of the last step, sgdclassifier__<name>, got standard"
+        ConfigError, match="expected fit parameters of the last step, sgdclassifier__<name>, got standard"
     ):
         WarmStart(piped, X, Y, fit_params={"standardscaler__sample_weight": np.ones(len(X))})
 
@@ -443,3 +445,12 @@ def test_an_estimator_of_the_main_program_is_trained_in_other_processes_too(tmp_
     program.write_text(MAIN)
     done = run_program(program)
     assert done.stdout == "True\n", done.stderr
+
+
+@pytest.mark.parametrize(("library", "kind"), [("xgboost", "XGBClassifier"), ("lightgbm", "LGBMClassifier")])
+def test_a_booster_keeps_the_promises_of_a_trainable(library: str, kind: str) -> None:
+    estimator = getattr(pytest.importorskip(library), kind)(n_jobs=1, subsample=0.8)
+    if library == "lightgbm":
+        estimator.set_params(subsample_freq=1)
+    space = Space(learning_rate=Float(0.05, 1, log=True), reg_lambda=Float(0.1, 10), colsample_bytree=Float(0.3, 1))
+    check_trainable(WarmStart(estimator, X, Y, scoring="neg_log_loss", iterations=2), space)

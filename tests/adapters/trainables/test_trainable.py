@@ -35,11 +35,11 @@ def test_a_value_that_did_not_take_is_named_with_both_values(wanted: object, liv
     with pytest.raises(HyperparameterNotAppliedError) as caught:
         verify_applied(Live({"ok": 1, "x": live}), {"ok": 1, "x": wanted})
     assert (caught.value.parameter, caught.value.wanted, caught.value.live) == ("x", wanted, live)
-    assert f"Live: wanted x={wanted!r}, but the live value is {live!r}" in str(caught.value)
+    assert f"Live: expected x={wanted!r}, but the live value is {live!r}" in str(caught.value)
 
 
 def test_a_value_that_is_not_reported_is_named() -> None:
-    with pytest.raises(HyperparameterNotAppliedError, match=r"wanted lr=0.1, but `applied` does not report 'lr'"):
+    with pytest.raises(HyperparameterNotAppliedError, match=r"expected lr=0.1, but `applied` does not report 'lr'"):
         verify_applied(Live({"rate": 0.1}), {"lr": 0.1})
 
 
@@ -64,7 +64,7 @@ def test_a_value_that_training_is_meant_to_change_is_compared_before_the_first_s
 
     live = Annealing({"temperature": 0.5, "lr": 0.1})
     verify_applied(live, {"temperature": 2.0, "lr": 0.1}, trained=1)
-    with pytest.raises(HyperparameterNotAppliedError, match="wanted temperature"):
+    with pytest.raises(HyperparameterNotAppliedError, match="expected temperature"):
         verify_applied(live, {"temperature": 2.0, "lr": 0.1})
     with pytest.raises(HyperparameterNotAppliedError, match="after 1 step of training"):
         verify_applied(live, {"temperature": 2.0, "lr": 0.2}, trained=1)

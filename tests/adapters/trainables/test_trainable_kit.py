@@ -165,9 +165,12 @@ class SharesState(Descent):
         (TrainsWhileSaving, "Repeat: scored and saved midway"),
         (TrainsWhileScoring, r"Repeat: score\(\) must be"),
         (ScoresOtherThings, r"Repeat: score\(\) must be"),
-        (KeepsRestoredValues, r"Applied: after apply\(\) after load\(\): .*wanted lr=0.02, but the live value is 0.1"),
-        (IgnoresChanges, r"Applied: after apply\(\) after load\(\): .*wanted lr=0.02, but the live value is 0.1"),
-        (IgnoresItsConfig, r"Applied: after setup\(\): .*wanted lr=0.1, but the live value is 0.3"),
+        (
+            KeepsRestoredValues,
+            r"Applied: after apply\(\) after load\(\): .*expected lr=0.02, but the live value is 0.1",
+        ),
+        (IgnoresChanges, r"Applied: after apply\(\) after load\(\): .*expected lr=0.02, but the live value is 0.1"),
+        (IgnoresItsConfig, r"Applied: after setup\(\): .*expected lr=0.1, but the live value is 0.3"),
         (
             LosesValuesWhileTraining,
             r"Applied: after training: .*: lr was set to 0\.1, but after 2 steps of training the live value is 0\.0",

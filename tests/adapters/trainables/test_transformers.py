@@ -179,7 +179,7 @@ def test_a_value_that_is_never_read_is_an_error_before_the_first_update(make: An
 
     watch = Watch()
     wrong = Setter(put, rate)
-    with pytest.raises(HyperparameterNotAppliedError, match=r"wanted lr=0\.1, but the live value is 5e-05"):
+    with pytest.raises(HyperparameterNotAppliedError, match=r"expected lr=0\.1, but the live value is 5e-05"):
         _stepped(make(callbacks=[watch], bindings={"lr": wrong}), {"lr": 0.1})
     assert watch.seen == []
 

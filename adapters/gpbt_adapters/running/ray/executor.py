@@ -80,9 +80,9 @@ class RayExecutor(Executor):
         amounts = {"num_cpus": num_cpus, "num_gpus": num_gpus, **(resources or {})}
         for name, amount in amounts.items():
             if not (math.isfinite(amount) and amount >= 0):
-                raise ConfigError(f"RayExecutor: wanted {name} of at least 0, got {amount!r}")
+                raise ConfigError(f"RayExecutor: {name} must be at least 0, got {amount!r}")
         if workers is not None and workers < 1:
-            raise ConfigError(f"RayExecutor: wanted workers of at least 1, got {workers!r}")
+            raise ConfigError(f"RayExecutor: workers must be at least 1, got {workers!r}")
         for name in ("max_retries", "retry_exceptions", "num_returns"):
             if name in options:
                 raise ConfigError(f"RayExecutor: {name} is not an option here; retries are counted by `run`")

@@ -149,8 +149,8 @@ class TuneTrainable(Trainable):
             return kept if isinstance(kept, dict) else str(folder)
         if Path(kept) != folder:
             raise ConfigError(
-                f"from_tune: wanted save_checkpoint() of {self._kind.__name__} to return a dict, None or the directory "
-                f"that it was given, got {kept!r}"
+                f"from_tune: expected save_checkpoint() of {self._kind.__name__} to return a dict, None or the "
+                f"directory that it was given, got {kept!r}"
             )
         return str(folder)
 
@@ -232,7 +232,7 @@ def from_tune(
     """
     base = importlib.import_module("ray.tune").Trainable
     if not (inspect.isclass(trainable) and issubclass(trainable, base)):
-        raise ConfigError(f"from_tune: wanted a subclass of ray.tune.Trainable, got {trainable!r}")
+        raise ConfigError(f"from_tune: expected a subclass of ray.tune.Trainable, got {trainable!r}")
     for name in ("step", "save_checkpoint", "load_checkpoint"):
         if getattr(trainable, name) is getattr(base, name):
             raise ConfigError(f"from_tune: {trainable.__name__} has no {name}() of its own")

@@ -83,7 +83,7 @@ class CheckpointStore(Store):
         self, directory: str | os.PathLike[str] | None = None, *, resume: bool = False, durable: bool = True
     ) -> None:
         if isinstance(directory, str) and "://" in directory:
-            raise ConfigError(f"CheckpointStore: wanted a directory, got {directory!r}; take RemoteStore for a URL")
+            raise ConfigError(f"CheckpointStore: expected a directory, got {directory!r}; take RemoteStore for a URL")
         self._finalizer: weakref.finalize[Any, Any] | None = None
         if directory is None:
             made = tempfile.mkdtemp(prefix="gpbt-checkpoints-")
@@ -215,7 +215,7 @@ class CheckpointStore(Store):
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{self!r}: owner.json cannot be written or read: {error}") from error
         if not isinstance(found, dict):
-            raise CheckpointError(f"{self!r}: wanted an object in owner.json, got {found!r:.200}")
+            raise CheckpointError(f"{self!r}: expected an object in owner.json, got {found!r:.200}")
         return found
 
     def _open(self, *, resume: bool) -> str:
@@ -232,8 +232,8 @@ class CheckpointStore(Store):
                 there = card.exists()  # another process may have begun the store since, and gone on
                 if not there:
                     raise ConfigError(
-                        f"CheckpointStore: wanted an empty directory or a store's, got {str(self.directory)!r}, which "
-                        f"holds other files; name a directory of its own"
+                        f"CheckpointStore: expected an empty directory or a store's, got {str(self.directory)!r}, "
+                        f"which holds other files; name a directory of its own"
                     )
             if not there:
                 self._lay_down(card, {"format": FORMAT, "run": uuid.uuid4().hex})
@@ -248,7 +248,7 @@ class CheckpointStore(Store):
                 raise
             raise ConfigError(f"CheckpointStore: {str(self.directory)!r} cannot be opened: {error}") from error
         if not isinstance(known, dict) or known.get("format") != FORMAT:
-            raise ConfigError(f"CheckpointStore: wanted format {FORMAT} in {str(card)!r}, got {known!r}")
+            raise ConfigError(f"CheckpointStore: expected format {FORMAT} in {str(card)!r}, got {known!r}")
         return str(known["run"])
 
     def _lay_down(self, place: Path, content: Mapping[str, Any]) -> None:

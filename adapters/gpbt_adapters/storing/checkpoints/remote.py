@@ -64,7 +64,7 @@ class RemoteStore(CarriedStore):
 
     def __init__(self, url: str, *, resume: bool = False, **options: Any) -> None:
         if not re.match(r"[\w+.:-]+://", url):
-            raise ConfigError(f"RemoteStore: {url!r} cannot be opened: wanted a URL, such as 's3://bucket/run'")
+            raise ConfigError(f"RemoteStore: {url!r} cannot be opened: expected a URL, such as 's3://bucket/run'")
         self.url = url
         self._options = options
         self._connect()
@@ -170,7 +170,7 @@ class RemoteStore(CarriedStore):
             raise ConfigError(f"RemoteStore: {self.url!r} cannot be opened: {error}") from error
         if foreign:
             raise ConfigError(
-                f"RemoteStore: wanted an empty place or a store's, got {self.url!r}, which holds other files; name a "
+                f"RemoteStore: expected an empty place or a store's, got {self.url!r}, which holds other files; name a "
                 f"place of its own"
             )
         if there and not resume:
@@ -179,7 +179,7 @@ class RemoteStore(CarriedStore):
                 f"trust them), or name another place"
             )
         if not isinstance(known, dict) or known.get("format") != FORMAT:
-            raise ConfigError(f"RemoteStore: wanted format {FORMAT} in store.json of {self.url!r}, got {known!r}")
+            raise ConfigError(f"RemoteStore: expected format {FORMAT} in store.json of {self.url!r}, got {known!r}")
         return str(known["run"])
 
     def _tie(self, owner: Mapping[str, str]) -> Mapping[str, str]:
@@ -192,7 +192,7 @@ class RemoteStore(CarriedStore):
         except Exception as error:
             raise CheckpointError(f"{self!r}: owner.json cannot be written or read: {error}") from error
         if not isinstance(found, dict):
-            raise CheckpointError(f"{self!r}: wanted an object in owner.json, got {found!r:.200}")
+            raise CheckpointError(f"{self!r}: expected an object in owner.json, got {found!r:.200}")
         return found
 
     def _lay_down(self, place: str, content: Mapping[str, Any]) -> None:
@@ -256,7 +256,7 @@ class RemoteStore(CarriedStore):
         self._files.put_file(str(local), remote)
         arrived, wanted = self._files.info(remote)["size"], local.stat().st_size
         if arrived != wanted:
-            raise OSError(f"{remote}: wanted {wanted} bytes there, got {arrived}")
+            raise OSError(f"{remote}: expected {wanted} bytes there, got {arrived}")
 
     def _put(self, content: bytes, remote: str) -> None:
         """Writes a small file so that it is there whole, or not there."""

@@ -271,7 +271,7 @@ def without_links(folder: Path) -> None:
             else:
                 shutil.copy2(target, path)
         elif not path.is_file() and not path.is_dir():
-            raise CheckpointError(f"checkpoint: wanted files and directories, got {name!r}, which is neither")
+            raise CheckpointError(f"checkpoint: expected files and directories, got {name!r}, which is neither")
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -337,7 +337,7 @@ def compare(store: Store, trial_id: int, line: str, manifest: Mapping[str, Any],
         raise CheckpointError(f"{who}: manifest.json or data is damaged: {error!r}; {REMEDY}") from error
     if owner != (store.run, trial_id):
         raise CheckpointError(
-            f"{who}: wanted a checkpoint of trial {trial_id} of store {store.run}, got one of trial {owner[1]} of "
+            f"{who}: expected a checkpoint of trial {trial_id} of store {store.run}, got one of trial {owner[1]} of "
             f"store {owner[0]}; was it copied here?"
         )
     if line and written and line != written:
@@ -348,7 +348,7 @@ def compare(store: Store, trial_id: int, line: str, manifest: Mapping[str, Any],
     if found != wanted:
         name = min(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
         raise CheckpointError(
-            f"{who}: file {name!r} is damaged: wanted {wanted.get(name, 'no such file')}, got "
+            f"{who}: file {name!r} is damaged: expected {wanted.get(name, 'no such file')}, got "
             f"{found.get(name, 'no such file')}; {REMEDY}"
         )
 

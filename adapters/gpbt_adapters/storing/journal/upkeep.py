@@ -72,7 +72,7 @@ def copy_journal(url: str | os.PathLike[str], destination: str | os.PathLike[str
     """
     made = made_url(url)
     if made.get_backend_name() != "sqlite":
-        raise ConfigError(f"copy_journal: wanted a SQLite file, got {made!r}; copy a PostgreSQL database by pg_dump")
+        raise ConfigError(f"copy_journal: expected a SQLite file, got {made!r}; copy a PostgreSQL database by pg_dump")
     target = Path(destination)
     if target.exists():
         raise ConfigError(f"copy_journal: {str(target)!r} is there already; name a new file")

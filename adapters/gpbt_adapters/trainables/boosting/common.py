@@ -5,6 +5,7 @@ differs between a run and its resumption. Random numbers follow from the seed an
 """
 
 import abc
+import difflib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,12 +17,22 @@ import numpy as np
 from gpbt_adapters.trainables.trainable import Trainable, as_score, verify_applied
 from gpbt_core.errors import ConfigError, ProtocolError
 
-__all__ = ["BoostingTrainable", "parsed"]
+__all__ = ["BoostingTrainable", "EstimatorTrainable", "NativeTrainable", "parsed"]
 
 _FORMAT = 1
 _PLAIN = "plain.json"
 
 M = TypeVar("M")
+D = TypeVar("D")
+
+
+def _maker(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+    """Refuses an object where a function that makes one is needed; each trial makes its own."""
+    if not callable(value):
+        raise ConfigError(
+            f"{type(instance).__name__}: {attribute.name} must be a function that makes what it is named after, got "
+            f"an object of {type(value).__name__}; write {attribute.name}=lambda: ..."
+        )
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -71,6 +82,7 @@ class BoostingTrainable(Trainable, Generic[M]):
                 )
         self._config = dict(config)
         self._live = self._probe(self._wanted())
+        self._check_known()
 
     def applied(self) -> Mapping[str, Any]:
         """Reads the values back as the engine parsed them; what it does not know is not reported.
@@ -115,6 +127,8 @@ class BoostingTrainable(Trainable, Generic[M]):
     def save(self, path: Path) -> None:
         """Writes the trees in the engine's own format, and plain values beside them."""
         plain = {"format": _FORMAT, "config": dict(self._config), "seed": self._seed, "steps": self._steps}
+        if self._model is not None:
+            plain["evaluation"] = self._evaluation(self._model)
         (path / _PLAIN).write_text(json.dumps(plain))
         if self._model is not None:
             self._store(self._model, path)
@@ -129,16 +143,18 @@ class BoostingTrainable(Trainable, Generic[M]):
         plain = json.loads((path / _PLAIN).read_text())
         if plain["format"] != _FORMAT:
             raise ConfigError(
-                f"{type(self).__name__}.load: wanted a checkpoint of format {_FORMAT}, got {plain['format']!r} in "
+                f"{type(self).__name__}.load: expected a checkpoint of format {_FORMAT}, got {plain['format']!r} in "
                 f"{path}"
             )
         self._begin()
         self._seed, self._steps = plain["seed"], plain["steps"]
         self.apply(plain["config"])
         self._model = self._fetch(path, self._wanted()) if self._steps else None
+        if self._model is not None:
+            self._set_evaluation(self._model, plain.get("evaluation") or {})
 
     def close(self) -> None:
-        """Lets go of the model and the data."""
+        """Drops the model and the data."""
         self._model = self._live = None
         self._end()
 
@@ -156,13 +172,33 @@ class BoostingTrainable(Trainable, Generic[M]):
     def _wanted(self) -> dict[str, Any]:
         return {self.names.get(name, name): value for name, value in self._config.items()}
 
+    def _check_known(self) -> None:
+        """Refuses hyperparameters that the engine does not report, and so does not know."""
+        assert self._live is not None
+        for name in self._config:
+            engine_name = self.names.get(name, name)
+            if engine_name not in self._live:
+                close = difflib.get_close_matches(engine_name, self._live, n=1)
+                raise ConfigError(
+                    f"{type(self).__name__}: hyperparameter {name!r} must be a parameter of the engine, which does "
+                    f"not know {engine_name!r}; "
+                    + (f"did you mean {close[0]!r}?" if close else "check its name and the objective that reads it")
+                )
+
+    def _evaluation(self, model: M) -> dict[str, Any]:  # noqa: ARG002 - some models have none
+        """Reads the results on evaluation data that the model's file does not hold, as plain values."""
+        return {}
+
+    def _set_evaluation(self, model: M, evaluation: Mapping[str, Any]) -> None:
+        """Gives a restored model the results that `_evaluation` read."""
+
     @abc.abstractmethod
     def _begin(self) -> None:
         """Makes the data."""
 
     @abc.abstractmethod
     def _end(self) -> None:
-        """Lets go of the data."""
+        """Drops the data."""
 
     @abc.abstractmethod
     def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -183,6 +219,77 @@ class BoostingTrainable(Trainable, Generic[M]):
     @abc.abstractmethod
     def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> M:
         """Reads the model back."""
+
+
+@attrs.define(kw_only=True, eq=False)
+class NativeTrainable(BoostingTrainable[M], Generic[M, D]):
+    """Trains a booster through the engine's native interface.
+
+    Attributes:
+        data: Makes the training data. Called once per segment; cache what is slow to read.
+        params: Parameters that are not tuned.
+    """
+
+    data: Callable[[], D] = attrs.field(validator=_maker)
+    params: Mapping[str, Any] = attrs.field(factory=dict)
+    _data: D | None = attrs.field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuses parameters under which trees cannot be added."""
+        self._check_params(self.params)
+
+    def _begin(self) -> None:
+        self._data = self._checked(self.data())
+
+    def _end(self) -> None:
+        self._data = None
+
+    def _checked(self, data: D) -> D:
+        """Refuses data that training cannot go on with."""
+        return data
+
+    @abc.abstractmethod
+    def _check_params(self, params: Mapping[str, Any]) -> None:
+        """Refuses parameters under which trees cannot be added."""
+
+
+@attrs.define(kw_only=True, eq=False)
+class EstimatorTrainable(BoostingTrainable[M]):
+    """Trains one of an engine's scikit-learn classes; its model is the fitted estimator.
+
+    Attributes:
+        estimator: Makes the estimator with the parameters that are not tuned.
+        data: Makes inputs and targets. Called once per segment; cache what is slow to read.
+        fit_options: Further arguments of `fit`.
+    """
+
+    estimator: Callable[[], M] = attrs.field(validator=_maker)
+    data: Callable[[], tuple[Any, Any]] = attrs.field(validator=_maker)
+    fit_options: Mapping[str, Any] = attrs.field(factory=dict)
+    _data: tuple[Any, Any] | None = attrs.field(init=False, default=None)
+
+    own_options: ClassVar[frozenset[str]] = frozenset({"X", "y"})
+    """Arguments of `fit` that the trainable gives itself."""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuses arguments of `fit` that the trainable gives itself."""
+        twice = sorted(self.own_options & self.fit_options.keys())
+        if twice:
+            raise ConfigError(
+                f"{type(self).__name__}: fit_options must not contain {twice}, which the trainable gives itself; "
+                f"leave them out"
+            )
+
+    def _begin(self) -> None:
+        self._check_estimator(self.estimator())
+        self._data = self.data()
+
+    def _end(self) -> None:
+        self._data = None
+
+    @abc.abstractmethod
+    def _check_estimator(self, estimator: M) -> None:
+        """Refuses an estimator, or options of `fit`, under which trees cannot be added."""
 
 
 def parsed(text: Any, *, like: Any) -> Any:

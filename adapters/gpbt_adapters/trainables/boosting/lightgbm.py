@@ -1,7 +1,8 @@
 """LightGBM by continued training, through `lightgbm.train` and through its scikit-learn classes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import attrs
@@ -12,7 +13,7 @@ try:
 except ImportError as error:
     raise ImportError('gpbt.boosting needs LightGBM, which is not installed: pip install "gpbt[boosting]"') from error
 
-from gpbt_adapters.trainables.boosting.common import BoostingTrainable
+from gpbt_adapters.trainables.boosting.common import EstimatorTrainable, NativeTrainable
 from gpbt_core.errors import ConfigError
 
 __all__ = ["LGBMModelTrainable", "LightGBMTrainable"]
@@ -90,7 +91,7 @@ _FIXED_NAMES = {
     "early_stopping_round": "the run decides how many trees are added",
     "verbosity": "it changes nothing",
 }  # fmt: skip
-_FIXED = {
+FIXED: Mapping[str, str] = {
     **_FIXED_NAMES,
     **{alias: _FIXED_NAMES[name] for alias, name in ALIASES.items() if name in _FIXED_NAMES},
 }
@@ -114,8 +115,22 @@ def _canonical(params: Mapping[str, Any]) -> dict[str, Any]:
     return {ALIASES.get(name, name): value for name, value in params.items()}
 
 
+def check_estimator(estimator: lightgbm.LGBMModel, who: str, options: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Refuses an estimator, or options of its `fit`, under which trees cannot be added.
+
+    Raises:
+        ConfigError: It is a random forest, uses DART or GOSS, stops early, or has offsets.
+    """
+    _check(estimator.get_params(), who)
+    for name in ("init_score", "eval_init_score"):
+        _check_offsets(options.get(name), who)
+    early = type(lightgbm.early_stopping(1, verbose=False))
+    if any(isinstance(callback, early) for callback in options.get("callbacks") or ()):
+        raise ConfigError(f"{who}: {_NO_EARLY_STOPPING}")
+
+
 def _check(params: Mapping[str, Any], who: str) -> None:
-    """Refuses what cannot be trained by adding trees."""
+    """Refuses parameters under which trees cannot be added."""
     goss = (
         "GOSS uses all rows for its first 1 / learning_rate rounds, and counts them anew in each step; "
         "use bagging_fraction with bagging_freq=1"
@@ -151,9 +166,9 @@ def _check_sampling(wanted: Mapping[str, Any], params: Mapping[str, Any], who: s
 def _check_offsets(given: Any, who: str) -> None:
     if given is not None:
         raise ConfigError(
-            f"{who}: wanted data without init_score: LightGBM puts the sums of the trees so far in its place, so later "
-            f"steps would train without it. Take it off the target, or use XGBoost with base_margin; and make a new "
-            f"Dataset each time, since training leaves an init_score in it"
+            f"{who}: expected data without init_score: LightGBM puts the sums of the trees so far in its place, so "
+            f"later steps would train without it. Take it off the target, or use XGBoost with base_margin; and make a "
+            f"new Dataset each time, since training leaves an init_score in it"
         )
 
 
@@ -180,8 +195,42 @@ def _probe_with(params: Mapping[str, Any]) -> dict[str, str]:
     return _values_of(lightgbm.Booster({**_DEFAULTS, **params}, data))
 
 
+def missing_defaults(estimator: lightgbm.LGBMModel) -> dict[str, Any]:
+    """The settings that continued training needs, those that the estimator has no value of its own for."""
+    return {name: value for name, value in _DEFAULTS.items() if name not in _canonical(estimator.get_params())}
+
+
+def grow(
+    estimator: lightgbm.LGBMModel,
+    before: lightgbm.LGBMModel | None,
+    data: tuple[Any, Any],
+    options: Mapping[str, Any],
+    *,
+    rounds: int,
+    seed: int,
+) -> lightgbm.LGBMModel:
+    """Fits an estimator on top of another one's trees; its `n_estimators` is then the number of all rounds."""
+    _set(estimator, {"n_estimators": rounds, "random_state": seed})
+    grown = estimator.fit(*data, **{**options, "init_model": None if before is None else before.booster_})
+    return _set(grown, {"n_estimators": rounds_of(grown)})
+
+
+def rounds_of(estimator: lightgbm.LGBMModel) -> int:
+    """The number of rounds that a fitted estimator has trained; fewer than asked for where no split is possible."""
+    return int(estimator.booster_.current_iteration())
+
+
+def trained_values(estimator: lightgbm.LGBMModel) -> dict[str, str]:
+    """Reads the parameters, as texts, under which the last trees were made."""
+    return _values_of(estimator.booster_)
+
+
+_EVALUATION = {"evals_result": "_evals_result", "best_score": "_best_score", "best_iteration": "_best_iteration"}
+"""What a fitted estimator says of its evaluation data, and the fields in which it keeps it."""
+
+
 @attrs.define(kw_only=True, eq=False)
-class LightGBMTrainable(BoostingTrainable[lightgbm.Booster]):
+class LightGBMTrainable(NativeTrainable[lightgbm.Booster, lightgbm.Dataset]):
     """Trains a LightGBM booster natively; its model is the Booster.
 
     Attributes:
@@ -207,43 +256,30 @@ class LightGBMTrainable(BoostingTrainable[lightgbm.Booster]):
         20
     """
 
-    data: Callable[[], lightgbm.Dataset]
-    params: Mapping[str, Any] = attrs.field(factory=dict)
-    _dataset: lightgbm.Dataset | None = attrs.field(init=False, default=None)
+    refused: ClassVar[Mapping[str, str]] = FIXED
 
-    refused: ClassVar[Mapping[str, str]] = _FIXED
+    def _check_params(self, params: Mapping[str, Any]) -> None:
+        _check(params, type(self).__name__)
 
-    def __attrs_post_init__(self) -> None:
-        """Refuses parameters under which trees cannot be added.
-
-        Raises:
-            ConfigError: DART, GOSS, random forests, or early stopping.
-        """
-        _check(self.params, type(self).__name__)
-
-    def _begin(self) -> None:
-        dataset = self.data()
+    def _checked(self, dataset: lightgbm.Dataset) -> lightgbm.Dataset:
         if dataset.free_raw_data:
             raise ConfigError(
-                f"{type(self).__name__}: wanted a Dataset with free_raw_data=False: training goes on from what the "
+                f"{type(self).__name__}: expected a Dataset with free_raw_data=False: training goes on from what the "
                 f"trees so far predict for the raw data"
             )
         _check_offsets(dataset.init_score, type(self).__name__)
-        self._dataset = dataset
-
-    def _end(self) -> None:
-        self._dataset = None
+        return dataset
 
     def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         _check_sampling(wanted, self._params(wanted), type(self).__name__)
         return _probe_with(_canonical(wanted))
 
     def _grow(self, model: lightgbm.Booster | None, wanted: Mapping[str, Any], seed: int) -> lightgbm.Booster:
-        assert self._dataset is not None
+        assert self._data is not None
         params = {**self._params(wanted), "seed": seed, "num_iterations": self.rounds}
-        grown = lightgbm.train(params, self._dataset, init_model=model)
+        grown = lightgbm.train(params, self._data, init_model=model)
         if model is None:
-            _check_offsets(self._dataset.get_init_score(), type(self).__name__)  # as from a file beside a data file
+            _check_offsets(self._data.get_init_score(), type(self).__name__)  # as from a file beside a data file
         return grown
 
     def _values(self, model: lightgbm.Booster) -> Mapping[str, Any]:
@@ -260,7 +296,7 @@ class LightGBMTrainable(BoostingTrainable[lightgbm.Booster]):
 
 
 @attrs.define(kw_only=True, eq=False)
-class LGBMModelTrainable(BoostingTrainable[lightgbm.LGBMModel]):
+class LGBMModelTrainable(EstimatorTrainable[lightgbm.LGBMModel]):
     """Trains one of LightGBM's scikit-learn classes; its model is the fitted estimator.
 
     Attributes:
@@ -269,25 +305,12 @@ class LGBMModelTrainable(BoostingTrainable[lightgbm.LGBMModel]):
         fit_options: Further arguments of `fit`, such as sample_weight; no init_score, and no early stopping.
     """
 
-    estimator: Callable[[], lightgbm.LGBMModel]
-    data: Callable[[], tuple[Any, Any]]
-    fit_options: Mapping[str, Any] = attrs.field(factory=dict)
-    _data: tuple[Any, Any] | None = attrs.field(init=False, default=None)
+    refused: ClassVar[Mapping[str, str]] = FIXED
 
-    refused: ClassVar[Mapping[str, str]] = _FIXED
+    own_options: ClassVar[frozenset[str]] = frozenset({"X", "y", "init_model"})
 
-    def _begin(self) -> None:
-        who = type(self).__name__
-        _check(self.estimator().get_params(), who)
-        for name in ("init_score", "eval_init_score"):
-            _check_offsets(self.fit_options.get(name), who)
-        early = type(lightgbm.early_stopping(1, verbose=False))
-        if any(isinstance(callback, early) for callback in self.fit_options.get("callbacks") or ()):
-            raise ConfigError(f"{who}: {_NO_EARLY_STOPPING}")
-        self._data = self.data()
-
-    def _end(self) -> None:
-        self._data = None
+    def _check_estimator(self, estimator: lightgbm.LGBMModel) -> None:
+        check_estimator(estimator, type(self).__name__, self.fit_options)
 
     def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         live = self._made(wanted).get_params()
@@ -297,17 +320,18 @@ class LGBMModelTrainable(BoostingTrainable[lightgbm.LGBMModel]):
         return _probe_with({name: value for name, value in live.items() if ALIASES.get(name, name) in tuned})
 
     def _grow(self, model: lightgbm.LGBMModel | None, wanted: Mapping[str, Any], seed: int) -> lightgbm.LGBMModel:
-        grown = _set(self._made(wanted), {"n_estimators": self.rounds, "random_state": seed})
-        return self._fitted(grown, None if model is None else model.booster_)
+        assert self._data is not None
+        return grow(self._made(wanted), model, self._data, self.fit_options, rounds=self.rounds, seed=seed)
 
     def _values(self, model: lightgbm.LGBMModel) -> Mapping[str, Any]:
-        return _values_of(model.booster_)
+        return trained_values(model)
 
     def _store(self, model: lightgbm.LGBMModel, path: Path) -> None:
         model.booster_.save_model(path / _FILE)
 
     def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> lightgbm.LGBMModel:
         # These classes cannot be loaded. So one is fitted, a tree further than the saved one was, and that is cut off.
+        assert self._data is not None
         before = lightgbm.Booster(model_file=path / _FILE)
         trees = before.num_trees()
 
@@ -315,13 +339,17 @@ class LGBMModelTrainable(BoostingTrainable[lightgbm.LGBMModel]):
             if env.model.num_trees() > trees:  # none was added if no split is possible
                 env.model.rollback_one_iter()
 
-        return self._fitted(_set(self._made(wanted), {"n_estimators": 1}), before, callbacks=[cut])
+        options = {**self.fit_options, "init_model": before, "callbacks": [cut]}
+        model = _set(self._made(wanted), {"n_estimators": 1}).fit(*self._data, **options)
+        return _set(model, {"n_estimators": before.current_iteration()})
 
-    def _fitted(self, model: lightgbm.LGBMModel, before: lightgbm.Booster | None, **options: Any) -> lightgbm.LGBMModel:
-        assert self._data is not None
-        return model.fit(*self._data, init_model=before, **{**self.fit_options, **options})
+    def _evaluation(self, model: lightgbm.LGBMModel) -> dict[str, Any]:
+        return {name: getattr(model, field) for name, field in _EVALUATION.items()}
+
+    def _set_evaluation(self, model: lightgbm.LGBMModel, evaluation: Mapping[str, Any]) -> None:
+        for name, value in evaluation.items():
+            setattr(model, _EVALUATION[name], value)
 
     def _made(self, wanted: Mapping[str, Any]) -> lightgbm.LGBMModel:
         estimator = self.estimator()
-        defaults = {name: value for name, value in _DEFAULTS.items() if name not in _canonical(estimator.get_params())}
-        return _set(estimator, {**defaults, **wanted})
+        return _set(estimator, {**missing_defaults(estimator), **wanted})

@@ -1,5 +1,6 @@
 """XGBoost by continued training, through `xgboost.train` and through its scikit-learn classes."""
 
+import difflib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ try:
 except ImportError as error:
     raise ImportError('gpbt.boosting needs XGBoost, which is not installed: pip install "gpbt[boosting]"') from error
 
-from gpbt_adapters.trainables.boosting.common import BoostingTrainable
+from gpbt_adapters.trainables.boosting.common import EstimatorTrainable, NativeTrainable
 from gpbt_core.errors import ConfigError
 
 __all__ = ["XGBModelTrainable", "XGBoostTrainable"]
@@ -20,7 +21,7 @@ __all__ = ["XGBModelTrainable", "XGBoostTrainable"]
 _FILE = "model.ubj"
 
 _SHAPE = "it settles what the trees' sums mean"
-_FIXED = {
+FIXED: Mapping[str, str] = {
     **dict.fromkeys(("objective", "num_class", "base_score", "multi_strategy", "booster"), _SHAPE),
     **dict.fromkeys(("seed", "random_state", "seed_per_iteration"), "each step has a seed of its own, from the run's"),
     **dict.fromkeys(
@@ -39,8 +40,22 @@ _FIXED = {
 }  # fmt: skip
 
 
+def check_estimator(estimator: Any, who: str) -> None:
+    """Refuses an estimator that cannot be trained by adding trees.
+
+    Raises:
+        ConfigError: It is a random forest, or has such a parameter.
+    """
+    if isinstance(estimator, xgboost.XGBRFClassifier | xgboost.XGBRFRegressor):
+        raise ConfigError(
+            f"{who}: {type(estimator).__name__} is not supported: a random forest averages its trees and has no use "
+            f"for earlier ones; use XGBClassifier or XGBRegressor"
+        )
+    _check(estimator.get_params(), who)
+
+
 def _check(params: Mapping[str, Any], who: str) -> None:
-    """Refuses what cannot be trained by adding trees."""
+    """Refuses parameters under which trees cannot be added."""
     reasons = {
         "dart": "DART rescales trees that are there, so a child would change what its parent learnt",
         "gblinear": "gblinear has one set of coefficients and no trees to add",
@@ -82,13 +97,46 @@ def _probe_with(params: Mapping[str, Any], data: xgboost.DMatrix) -> dict[str, s
     return _values_of(xgboost.Booster({**params, "verbosity": 0}, [data]))
 
 
+def grow(
+    estimator: xgboost.XGBModel,
+    before: xgboost.XGBModel | None,
+    data: tuple[Any, Any],
+    options: Mapping[str, Any],
+    *,
+    rounds: int,
+    seed: int,
+) -> xgboost.XGBModel:
+    """Fits an estimator on top of another one's trees; its `n_estimators` is then the number of all rounds."""
+    trees = None if before is None else before.get_booster()
+    estimator.set_params(n_estimators=rounds, random_state=seed)
+    grown = estimator.fit(*data, **{"verbose": False, **options, "xgb_model": trees})
+    return grown.set_params(n_estimators=rounds_of(grown))
+
+
+def rounds_of(estimator: xgboost.XGBModel) -> int:
+    """The number of rounds that a fitted estimator has trained."""
+    return int(estimator.get_booster().num_boosted_rounds())
+
+
+def missing_defaults(estimator: xgboost.XGBModel) -> dict[str, Any]:  # noqa: ARG001 - as LightGBM's
+    """The settings that continued training needs: none."""
+    return {}
+
+
+def trained_values(estimator: xgboost.XGBModel) -> dict[str, str]:
+    """Reads the parameters, as texts, under which the last trees were made."""
+    return _values_of(estimator.get_booster())
+
+
 @attrs.define(kw_only=True, eq=False)
-class XGBoostTrainable(BoostingTrainable[xgboost.Booster]):
+class XGBoostTrainable(NativeTrainable[xgboost.Booster, xgboost.DMatrix]):
     """Trains an XGBoost booster natively; its model is the Booster.
 
     Attributes:
         data: Makes the training data. Called once per segment; cache what is slow to read.
         params: Parameters that are not tuned.
+        obj: An objective of your own, as `xgboost.train` takes it: from predictions and the DMatrix to gradients and
+            Hessians, one per row (and class). None: the objective in `params`.
 
     Examples:
         >>> import numpy as np
@@ -109,34 +157,25 @@ class XGBoostTrainable(BoostingTrainable[xgboost.Booster]):
         20
     """
 
-    data: Callable[[], xgboost.DMatrix]
-    params: Mapping[str, Any] = attrs.field(factory=dict)
-    _matrix: xgboost.DMatrix | None = attrs.field(init=False, default=None)
+    obj: Callable[[Any, xgboost.DMatrix], tuple[Any, Any]] | None = None
 
-    refused: ClassVar[Mapping[str, str]] = _FIXED
+    refused: ClassVar[Mapping[str, str]] = FIXED
 
-    def __attrs_post_init__(self) -> None:
-        """Refuses parameters under which trees cannot be added.
-
-        Raises:
-            ConfigError: A booster other than gbtree, or early stopping.
-        """
-        _check(self.params, type(self).__name__)
-
-    def _begin(self) -> None:
-        self._matrix = self.data()
-
-    def _end(self) -> None:
-        self._matrix = None
+    def _check_params(self, params: Mapping[str, Any]) -> None:
+        _check(params, type(self).__name__)
+        if callable(params.get("objective")):
+            raise ConfigError(
+                f"{type(self).__name__}: params['objective'] must be a name, got a function; pass the function as obj="
+            )
 
     def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-        assert self._matrix is not None
-        return _probe_with({**self.params, **wanted}, self._matrix)
+        assert self._data is not None
+        return _probe_with({**self.params, **wanted}, self._data)
 
     def _grow(self, model: xgboost.Booster | None, wanted: Mapping[str, Any], seed: int) -> xgboost.Booster:
-        assert self._matrix is not None
+        assert self._data is not None
         params = {**self.params, **wanted, "seed": seed}
-        return xgboost.train(params, self._matrix, num_boost_round=self.rounds, xgb_model=model, verbose_eval=False)
+        return xgboost.train(params, self._data, self.rounds, obj=self.obj, xgb_model=model, verbose_eval=False)
 
     def _values(self, model: xgboost.Booster) -> Mapping[str, Any]:
         return _values_of(model)
@@ -151,7 +190,7 @@ class XGBoostTrainable(BoostingTrainable[xgboost.Booster]):
 
 
 @attrs.define(kw_only=True, eq=False)
-class XGBModelTrainable(BoostingTrainable[xgboost.XGBModel]):
+class XGBModelTrainable(EstimatorTrainable[xgboost.XGBModel]):
     """Trains one of XGBoost's scikit-learn classes; its model is the fitted estimator.
 
     Attributes:
@@ -160,19 +199,11 @@ class XGBModelTrainable(BoostingTrainable[xgboost.XGBModel]):
         fit_options: Further arguments of `fit`, such as sample_weight or base_margin.
     """
 
-    estimator: Callable[[], xgboost.XGBModel]
-    data: Callable[[], tuple[Any, Any]]
-    fit_options: Mapping[str, Any] = attrs.field(factory=dict)
-    _data: tuple[Any, Any] | None = attrs.field(init=False, default=None)
+    refused: ClassVar[Mapping[str, str]] = FIXED
+    own_options: ClassVar[frozenset[str]] = frozenset({"X", "y", "xgb_model"})
 
-    refused: ClassVar[Mapping[str, str]] = _FIXED
-
-    def _begin(self) -> None:
-        _check(self.estimator().get_params(), type(self).__name__)
-        self._data = self.data()
-
-    def _end(self) -> None:
-        self._data = None
+    def _check_estimator(self, estimator: xgboost.XGBModel) -> None:
+        check_estimator(estimator, type(self).__name__)
 
     def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         live = self._made(wanted).get_xgb_params()
@@ -184,12 +215,10 @@ class XGBModelTrainable(BoostingTrainable[xgboost.XGBModel]):
 
     def _grow(self, model: xgboost.XGBModel | None, wanted: Mapping[str, Any], seed: int) -> xgboost.XGBModel:
         assert self._data is not None
-        grown = self._made(wanted).set_params(n_estimators=self.rounds, random_state=seed)
-        before = None if model is None else model.get_booster()
-        return grown.fit(*self._data, xgb_model=before, verbose=False, **self.fit_options)
+        return grow(self._made(wanted), model, self._data, self.fit_options, rounds=self.rounds, seed=seed)
 
     def _values(self, model: xgboost.XGBModel) -> Mapping[str, Any]:
-        return _values_of(model.get_booster())
+        return trained_values(model)
 
     def _store(self, model: xgboost.XGBModel, path: Path) -> None:
         model.save_model(path / _FILE)
@@ -197,14 +226,23 @@ class XGBModelTrainable(BoostingTrainable[xgboost.XGBModel]):
     def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> xgboost.XGBModel:
         model = self._made(wanted)
         model.load_model(path / _FILE)
-        return model
+        return model.set_params(n_estimators=rounds_of(model))
+
+    def _evaluation(self, model: xgboost.XGBModel) -> dict[str, Any]:
+        return {"evals_result": getattr(model, "evals_result_", None)}
+
+    def _set_evaluation(self, model: xgboost.XGBModel, evaluation: Mapping[str, Any]) -> None:
+        if evaluation.get("evals_result") is not None:
+            model.evals_result_ = evaluation["evals_result"]
 
     def _made(self, wanted: Mapping[str, Any]) -> xgboost.XGBModel:
         estimator = self.estimator()
-        unknown = sorted(wanted.keys() - estimator.get_params().keys())
+        known = estimator.get_params().keys()
+        unknown = sorted(wanted.keys() - known)
         if unknown:
+            close = difflib.get_close_matches(unknown[0], known, n=1)
             raise ConfigError(
-                f"{type(self).__name__}: {type(estimator).__name__} has no parameters {unknown}; it has "
-                f"{sorted(estimator.get_params())}"
+                f"{type(self).__name__}: {type(estimator).__name__} has no parameters {unknown}; "
+                + (f"did you mean {close[0]!r}?" if close else f"it has {sorted(known)}")
             )
         return estimator.set_params(**wanted)

@@ -4,19 +4,22 @@ Everything that this package knows about the inside of an estimator is here; eac
 what goes wrong without it. (Read in scikit-learn 1.4 to 1.9.)
 """
 
+import importlib
 import inspect
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
 import attrs
+import joblib
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import unique_labels
 
+from gpbt_adapters.trainables.boosting.common import parsed
 from gpbt_core.errors import ConfigError
 
 __all__ = [
@@ -29,6 +32,7 @@ __all__ = [
     "prepare",
     "random_states",
     "set_live",
+    "silent_under",
     "train",
 ]
 
@@ -82,6 +86,38 @@ UNREAD: Mapping[str, frozenset[str]] = {
 }
 """Parameters that a class (or one derived from it) reads where it decides by itself how long to train, or cuts a pass
 into batches by itself: never here."""
+
+READ_UNDER: Mapping[str, Mapping[str, tuple[str, Callable[[Any], bool], str]]] = {
+    "BaseSGD": {
+        "eta0": ("learning_rate", lambda value: value != "optimal", "'constant', 'invscaling' or 'adaptive'"),
+        "power_t": ("learning_rate", lambda value: value == "invscaling", "'invscaling'"),
+        "l1_ratio": ("penalty", lambda value: value == "elasticnet", "'elasticnet'"),
+        "epsilon": (
+            "loss",
+            lambda value: value in {"huber", "epsilon_insensitive", "squared_epsilon_insensitive"},
+            "'huber', 'epsilon_insensitive' or 'squared_epsilon_insensitive'",
+        ),
+    },
+    "BaseMultilayerPerceptron": {
+        "momentum": ("solver", lambda value: value == "sgd", "'sgd'"),
+        "nesterovs_momentum": ("solver", lambda value: value == "sgd", "'sgd'"),
+        "learning_rate": ("solver", lambda value: value == "sgd", "'sgd'"),
+        "power_t": ("learning_rate", lambda value: value == "invscaling", "'invscaling'"),
+        "beta_1": ("solver", lambda value: value == "adam", "'adam'"),
+        "beta_2": ("solver", lambda value: value == "adam", "'adam'"),
+        "epsilon": ("solver", lambda value: value == "adam", "'adam'"),
+    },
+    "BaseGradientBoosting": {
+        "alpha": ("loss", lambda value: value in {"huber", "quantile"}, "'huber' or 'quantile'"),
+    },
+    "HistGradientBoostingRegressor": {"quantile": ("loss", lambda value: value == "quantile", "'quantile'")},
+    "LGBMModel": {"subsample": ("subsample_freq", lambda value: value > 0, "1 or more")},
+}
+"""Parameters that a class (or one derived from it) reads only under some values of another one: that one's name,
+whether a value of it is one of these, and these values in words."""
+
+ENGINES: Mapping[str, str] = {"XGBModel": "xgboost", "LGBMModel": "lightgbm"}
+"""The base classes of other libraries' estimators that grow by adding trees, and the modules that know how."""
 
 RESERVED = frozenset({"warm_start", "early_stopping", "random_state"})
 """Parameters that continuing needs for itself."""
@@ -138,11 +174,21 @@ def continuation(estimator: Estimator) -> Continuation:
     >>> continuation(KNeighborsClassifier())  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
         ...
-    ConfigError: KNeighborsClassifier cannot be trained on: wanted partial_fit, or warm_start together with ...
+    ConfigError: KNeighborsClassifier cannot be trained on: expected partial_fit, or warm_start together with ...
     """
     who = type(estimator).__name__
     settings = estimator.get_params(deep=False)
     bases = {base.__name__ for base in type(estimator).__mro__}
+    engine = _engine(estimator)
+    if engine is not None:
+        engine.check_estimator(estimator, who)
+        return Continuation(
+            way="members",
+            count="n_estimators",
+            fixed=frozenset(engine.FIXED) & frozenset(settings),
+            reserved=frozenset({"n_estimators", "random_state", "early_stopping_rounds"}) & frozenset(settings),
+            unread=frozenset({"verbosity"}) & frozenset(settings),
+        )
     if hasattr(estimator, "partial_fit") and settings.get("solver") != "lbfgs":  # MLPRegressor has it there, and raises
         way, count = "passes", None
     elif "warm_start" in settings and "n_estimators" in settings:
@@ -151,17 +197,22 @@ def continuation(estimator: Estimator) -> Continuation:
         way, count = ("members" if "BaseHistGradientBoosting" in bases else "iterations"), "max_iter"
     else:
         raise ConfigError(
-            f"{who} cannot be trained on: wanted partial_fit, or warm_start together with n_estimators or max_iter, "
+            f"{who} cannot be trained on: expected partial_fit, or warm_start together with n_estimators or max_iter, "
             f"and it has neither; a search that starts each fit anew is the tool for it"
         )
     if settings.get("solver") == "liblinear":
         raise ConfigError(f"{who}: solver='liblinear' starts each fit anew; choose another solver, 'lbfgs' or 'saga'")
+    if way == "passes" and settings.get("class_weight") == "balanced":
+        raise ConfigError(
+            f"{who}: class_weight must not be 'balanced', which partial_fit does not support; pass the weights of the "
+            f"samples instead, sample_weight=compute_sample_weight('balanced', y), or class_weight as a dict"
+        )
     if settings.get("early_stopping") is True or (
         "early_stopping" not in settings and settings.get("n_iter_no_change") is not None
     ):
         stopper = "early_stopping" if "early_stopping" in settings else "n_iter_no_change"
         raise ConfigError(
-            f"{who}: wanted {stopper} off, got {settings[stopper]!r}: an estimator that ends its training by itself "
+            f"{who}: expected {stopper} off, got {settings[stopper]!r}: an estimator that ends its training by itself "
             f"does not train the steps it is asked for; leave the stopping to the optimizer"
         )
     stoppers = frozenset() if "early_stopping" in settings else frozenset({"n_iter_no_change"})
@@ -186,6 +237,9 @@ def preparation(estimator: Estimator, seed: int) -> dict[str, Any]:
     A random state is a generator that moves on, not a number: from a number each pass over the data would draw the
     same order again.
     """
+    engine = _engine(estimator)
+    if engine is not None:  # each step draws a seed of its own from this one, see `train`
+        return {**random_states(estimator, seed), **engine.missing_defaults(estimator)}
     changes: dict[str, Any] = {
         name: np.random.RandomState(state)  # the only kind that scikit-learn takes
         for name, state in random_states(estimator, seed).items()
@@ -241,6 +295,14 @@ def train(
             known = {"classes": labels} if labels is not None and _first_pass(estimator) else {}
             estimator.partial_fit(features, target, **known, **extra)
         return
+    engine = _engine(estimator)
+    if engine is not None:
+        so_far, seed = _trained(estimator, how), estimator.random_state
+        own_seed = int(np.random.SeedSequence((seed, so_far)).generate_state(1)[0]) % 2**31
+        before = estimator if so_far else None
+        engine.grow(estimator, before, (features, target), extra, rounds=iterations, seed=own_seed)
+        estimator.set_params(random_state=seed)
+        return
     assert how.count is not None
     so_far = _trained(estimator, how) if how.way == "members" else 0
     estimator.set_params(**{how.count: so_far + iterations})
@@ -248,7 +310,7 @@ def train(
         estimator.fit(features, target, **extra)
     if how.way == "members" and _trained(estimator, how) != so_far + iterations:
         raise RuntimeError(
-            f"{type(estimator).__name__}: wanted {so_far + iterations} {how.count} after this step, got "
+            f"{type(estimator).__name__}: expected {so_far + iterations} {how.count} after this step, got "
             f"{_trained(estimator, how)}: it ended its training by itself"
         )
 
@@ -257,6 +319,12 @@ def all_labels(estimator: Estimator, target: Any) -> Any:
     """What the first `partial_fit` of a classifier must be told of the labels to come; None for anything else."""
     if not is_classifier(estimator):
         return None
+    if np.ndim(target) == 2 and "OneVsRestClassifier" in {base.__name__ for base in type(estimator).__mro__}:
+        raise ConfigError(
+            f"{type(estimator).__name__}: y must have one label per sample, got {np.shape(target)[1]} columns, with "
+            f"which its partial_fit does not work; use MultiOutputClassifier, which also trains one classifier per "
+            f"column"
+        )
     if "_MultiOutputEstimator" in {base.__name__ for base in type(estimator).__mro__}:
         return [np.unique(column) for column in np.asarray(target).T]
     return np.unique(target) if np.ndim(target) == 1 else unique_labels(target)
@@ -273,7 +341,15 @@ def set_live(estimator: Estimator, config: Mapping[str, Any]) -> None:
         ConfigError: A value cannot be set on a model that goes on.
     """
     rate = getattr(estimator, "learning_rate", None)
+    before = _fitted(estimator)
     estimator.set_params(**config)
+    after = _fitted(estimator)
+    lost = sorted(name for name, value in before.items() if not _kept(value, after.get(name)))
+    if lost:
+        raise ConfigError(
+            f"{type(estimator).__name__}: set_params must keep what was trained, but set_params({', '.join(config)}) "
+            f"changed or removed {', '.join(lost)}; set the parameters without starting anew"
+        )
     for part, own in _parts(estimator, config):
         set_live(part, own)
     bases = {base.__name__ for base in type(estimator).__mro__}
@@ -294,18 +370,24 @@ def current_values(estimator: Estimator, names: Iterable[str]) -> dict[str, Any]
     return {name: getattr(estimator, name) for name in wanted if hasattr(estimator, name)}
 
 
-def live_values(estimator: Estimator, names: Mapping[str, Any]) -> dict[str, Any]:
+def live_values(estimator: Estimator, names: Mapping[str, Any], *, trained: bool = False) -> dict[str, Any]:
     """Reads parameters back from where they act: an optimizer's field, the estimator of each class.
 
     Args:
         estimator: Trained or not.
         names: The names to read; a mapping, whose values are not looked at.
+        trained: Whether it was trained since a parameter was last set. The values of XGBoost's and LightGBM's
+            estimators are then those that the last trees were made under.
 
     Returns:
         The live values; where the estimators of several classes disagree, a tuple with each one's. A parameter that
         the estimator does not have is left out.
     """
     live = current_values(estimator, names)
+    engine = _engine(estimator)
+    if engine is not None:
+        values = engine.trained_values(estimator) if trained else {}
+        return {name: parsed(values.get(name, value), like=value) for name, value in live.items()}
     if "C" in live and PASSIVE_AGGRESSIVE & {base.__name__ for base in type(estimator).__mro__}:
         live["C"] = estimator.eta0
     optimizer = getattr(estimator, "_optimizer", None)
@@ -320,6 +402,42 @@ def live_values(estimator: Estimator, names: Mapping[str, Any]) -> dict[str, Any
             if value != live[full]:
                 live[full] = (live[full], value)
     return live
+
+
+def silent_under(estimator: Estimator, name: str) -> tuple[str, Callable[[Any], bool], str] | None:
+    """The parameter under some of whose values alone the estimator reads another one; None: it always reads it.
+
+    Returns:
+        The name of that parameter, whether a value of it is one of these, and these in words.
+    """
+    for base in type(estimator).__mro__:
+        found = READ_UNDER.get(base.__name__, {}).get(name)
+        if found is not None:
+            return found if hasattr(estimator, found[0]) else None
+    return None
+
+
+def _engine(estimator: Estimator) -> Any:
+    """The module that adds trees to an estimator of XGBoost or LightGBM; None for any other estimator."""
+    for base in type(estimator).__mro__:
+        library = ENGINES.get(base.__name__)
+        if library is not None and base.__module__.partition(".")[0] == library:
+            return importlib.import_module(f"gpbt_adapters.trainables.boosting.{library}")
+    return None
+
+
+def _fitted(estimator: Estimator) -> dict[str, Any]:
+    """What training has left on an estimator, by scikit-learn's convention for its names."""
+    fields = getattr(estimator, "__dict__", {})
+    return {
+        name: value
+        for name, value in fields.items()
+        if name.endswith("_") and not name.startswith("_") and value is not None
+    }
+
+
+def _kept(before: Any, after: Any) -> bool:
+    return after is before or (after is not None and joblib.hash(after) == joblib.hash(before))
 
 
 def _named(names: Mapping[str, frozenset[str]], bases: set[str]) -> frozenset[str]:
@@ -356,6 +474,9 @@ def _first_pass(estimator: Estimator) -> bool:
 
 def _trained(estimator: Estimator, how: Continuation) -> int:
     """How many members a growing estimator has."""
+    engine = _engine(estimator)
+    if engine is not None:
+        return int(engine.rounds_of(estimator)) if estimator.__sklearn_is_fitted__() else 0
     if how.count == "max_iter":
         return int(estimator.n_iter_) if hasattr(estimator, "n_iter_") else 0
     return len(getattr(estimator, "estimators_", ()))
@@ -411,7 +532,7 @@ def _keep_contributions(estimator: Estimator, before: Any) -> None:
         return
     if not now > 0 or not before > 0:
         raise ConfigError(
-            f"{type(estimator).__name__}: wanted a learning_rate above 0 all along, got {now!r} after {before!r}: it "
+            f"{type(estimator).__name__}: expected a learning_rate above 0 all along, got {now!r} after {before!r}: it "
             f"multiplies the trees grown before as well"
         )
     for tree in estimator.estimators_.ravel():

@@ -31,6 +31,10 @@ class FitFailedError(GpbtError, RuntimeError):
         self.original = original
 
 
+class ScoreError(GpbtError, ValueError):
+    """A scorer returned no finite number."""
+
+
 @attrs.frozen(kw_only=True)
 class Scoring:
     """What is scored, and how.
@@ -206,7 +210,7 @@ class FoldsTrainable(Trainable):
                 self._figures.update({f"split{index}_{part}_{name}": score for name, score in scores.items()})
                 if part == "test":  # of a single score `refit` may be any text, as in scikit-learn
                     name = None if scores.keys() == {"score"} else scoring.objective
-                    followed.append(scores[name or next(iter(scores))])
+                    followed.append(_finite(scores, name or next(iter(scores)), index))
             self._score_seconds[index] += time.perf_counter() - start
         return float(np.mean(followed))
 
@@ -220,3 +224,17 @@ class FoldsTrainable(Trainable):
             if not self._factory.raising:
                 raise
             raise FitFailedError(error) from error
+
+
+def _finite(scores: Mapping[str, float], name: str, fold: int) -> float:
+    """The score that the search follows.
+
+    Raises:
+        ScoreError: It is not finite.
+    """
+    if not np.isfinite(scores[name]):
+        raise ScoreError(
+            f"the scorer {name!r} must return a finite number, got {scores[name]} on the test samples of fold {fold}: "
+            f"the training diverged, or the fold lacks what the scorer needs, such as both classes"
+        )
+    return scores[name]

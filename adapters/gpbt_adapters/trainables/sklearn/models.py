@@ -4,6 +4,7 @@ What a model is asked, it does to the estimator where that acts; scores and file
 inside is asked of `sklearn_continuation` alone.
 """
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,10 +22,11 @@ from gpbt_adapters.trainables.sklearn.continuation import (
     preparation,
     random_states,
     set_live,
+    silent_under,
     train,
 )
 from gpbt_core.errors import ConfigError
-from gpbt_core.space import Space
+from gpbt_core.space import Categorical, Space
 
 __all__ = ["Model", "Template", "TrainingData", "last_step"]
 
@@ -79,14 +81,28 @@ class Template:
         Raises:
             ConfigError: Another step of the pipeline would get some.
         """
+        self.check_weights(params)
         steps = [name for name, _ in self.estimator.steps[:-1]] if self.prefix else []
         others = [param for param in params if param.split("__")[0] in steps]
         if others:
             raise ConfigError(
-                f"{type(self.estimator).__name__}: wanted fit parameters of the last step, {self.prefix}<name>, got "
+                f"{type(self.estimator).__name__}: expected fit parameters of the last step, {self.prefix}<name>, got "
                 f"{', '.join(others)}: only the last step is trained on and gets any; transform the data beforehand"
             )
         return {param.removeprefix(self.prefix): value for param, value in params.items()}
+
+    def check_weights(self, params: Mapping[str, Any]) -> None:
+        """Refuses parameters of a fit where the pipeline makes other samples of those that they are for.
+
+        Raises:
+            ConfigError: A step of the pipeline resamples, and there are such parameters.
+        """
+        if params and _resamples(self.estimator):
+            raise ConfigError(
+                f"{type(self.estimator).__name__}: a pipeline that resamples must be fitted without further "
+                f"parameters, got {', '.join(params)}: they belong to samples that the last step does not see; leave "
+                f"them out, or resample the data beforehand"
+            )
 
     def check(self, space: Space, *, changes: bool = True) -> None:
         """Refuses a space that no model can follow, before anything is trained.
@@ -103,6 +119,42 @@ class Template:
             self.check_name(name)
             if changes:
                 self.check_change(name, "a value that changes from parent to child")
+            self._check_choices(name, space.parameters[name])
+            self._check_read(name, space)
+
+    def _check_choices(self, name: str, parameter: object) -> None:
+        """Refuses a choice under which the estimator cannot be trained on, or goes on in another way."""
+        if not (isinstance(parameter, Categorical) and name.startswith(self.prefix)):
+            return
+        for choice in parameter.choices:
+            if not isinstance(choice, str):
+                continue
+            chosen = clone(last_step(self.estimator)).set_params(**{name.removeprefix(self.prefix): choice})
+            found = continuation(chosen)
+            if (found.way, found.count) != (self.continuation.way, self.continuation.count):
+                raise ConfigError(
+                    f"{type(self.estimator).__name__}: {name}={choice!r} must not be a choice: under it the estimator "
+                    f"is trained on by {found.way}, and otherwise by {self.continuation.way}"
+                )
+
+    def _check_read(self, name: str, space: Space) -> None:
+        """Refuses a parameter that no config lets the estimator read, because of the value of another one."""
+        last = last_step(self.estimator)
+        found = silent_under(last, name.removeprefix(self.prefix)) if name.startswith(self.prefix) else None
+        if found is None:
+            return
+        other, reads, words = found
+        searched = space.parameters.get(self.prefix + other)
+        if searched is None:
+            readable = reads(getattr(last, other))
+        else:
+            readable = not isinstance(searched, Categorical) or any(reads(choice) for choice in searched.choices)
+        if not readable:
+            value = f"{other}={getattr(last, other)!r}" if searched is None else f"the choices of {other!r}"
+            raise ConfigError(
+                f"{type(last).__name__}: {name!r} is never read under {value}; leave it out of the space, or set "
+                f"{other} to {words}"
+            )
 
     def check_name(self, name: str) -> None:
         """Refuses a hyperparameter that the estimator lacks, that continuing needs for itself, or that it never reads.
@@ -111,9 +163,11 @@ class Template:
             ConfigError: It is one of these.
         """
         if name not in self._names:
+            close = difflib.get_close_matches(name, self._names, n=1)
             raise ConfigError(
-                f"{type(self.estimator).__name__}: it has no parameter {name!r}; it has "
-                f"{', '.join(sorted(self._names))}"
+                f"{type(self.estimator).__name__}: it has no parameter {name!r}; "
+                + (f"did you mean {close[0]!r}? It has " if close else "it has ")
+                + ", ".join(sorted(self._names))
             )
         own = name.removeprefix(self.prefix)
         if own in self.continuation.reserved or own.split("__")[-1] == "random_state":
@@ -135,7 +189,7 @@ class Template:
         """
         if name.removeprefix(self.prefix) in self.continuation.fixed or not name.startswith(self.prefix):
             raise ConfigError(
-                f"{type(self.estimator).__name__}: {name!r} is fixed once training has begun, wanted {wanted}; set "
+                f"{type(self.estimator).__name__}: {name!r} is fixed once training has begun, expected {wanted}; set "
                 f"it on the estimator, or keep each model's config for the whole run with preset='gp', 'tpe' or "
                 f"'random'"
             )
@@ -158,7 +212,9 @@ class Model:
         self._data = data
         self._config: Mapping[str, Any] = {}
         self._features: Any = None  # what the last step trains on: the data after the other steps of a pipeline
-        self._kept: Any = None  # the same, where only a checkpoint can bring it back
+        self._target: Any = None
+        self._kept: Any = None  # both, where only a checkpoint can bring them back
+        self._trained = False  # since a parameter was last set
 
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
         """Clones the template under `config`; nothing is trained but the steps of a pipeline before the last.
@@ -175,7 +231,7 @@ class Model:
             changes = {**random_states(self.estimator, seed), **changes}
         self.estimator.set_params(**config, **changes)
         set_live(last_step(self.estimator), self._own(config))
-        self._config = config
+        self._config, self._trained = config, False
         self._check_way()
         self._fit_first_steps()
 
@@ -191,13 +247,13 @@ class Model:
             if now[name] != value:
                 self._template.check_change(name, f"{value!r} after {now[name]!r}")
         set_live(last_step(self.estimator), self._own(config))
-        self._config = config
+        self._config, self._trained = config, False
         if any(isinstance(value, str) and now[name] != value for name, value in config.items()):
             self._check_way()  # it hangs on words, a solver's name say
 
     def applied(self) -> dict[str, Any]:
         """Reads the parameters back from where they act."""
-        last = live_values(last_step(self.estimator), self._own(self._config))
+        last = live_values(last_step(self.estimator), self._own(self._config), trained=self._trained)
         live = {self._template.prefix + name: value for name, value in last.items()}
         first = [name for name in self._config if not name.startswith(self._template.prefix)]
         if first:
@@ -210,11 +266,12 @@ class Model:
             last_step(self.estimator),
             self._template.continuation,
             self._features,
-            self._data.target,
+            self._target,
             iterations=iterations,
             labels=self._data.labels,
             fit_params=self._data.fit_params,
         )
+        self._trained = True
 
     def finished(self) -> Any:
         """The estimator, with its own settings again where training it step by step took others.
@@ -230,12 +287,12 @@ class Model:
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs; not a copy."""
-        return {"estimator": self.estimator, "features": self._kept}
+        return {"estimator": self.estimator, "kept": self._kept}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes over a state, which this model owns from then on."""
-        self.estimator, self._kept = state["estimator"], state["features"]
-        self._features = self._data.features if self._kept is None else self._kept
+        self.estimator, self._kept, self._trained = state["estimator"], state["kept"], False
+        self._features, self._target = self._kept or (self._data.features, self._data.target)
         if self._kept is None and _has_first_steps(self.estimator):
             self._features = self.estimator[:-1].transform(self._features)
 
@@ -249,7 +306,7 @@ class Model:
         wanted, got = self._template.continuation, continuation(last_step(self.estimator))
         if (got.way, got.count) != (wanted.way, wanted.count):
             raise ConfigError(
-                f"{type(self.estimator).__name__}: wanted a config under which it is trained on by {wanted.way}, as "
+                f"{type(self.estimator).__name__}: expected a config under which it is trained on by {wanted.way}, as "
                 f"the template is, got {dict(self._config)}, which is trained on by {got.way}"
             )
 
@@ -259,14 +316,22 @@ class Model:
         A transformer may make something else of its own training data than of the same data once it is fitted (target
         encoding does so on purpose, and at random); only then the state holds what it made.
         """
-        self._features, self._kept = self._data.features, None
+        self._features, self._target, self._kept = self._data.features, self._data.target, None
         if not _has_first_steps(self.estimator):
+            return
+        if _resamples(self.estimator):
+            for _, step in self.estimator.steps[:-1]:
+                if hasattr(step, "fit_resample"):
+                    self._features, self._target = step.fit_resample(self._features, self._target)
+                elif step not in (None, "passthrough"):
+                    self._features = step.fit_transform(self._features, self._target)
+            self._kept = (self._features, self._target)
             return
         first = self.estimator[:-1]
         self._features = first.fit_transform(self._data.features, self._data.target)
         self.estimator.steps[:-1] = first.steps  # where the pipeline has a cache, fitting clones
         if joblib.hash(self._features) != joblib.hash(self.estimator[:-1].transform(self._data.features)):
-            self._kept = self._features
+            self._kept = (self._features, self._target)
 
 
 def last_step(estimator: Any) -> Any:
@@ -276,3 +341,8 @@ def last_step(estimator: Any) -> Any:
 
 def _has_first_steps(estimator: Any) -> bool:
     return isinstance(estimator, Pipeline) and len(estimator.steps) > 1
+
+
+def _resamples(estimator: Any) -> bool:
+    """Whether a step of a pipeline makes other samples for training, as those of imbalanced-learn do."""
+    return _has_first_steps(estimator) and any(hasattr(step, "fit_resample") for _, step in estimator.steps[:-1])

@@ -84,9 +84,9 @@ class WarmStart:
         trusted_types: Sequence[str] = (),
     ) -> None:
         if iterations < 1:
-            raise ConfigError(f"WarmStart: wanted iterations of at least 1, got {iterations!r}")
+            raise ConfigError(f"WarmStart: iterations must be at least 1, got {iterations!r}")
         if format not in {"pickle", "skops"}:
-            raise ConfigError(f"WarmStart: wanted a format of 'pickle' or 'skops', got {format!r}")
+            raise ConfigError(f"WarmStart: expected a format of 'pickle' or 'skops', got {format!r}")
         if format == "skops":
             _skops()
         self.template = Template(estimator)
@@ -212,7 +212,7 @@ def _split(
         )
         return data, validation
     if not (isinstance(validation, float) and 0 < validation < 1):
-        raise ConfigError(f"WarmStart: wanted validation as a pair (X, y) or a share in (0, 1), got {validation!r}")
+        raise ConfigError(f"WarmStart: expected validation as a pair (X, y) or a share in (0, 1), got {validation!r}")
     samples = _count(features) or 0
     own = {name: value for name, value in fit_params.items() if _count(value) == samples}
     x_train, x_validation, y_train, y_validation, *rest = train_test_split(

@@ -34,9 +34,9 @@ class DifferentialEvolution:
     def __attrs_post_init__(self) -> None:
         """Refuses options that the formula has no meaning for."""
         if not 0 < self.weight <= 2:
-            raise ConfigError(f"DifferentialEvolution: wanted a weight above 0 and at most 2, got {self.weight!r}")
+            raise ConfigError(f"DifferentialEvolution: expected a weight above 0 and at most 2, got {self.weight!r}")
         if not 0 <= self.crossover <= 1:
-            raise ConfigError(f"DifferentialEvolution: wanted a crossover from 0 to 1, got {self.crossover!r}")
+            raise ConfigError(f"DifferentialEvolution: expected a crossover from 0 to 1, got {self.crossover!r}")
 
     def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
         """Answers with a config near the good ones; a uniform one where fewer than three trials were scored."""

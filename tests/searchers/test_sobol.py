@@ -46,5 +46,5 @@ def test_the_generator_of_the_slot_is_left_alone() -> None:
 
 def test_too_many_parameters_are_refused_with_a_way_out() -> None:
     space = Space({f"x{k}": Float(0, 1) for k in range(21_202)})
-    with pytest.raises(ConfigError, match="at most 21201 parameters, got one of 21202; use the searcher 'random'"):
+    with pytest.raises(ConfigError, match="at most 21201 parameters, got 21202; use the searcher 'random'"):
         Sobol().propose(Query(space=space), np.random.default_rng(0))

@@ -1,10 +1,11 @@
-"""Finds the schedule of simulated annealing on a travelling-salesman problem: no machine learning, the same tool.
+"""Finds a schedule for simulated annealing on a travelling-salesman problem, which is not machine learning.
 
     python examples/annealing.py [--small]
 
-A step is a number of proposed moves; the tour is what is inherited, as weights are elsewhere. Tuned are the temperature
-and how long a stretch of the tour a move may turn around. Compared is, at the same number of moves, the usual geometric
-cooling between two temperatures, at a reach that stays, the best of as many random choices as gpbt trains lines.
+A step is a number of proposed moves. Children inherit the tour, as they inherit weights in machine learning. The
+program tunes the temperature and the reach, the maximum length of the stretch that a move reverses. For comparison, it
+runs the usual geometric cooling with a constant reach for the same number of moves, and takes the best of as many
+random choices as gpbt trains lines.
 """
 
 import argparse
@@ -28,17 +29,17 @@ def cities(count: int) -> Array:
 
 
 def length(places: Array, tour: Array) -> float:
-    """The length of a closed tour, which is an order of the cities."""
+    """The length of a closed tour, given as an order of the cities."""
     path = places[tour]
     return float(np.linalg.norm(path - np.roll(path, -1, axis=0), axis=1).sum())
 
 
 class Annealing(Trainable):
-    """A tour that is being improved: a step is `moves` proposals to turn a stretch of it around (2-opt).
+    """A tour under improvement; a step is `moves` proposals to reverse a stretch of it (2-opt).
 
     Args:
         places: The cities, shape (n, 2).
-        moves: Proposals per step.
+        moves: The number of proposals per step.
     """
 
     def __init__(self, places: Array, moves: int) -> None:
@@ -55,20 +56,20 @@ class Annealing(Trainable):
         self.apply(config)
 
     def apply(self, config: Mapping[str, Any]) -> None:
-        """Takes temperature and reach for the moves to come."""
+        """Sets the temperature and the reach for the next moves."""
         self.config = dict(config)
 
     def applied(self) -> Mapping[str, Any]:
-        """What the moves go by."""
+        """The values that the moves use."""
         return self.config
 
     def step(self) -> float:
-        """Proposes moves, each taken by Metropolis' rule at the temperature."""
+        """Proposes moves, and accepts each by the Metropolis rule at the temperature."""
         temperature, reach = self.config["temperature"], min(self.config["reach"], len(self.tour) - 2)
         places, tour, n = self.places.tolist(), self.tour.tolist(), len(self.tour)
         starts = self.rng.integers(n, size=self.moves).tolist()
         spans = self.rng.integers(1, reach + 1, size=self.moves).tolist()
-        luck = (-temperature * np.log(self.rng.random(self.moves))).tolist()  # the rise that is just accepted
+        luck = (-temperature * np.log(self.rng.random(self.moves))).tolist()  # the largest increase that is accepted
         for start, span, allowed in zip(starts, spans, luck, strict=True):
             end = start + span
             if end >= n:
@@ -85,7 +86,7 @@ class Annealing(Trainable):
         return length(self.places, self.tour)
 
     def save(self, path: Path) -> None:
-        """Writes the tour, the state of the random generator and what is in force."""
+        """Writes the tour, the state of the random generator and the current values."""
         np.save(path / "tour.npy", self.tour)
         (path / "state.json").write_text(json.dumps({"rng": self.rng.bit_generator.state, "config": self.config}))
 
@@ -98,7 +99,7 @@ class Annealing(Trainable):
 
 
 def geometric(space: Space, places: Array, moves: int, steps: int, choices: int, seed: int) -> float:
-    """The shortest tour of geometric cooling, over random choices of the first and last temperature and the reach."""
+    """The shortest tour of geometric cooling over random choices of the first and last temperature and the reach."""
     rng = np.random.default_rng(seed)
     found = []
     for number in range(choices):
@@ -115,9 +116,9 @@ def geometric(space: Space, places: Array, moves: int, steps: int, choices: int,
 
 
 def main(arguments: Sequence[str] | None = None) -> Result:
-    """Runs the search, and prints the shortest tour, the schedule and the comparison."""
+    """Runs the search and prints the shortest tour, the schedule and the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="30 cities, 6 lines: to see it work")
+    parser.add_argument("--small", action="store_true", help="30 cities, 6 lines, to try it out")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     count, moves, population, steps = (30, 300, 6, 8) if options.small else (200, 4000, 16, 20)

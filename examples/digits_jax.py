@@ -2,8 +2,8 @@
 
     python examples/digits_jax.py [--small] [--workers 2]
 
-The digits come with scikit-learn. The score is the accuracy on 400 images kept for validation; the test images are
-looked at once, at the end.
+The digits come with scikit-learn. The score is the accuracy on 400 validation images; the test images are used once,
+at the end.
 """
 
 import argparse
@@ -27,14 +27,14 @@ SPACE = Space(
     noise=Float(0, 0.5),
 )
 
-# What inject_hyperparams makes of its arguments is part of the optimizer's state, where a run can change it.
+# inject_hyperparams puts its arguments into the optimizer's state, where a run can change them.
 ADAMW = optax.inject_hyperparams(optax.adamw)(learning_rate=1e-3, weight_decay=1e-4)
 
 Data = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 BATCH = 32
 
 
-@functools.cache  # once per process, however many models it trains
+@functools.cache  # once per process, for any number of models
 def read() -> tuple[Data, Data, Data]:
     """Reads the images as numbers in [0, 1]: 800 to train, 400 to validate, the rest to test."""
     pixels, labels = load_digits(return_X_y=True)
@@ -45,7 +45,7 @@ def read() -> tuple[Data, Data, Data]:
 
 
 def init(_: Mapping[str, Any], key: jax.Array) -> Any:
-    """Makes the state: the parameters of a network with one hidden layer, and Adam's."""
+    """Makes the state: the parameters of a network with one hidden layer, and the state of Adam."""
     inner, outer = jax.random.split(key)
     params = {
         "inner": {"weight": 0.1 * jax.random.normal(inner, (64, 128)), "bias": jnp.zeros(128)},
@@ -62,7 +62,7 @@ def logits(params: Any, pixels: Any, keep: Any = 1.0) -> Any:
 
 @jax.jit
 def epoch(state: Any, train: Data, values: Mapping[str, Any], key: jax.Array) -> Any:
-    """Trains an epoch, compiled once: the values are arguments, not constants."""
+    """Trains an epoch. It is compiled once, because the values are arguments and not constants."""
     order_key, key = jax.random.split(key)
     batches = jax.random.permutation(order_key, len(train[0])).reshape(-1, BATCH)
 
@@ -90,12 +90,12 @@ def step(state: Any, config: Mapping[str, Any], key: jax.Array) -> Any:
 
 
 def accuracy(params: Any, data: Data) -> float:
-    """The share of images that a model recognizes."""
+    """The share of images that the model classifies correctly."""
     return float((logits(params, data[0]).argmax(1) == data[1]).mean())
 
 
 def trainable() -> FunctionalTrainable:
-    """Makes what is trained."""
+    """Makes the trainable."""
     return FunctionalTrainable(
         init=init,
         step=step,
@@ -110,12 +110,12 @@ def trainable() -> FunctionalTrainable:
 
 
 def main(arguments: Sequence[str] | None = None) -> Result:
-    """Runs the search, and prints the best model's accuracy and schedule."""
+    """Runs the search and prints the best model's accuracy and schedule."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--population", type=int, default=12)
-    parser.add_argument("--steps", type=int, default=10, help="epochs that a model of the first generation's line gets")
-    parser.add_argument("--small", action="store_true", help="4 models, 4 epochs: to see it work")
-    parser.add_argument("--workers", type=int, default=None, help="processes to train in; none: in this one")
+    parser.add_argument("--steps", type=int, default=10, help="epochs per model")
+    parser.add_argument("--small", action="store_true", help="4 models, 4 epochs, to try it out")
+    parser.add_argument("--workers", type=int, default=None, help="processes to train in; by default, this one")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     population, steps = (4, 4) if options.small else (options.population, options.steps)

@@ -2,8 +2,8 @@
 
     python examples/digits_lightning.py [--small] [--workers 2]
 
-The digits come with scikit-learn. The score is the accuracy on 400 images kept for validation; the test images are
-looked at once, at the end.
+The digits come with scikit-learn. The score is the accuracy on 400 validation images; the test images are used once,
+at the end.
 """
 
 import argparse
@@ -43,22 +43,22 @@ class Digits(pl.LightningDataModule):
         )
 
     def train_dataloader(self) -> Any:
-        """Draws the noise anew for each step."""
+        """Draws new noise for each step."""
         pixels, labels = self.train.tensors
         noisy = pixels + self.noise * torch.randn(pixels.shape)
         return DataLoader(TensorDataset(noisy, labels), batch_size=self.batch_size, shuffle=True)
 
     def val_dataloader(self) -> Any:
-        """The images that the score is measured on."""
+        """The validation images, which determine the score."""
         return DataLoader(self.valid, batch_size=400)
 
     def test_dataloader(self) -> Any:
-        """The images for the end."""
+        """The test images."""
         return DataLoader(self.test, batch_size=400)
 
 
 class Net(pl.LightningModule):
-    """A network with one hidden layer; nothing in it knows that it is tuned."""
+    """A network with one hidden layer, and no code for the tuning."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,18 +71,18 @@ class Net(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: Any, _: int) -> None:
-        """Logs the share of images that are recognized."""
+        """Logs the share of images that the model classifies correctly."""
         self.log("accuracy", (self.layers(batch[0]).argmax(1) == batch[1]).float().mean())
 
     test_step = validation_step
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The values are set by the bindings."""
+        """Makes the optimizer; the bindings set its values."""
         return torch.optim.AdamW(self.parameters())
 
 
 def trainable() -> LightningTrainable:
-    """Makes what is trained: a step is an epoch."""
+    """Makes the trainable: a step is an epoch."""
     return LightningTrainable(
         model=lambda _: Net(),
         data=Digits,
@@ -99,12 +99,12 @@ def trainable() -> LightningTrainable:
 
 
 def main(arguments: Sequence[str] | None = None) -> Result:
-    """Runs the search, and prints the best model's accuracy and schedule."""
+    """Runs the search and prints the best model's accuracy and schedule."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--population", type=int, default=12)
-    parser.add_argument("--steps", type=int, default=10, help="epochs that a model of the first generation's line gets")
-    parser.add_argument("--small", action="store_true", help="3 models, 3 epochs: to see it work")
-    parser.add_argument("--workers", type=int, default=None, help="processes to train in; none: in this one")
+    parser.add_argument("--steps", type=int, default=10, help="epochs per model")
+    parser.add_argument("--small", action="store_true", help="3 models, 3 epochs, to try it out")
+    parser.add_argument("--workers", type=int, default=None, help="processes to train in; by default, this one")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     population, steps = (3, 3) if options.small else (options.population, options.steps)
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> Result:
 
 @torch.no_grad()
 def accuracy(module: pl.LightningModule, data: Digits) -> float:
-    """The share of test images that a model recognizes."""
+    """The share of test images that the model classifies correctly."""
     pixels, labels = data.test.tensors
     layers = module.eval().get_submodule("layers")
     return float((layers(pixels).argmax(1) == labels).float().mean())

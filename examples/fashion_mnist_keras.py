@@ -50,7 +50,7 @@ def read_idx(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
-@functools.cache  # once per process, however many models it trains
+@functools.cache  # once per process, for any number of models
 def read(folder: Path, part: str) -> Arrays:
     """Reads the images as numbers in [0, 1], shape (n, 28, 28, 1), and their labels as rows of a unit matrix."""
     images = read_idx(folder / f"{part}-images-idx3-ubyte")[..., None]
@@ -66,7 +66,7 @@ def split(data: Arrays, limit: int | None) -> tuple[Arrays, Arrays]:
 
 
 def network(_: Mapping[str, Any]) -> keras.Model:
-    """Makes the model and the optimizer; their values are set by the bindings."""
+    """Makes the model and the optimizer; the bindings set their values."""
     model = keras.Sequential(
         [
             keras.layers.Input((28, 28, 1)),
@@ -81,7 +81,7 @@ def network(_: Mapping[str, Any]) -> keras.Model:
             keras.layers.Dense(10),
         ]
     )
-    # With momentum=0 Keras would make no room for one.
+    # With momentum=0, Keras would not create the variables that momentum needs.
     optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
     model.compile(optimizer=optimizer, loss=keras.losses.CategoricalCrossentropy(from_logits=True))
     return model
@@ -90,7 +90,7 @@ def network(_: Mapping[str, Any]) -> keras.Model:
 def accuracy(parts: Parts, data: Arrays) -> float:
     """The share of images that the model classifies correctly."""
     images, labels = data
-    # Not by `predict`, which compiles a function for each new model, of which a run makes many.
+    # Not with `predict`, which compiles a function for each new model, and a run makes many models.
     outputs = [parts.model(images[start : start + 1000], training=False) for start in range(0, len(images), 1000)]
     found = np.concatenate([keras.ops.convert_to_numpy(output).argmax(axis=1) for output in outputs])
     return float((found == labels.argmax(axis=1)).mean())

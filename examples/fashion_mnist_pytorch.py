@@ -50,7 +50,7 @@ def read_idx(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
-@functools.cache  # once per process, however many models it trains
+@functools.cache  # once per process, for any number of models
 def read(folder: Path, part: str) -> TensorDataset:
     """Reads the images as numbers in [0, 1], shape (n, 1, 28, 28), and their labels 0 .. 9."""
     images = torch.from_numpy(read_idx(folder / f"{part}-images-idx3-ubyte").astype(np.float32) / 255)
@@ -66,7 +66,7 @@ def split(data: TensorDataset, limit: int | None) -> tuple[TensorDataset, Tensor
 
 
 def network(_: Mapping[str, Any]) -> nn.Module:
-    """Makes the model; its dropout is set by the binding."""
+    """Makes the model; the binding sets its dropout."""
     return nn.Sequential(
         *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
@@ -75,7 +75,7 @@ def network(_: Mapping[str, Any]) -> nn.Module:
 
 
 def sgd(model: nn.Module, _: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """Makes the optimizer; its values are set by the bindings."""
+    """Makes the optimizer; the bindings set its values."""
     return torch.optim.SGD(model.parameters(), lr=0.1)
 
 

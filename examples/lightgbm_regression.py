@@ -1,9 +1,9 @@
-"""Tunes LightGBM on a table of numbers: each segment of trees is grown under hyperparameters of its own.
+"""Tunes LightGBM on a table of numbers: each segment of trees has its own hyperparameters.
 
     python examples/lightgbm_regression.py [TABLE.csv] [--small]
 
-TABLE has a line of names and then numbers, the target in the last column; without one, the diabetes data that come with
-scikit-learn are used. The score is the root mean square error on a fifth of the rows kept for validation.
+TABLE has a line of column names, then lines of numbers with the target in the last column. Without it, the program uses
+scikit-learn's diabetes data. The score is the root mean square error on a fifth of the rows, kept for validation.
 """
 
 import argparse
@@ -32,9 +32,9 @@ SPACE = Space(
 Table = tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.float64]]]
 
 
-@functools.cache  # once per process, however many models it trains
+@functools.cache  # once per process, for any number of models
 def read(path: Path | None) -> tuple[Table, Table, Table]:
-    """Reads the table and cuts it into training, validation and test rows, 3 to 1 to 1."""
+    """Reads the table and splits it into training, validation and test rows, 3 to 1 to 1."""
     if path is None:
         inputs, target = load_diabetes(return_X_y=True)
     else:
@@ -52,7 +52,7 @@ def error(booster: lightgbm.Booster, table: Table) -> float:
 
 
 def trainable(path: Path | None) -> LightGBMTrainable:
-    """Makes what is trained: a step is ten trees."""
+    """Makes the trainable: a step is ten trees."""
     train, valid, _ = read(path)
     return LightGBMTrainable(
         data=lambda: lightgbm.Dataset(*train, free_raw_data=False),
@@ -63,11 +63,11 @@ def trainable(path: Path | None) -> LightGBMTrainable:
 
 
 def main(arguments: Sequence[str] | None = None) -> Result:
-    """Runs the search, and prints the best model's error and schedule."""
+    """Runs the search and prints the best model's error and schedule."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", type=Path, nargs="?", help="a CSV file; none: the diabetes data")
-    parser.add_argument("--small", action="store_true", help="4 models, 6 steps: to see it work")
-    parser.add_argument("--workers", type=int, default=None, help="processes to train in; none: in this one")
+    parser.add_argument("table", type=Path, nargs="?", help="a CSV file; by default, the diabetes data")
+    parser.add_argument("--small", action="store_true", help="4 models, 6 steps, to try it out")
+    parser.add_argument("--workers", type=int, default=None, help="processes to train in; by default, this one")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     population, steps = (4, 6) if options.small else (25, 20)

@@ -1,12 +1,12 @@
-"""Tunes the proposals of a Metropolis sampler while it samples, with nothing but ask and tell.
+"""Tunes the proposals of a Metropolis sampler while it samples, with only ask and tell.
 
     python examples/metropolis.py [--small]
 
-The target is a narrow, bent ridge (a "banana"), and the chains start far from it: at first a long stride is wanted,
-and on the ridge only short ones are accepted. Chains are inherited as weights are elsewhere: a child goes on from the
-last state of its parent's chain. The score of a step is the kernel Stein discrepancy of its draws, which says how far
-they are from the target and needs nothing of it but its gradient. It suits the burn-in alone: draws to be kept must
-come from a chain whose proposals no longer change.
+The target is a narrow, bent ridge (a "banana"), and the chains start far from it. At first, long strides are best; on
+the ridge, only short ones are accepted. Children inherit the chain, as they inherit weights in machine learning: a
+child continues from the last state of its parent's chain. The score of a step is the kernel Stein discrepancy of its
+draws, which measures how far they are from the target and needs only the gradient of its log density. Use this for the
+burn-in only: the draws that you keep must come from a chain whose proposals no longer change.
 
 Gorham and Mackey, Measuring sample quality with kernels, 2017 (ICML).
 """
@@ -56,11 +56,11 @@ def discrepancy(points: Array) -> float:
 
 @attrs.frozen(kw_only=True)
 class Chain:
-    """A chain as it stands.
+    """The state of a chain.
 
     Attributes:
-        point: Where it is.
-        rng: The state of its generator.
+        point: The current point.
+        rng: The state of the chain's generator.
     """
 
     point: tuple[float, float]
@@ -68,12 +68,12 @@ class Chain:
 
 
 def start(seed: int) -> Chain:
-    """Begins a chain far from the ridge."""
+    """Starts a chain far from the ridge."""
     return Chain(point=(12.0, -20.0), rng=np.random.default_rng(seed).bit_generator.state)
 
 
 def sample(chain: Chain, config: Mapping[str, Any], draws: int) -> tuple[Chain, float]:
-    """Draws by Metropolis' rule: normal proposals of width `scale` in x and `scale` x `stretch` in y.
+    """Draws by the Metropolis rule with normal proposals of width `scale` in x and `scale` x `stretch` in y.
 
     Returns:
         The chain after the draws, and the discrepancy of at most 200 of them, evenly spaced.
@@ -95,7 +95,7 @@ def sample(chain: Chain, config: Mapping[str, Any], draws: int) -> tuple[Chain, 
 
 
 def tune(population: int, steps: int, draws: int, seed: int) -> Best:
-    """Runs the loop: the whole of what a user of ask and tell has to write."""
+    """Runs the loop, which is all that you have to write for ask and tell."""
     optimizer = Optimizer(SPACE, population=population, steps=steps, direction="minimize", seed=seed)
     chains: dict[int, Chain] = {}
     while not optimizer.finished:
@@ -113,7 +113,7 @@ def tune(population: int, steps: int, draws: int, seed: int) -> Best:
 
 
 def constant(pairs: int, steps: int, draws: int, seed: int) -> float:
-    """The least discrepancy at the end of chains whose proposals never change, over random proposals."""
+    """The smallest final discrepancy of chains with constant proposals, over random choices of the proposals."""
     rng = np.random.default_rng(seed)
     found = []
     for number in range(pairs):
@@ -125,9 +125,9 @@ def constant(pairs: int, steps: int, draws: int, seed: int) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> Best:
-    """Tunes, and prints what the best line's proposals were, and a comparison."""
+    """Runs the search and prints the proposals of the best line and a comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="6 chains, 50 draws a step: to see it work")
+    parser.add_argument("--small", action="store_true", help="6 chains, 50 draws per step, to try it out")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     population, steps, draws = (6, 8, 50) if options.small else (20, 10, 500)

@@ -2,9 +2,9 @@
 
     python examples/sentences_transformers.py [TABLE.tsv] [--small] [--workers 2]
 
-TABLE has a label, 0 or 1, a tab and a sentence on each line; without one, sentences are made up. The model has random
-weights, and words become numbers by their checksums, so that nothing is downloaded. The score is the accuracy on a
-fifth of the sentences; another fifth is looked at once, at the end.
+Each line of TABLE has a label, 0 or 1, a tab and a sentence. Without it, the program generates sentences. The model
+starts from random weights, and checksums turn words into numbers, so nothing is downloaded. The score is the accuracy
+on a fifth of the sentences; another fifth is used for testing once, at the end.
 """
 
 import argparse
@@ -36,8 +36,8 @@ LENGTH, WORDS = 12, 1000
 
 
 def made_up(count: int) -> list[tuple[int, str]]:
-    """Makes reports on the weather; the label is whether the news are good."""
-    rng = random.Random(0)  # noqa: S311 - to train, not to keep secrets
+    """Makes weather reports; the label says whether the weather is good."""
+    rng = random.Random(0)  # noqa: S311 - not for cryptography
     words = {1: ("sunny", "warm", "clear", "calm"), 0: ("rainy", "cold", "foggy", "stormy")}
     reports = []
     for _ in range(count):
@@ -47,9 +47,9 @@ def made_up(count: int) -> list[tuple[int, str]]:
     return reports
 
 
-@functools.cache  # once per process, however many models it trains
+@functools.cache  # once per process, for any number of models
 def read(table: Path | None) -> tuple[Sentences, Sentences, Sentences]:
-    """Reads the sentences, padded with zeros, and cuts them 3 to 1 to 1: to train, to validate and to test with."""
+    """Reads the sentences, pads them with zeros, and splits them into training, validation and test, 3 to 1 to 1."""
     if table is None:
         pairs = made_up(500)
     else:
@@ -65,12 +65,12 @@ def read(table: Path | None) -> tuple[Sentences, Sentences, Sentences]:
 
 
 def accuracy(predictions: Any) -> dict[str, float]:
-    """The share of sentences whose label is found."""
+    """The share of sentences that the model classifies correctly."""
     return {"accuracy": float((predictions.predictions.argmax(1) == predictions.label_ids).mean())}
 
 
 def trainer(table: Path | None, max_steps: int) -> Trainer:
-    """Makes the Trainer as it would be without gpbt."""
+    """Makes the Trainer, the same as without gpbt."""
     train, valid, _ = read(table)
     config = BertConfig(
         vocab_size=WORDS,
@@ -97,7 +97,7 @@ def trainer(table: Path | None, max_steps: int) -> Trainer:
 
 
 def trainable(table: Path | None, updates: int, max_steps: int) -> TransformersTrainable:
-    """Makes what is trained."""
+    """Makes the trainable."""
     return TransformersTrainable(
         trainer=lambda _: trainer(table, max_steps),
         monitor="eval_accuracy",
@@ -112,14 +112,14 @@ def trainable(table: Path | None, updates: int, max_steps: int) -> TransformersT
 
 
 def main(arguments: Sequence[str] | None = None) -> Result:
-    """Runs the search, and prints the best model's accuracy and schedule."""
+    """Runs the search and prints the best model's accuracy and schedule."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", type=Path, nargs="?", help="labels and sentences; none: made up")
+    parser.add_argument("table", type=Path, nargs="?", help="labels and sentences; by default, generated ones")
     parser.add_argument("--population", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=8, help="steps that a model of the first generation's line gets")
+    parser.add_argument("--steps", type=int, default=8, help="steps per model")
     parser.add_argument("--updates", type=int, default=20, help="updates of the optimizer per step")
-    parser.add_argument("--small", action="store_true", help="3 models, 3 steps: to see it work")
-    parser.add_argument("--workers", type=int, default=None, help="processes to train in; none: in this one")
+    parser.add_argument("--small", action="store_true", help="3 models, 3 steps, to try it out")
+    parser.add_argument("--workers", type=int, default=None, help="processes to train in; by default, this one")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     population, steps = (3, 3) if options.small else (options.population, options.steps)

@@ -1,6 +1,6 @@
-"""States and events to and from plain JSON-able data, versioned; no files.
+"""Converts states and events to and from plain, versioned, JSON-able data; does not touch files.
 
-Decoding gives back equal values. Infinity has no JSON: where a loss may be infinite it is written as null.
+Decoding gives back equal values. JSON has no infinity, so an infinite loss is written as null.
 """
 
 import functools
@@ -43,14 +43,14 @@ __all__ = [
 ]
 
 VERSION = 2
-"""The version of what is written. Version 2 has attempts, and plans as events; version 1 is read, too."""
+"""The version that is written. Version 2 has attempts, and plans as events; version 1 can still be read."""
 
 _READABLE = (1, 2)
 
 _SETTINGS = tuple(field.name for field in attrs.fields(Settings) if field.init and field.name != "search")
 
 Resolve = Callable[[Literal["reproduction", "early stopping"], str, Mapping[str, Any]], Any]
-"""Makes a rule from its kind, name and options."""
+"""Builds a rule from its kind, name and options."""
 
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ Resolve = Callable[[Literal["reproduction", "early stopping"], str, Mapping[str,
 
 
 def encode_event(event: Event) -> dict[str, Any]:
-    """An event as plain data; `type` says which. Optional fields that are None are left out."""
+    """An event as plain data, with its class in `type`. Optional fields that are None are left out."""
     match event:
         case Asked():
             return {"type": "asked", **_coder(Trial).encode(event.trial)}
@@ -82,10 +82,10 @@ def encode_event(event: Event) -> dict[str, Any]:
 
 
 def decode_event(data: Mapping[str, Any]) -> Event:
-    """An event from `encode_event`, of this version or an earlier one.
+    """The event in data from `encode_event`, of this version or an earlier one.
 
     Raises:
-        ConfigError: It is no such data.
+        ConfigError: The data are not those of an event.
     """
     try:
         kind = data["type"]
@@ -143,7 +143,7 @@ def encode_settings(settings: Settings) -> dict[str, Any]:
     """Settings as plain data, rules by name and options.
 
     Raises:
-        ConfigError: A rule is no attrs class with a name.
+        ConfigError: A rule is not an attrs class with a name.
     """
     return {
         "space": settings.space.to_dict(),
@@ -160,14 +160,14 @@ def encode_settings(settings: Settings) -> dict[str, Any]:
 
 
 def decode_settings(data: Mapping[str, Any], resolve: Resolve) -> Settings:
-    """Settings from `encode_settings`.
+    """The settings in data from `encode_settings`.
 
     Args:
         data: The data.
-        resolve: Makes the rules.
+        resolve: Builds the rules.
 
     Raises:
-        ConfigError: It is no such data.
+        ConfigError: The data are not those of settings.
     """
     try:
         plain = {name: data[name] for name in _SETTINGS}
@@ -202,20 +202,20 @@ def encode_state(state: State) -> dict[str, Any]:
     """A state as plain data.
 
     Raises:
-        ConfigError: A rule is no attrs class with a name.
+        ConfigError: A rule is not an attrs class with a name.
     """
     return {"version": VERSION, **_coder(State).encode(state)}
 
 
 def decode_state(data: Mapping[str, Any], resolve: Resolve) -> State:
-    """A state from `encode_state`, of this version or an earlier one.
+    """The state in data from `encode_state`, of this version or an earlier one.
 
     Args:
         data: The data.
-        resolve: Makes the rules.
+        resolve: Builds the rules.
 
     Raises:
-        ConfigError: It is of another version, or no such data.
+        ConfigError: The data are of an unknown version, or not those of a state.
     """
     version = data.get("version") if isinstance(data, Mapping) else None
     if version not in _READABLE:
@@ -237,7 +237,7 @@ def decode_state(data: Mapping[str, Any], resolve: Resolve) -> State:
 
 
 def _with_distinct(opened: Mapping[str, Any], settings: Settings) -> Mapping[str, Any]:
-    """An open generation of version 1, whose promise did not say yet whether parents differ in their configs."""
+    """An open generation in version 1, whose promise did not yet say whether parents differ in their configs."""
     if opened["keep"] is None:
         return opened
     now = settings.reproduction.keep(opened["index"] + 1, settings.population)
@@ -276,7 +276,7 @@ def _whole_or_none(value: Any) -> int | None:
 
 @attrs.frozen
 class _Coder:
-    """How values of one type are written and read; made from the type, so that only a class names its fields."""
+    """Writes and reads values of one type; derived from the type, so that only the class lists its fields."""
 
     encode: Callable[[Any], Any]
     decode: Callable[[Any], Any]
@@ -343,7 +343,7 @@ def _fields(kind: Any) -> _Coder:
     values_of = operator.attrgetter(*names)
 
     def encode(value: Any) -> dict[str, Any]:
-        data = dict(zip(names, values_of(value)))  # noqa: B905  # as many as names; `strict` takes its time
+        data = dict(zip(names, values_of(value)))  # noqa: B905  # as many as names; `strict` is slow
         for name, encoded in encoders:
             data[name] = encoded(data[name])
         return data
@@ -359,7 +359,7 @@ def _fields(kind: Any) -> _Coder:
 
 _CODERS: Mapping[Any, _Coder] = {
     float: _Coder(_finite, _loss),
-    # As the general way would, in a third of its time: a record has most of its data in these two.
+    # The same result as the general way in a third of the time: most data of a record are in these two.
     tuple[float, ...]: _Coder(
         lambda losses: [loss if loss < math.inf else None for loss in losses],
         lambda data: tuple(map(_loss, data)),
@@ -368,12 +368,12 @@ _CODERS: Mapping[Any, _Coder] = {
         lambda reports: [[step, loss if loss < math.inf else None] for step, loss in reports],
         lambda data: tuple([(step, _loss(loss)) for step, loss in data]),
     ),
-    Settings: _Coder(encode_settings, _as_it_is),  # decoded before, as rules have to be resolved
+    Settings: _Coder(encode_settings, _as_it_is),  # decoded earlier, because rules have to be resolved
     Slot: _Coder(lambda slot: [slot.parent, slot.repeat], lambda data: Slot(*data)),
     Status: _Coder(lambda status: status.value, Status),
     Config: _Coder(dict, Config),
 }
-"""Types that are written in a way of their own."""
+"""Types that have their own format."""
 
 
 # -------------------------------------------------------------------------------------------------------------
@@ -389,10 +389,10 @@ def encode_schedule(schedule: Schedule) -> list[dict[str, Any]]:
 
 
 def decode_schedule(data: list[Mapping[str, Any]]) -> Schedule:
-    """A schedule from `encode_schedule`.
+    """The schedule in data from `encode_schedule`.
 
     Raises:
-        ConfigError: It is no such data.
+        ConfigError: The data are not those of a schedule.
     """
     try:
         return Schedule(

@@ -1,7 +1,6 @@
 """Early stopping: which trials end before their segment does, and which generations end before their slots do.
 
-Both rules are pure functions of losses that the asking slot may see; what to do with the answer is the state's
-business.
+Both rules are pure functions of the losses that the asking slot may see. The state acts on their answers.
 """
 
 import math
@@ -19,9 +18,9 @@ __all__ = ["EarlyStoppingSpec", "GenerationStopping", "Improvement", "Quantile",
 
 @runtime_checkable
 class TrialStopping(Protocol):
-    """Decides at each reported step below the segment's length whether a trial goes on.
+    """Decides whether a trial continues, at each reported step before the end of its segment.
 
-    A rule is an attrs class whose fields are its options, and carries the name it is offered under.
+    A rule is an attrs class whose fields are its options. It carries the name under which it is offered.
     """
 
     name: ClassVar[str]
@@ -34,15 +33,15 @@ class TrialStopping(Protocol):
                 first; a loss may be inf.
 
         Returns:
-            A loss; inf: nothing stops here.
+            The loss; inf if no trial stops at this step.
         """
 
 
 @runtime_checkable
 class GenerationStopping(Protocol):
-    """Decides before each slot whether the generation has already found enough.
+    """Decides before each slot whether the generation has already improved enough to end.
 
-    A rule is an attrs class whose fields are its options, and carries the name it is offered under.
+    A rule is an attrs class whose fields are its options. It carries the name under which it is offered.
     """
 
     name: ClassVar[str]
@@ -51,17 +50,18 @@ class GenerationStopping(Protocol):
         """Whether the slots not yet asked are cancelled.
 
         Args:
-            best: The best loss among the visible trials of the open generation; inf where none is completed.
-            before: The best loss of each closed generation, oldest first; inf where none was completed.
+            best: The best loss among the visible trials of the open generation; inf if none has completed.
+            before: The best loss of each closed generation, oldest first; inf for a generation without a completed
+                trial.
         """
 
 
 @attrs.frozen(kw_only=True)
 class EarlyStoppingSpec:
-    """An offer of an early-stopping rule by a plugin.
+    """An early-stopping rule that a plugin offers.
 
     Attributes:
-        name: What users write, lower case; equal to the rule's own `name`.
+        name: The name that users write, in lower case; equal to the rule's own `name`.
         summary: One line for listings.
         build: Makes the rule from the user's options.
     """
@@ -75,11 +75,12 @@ class EarlyStoppingSpec:
 class Quantile(Rule):
     """Stops a trial whose loss is worse than a quantile of what others reported at the same step (the median rule).
 
-    The median rule of Golovin et al., "Google Vizier" (2017), on the losses of one step instead of running averages.
+    This is the median rule of Golovin et al., "Google Vizier" (2017), applied to the losses of one step instead of
+    running averages.
 
     Attributes:
-        quantile: In (0, 1]; .5 is the median; between two losses their linear interpolation.
-        min_trials: How many must have reported at this step before any trial stops, at least 1.
+        quantile: In (0, 1]; .5 is the median. Between two losses it interpolates linearly.
+        min_trials: The number of trials that must have reported at a step before any trial stops there, at least 1.
 
     Raises:
         ConfigError: An attribute is out of its range.
@@ -101,7 +102,7 @@ class Quantile(Rule):
             raise ConfigError(f"median: min_trials must be a number of at least 1, got {self.min_trials!r}")
 
     def limit(self, ranking: Sequence[tuple[float, int]]) -> float:
-        """The quantile of the losses; inf below `min_trials` of them."""
+        """The quantile of the losses; inf if there are fewer than `min_trials`."""
         count = len(ranking)
         if count < self.min_trials:
             return math.inf
@@ -117,8 +118,8 @@ class Quantile(Rule):
 class Improvement(Rule):
     """Ends a generation once its best child has improved enough on the generation before (the paper's rule).
 
-    Enough is `factor` times the improvement that the generation before had made, and more than nothing. Needs two
-    closed generations. With segments that shrink it hurts: gains shrink with them.
+    Enough means at least `factor` times the improvement of the generation before, and more than 0. The rule needs two
+    closed generations. It hurts when segments shrink, because gains shrink with them.
 
     Attributes:
         factor: At least 0.

@@ -1,35 +1,35 @@
 """Every deliberate exception of gpbt; the class says whose mistake it is.
 
-The caller's: `ConfigError` (a value is wrong) and `ProtocolError` (a call is wrong now). The plugin's: `PluginError`
-(it does not load, or is offered twice) and `SearcherError` (it answered what it must not). Each message says who
-was called, what must be, what came, and what to do.
+The caller's: `ConfigError` (a value is wrong) and `ProtocolError` (a call is not allowed in this state). The plugin's:
+`PluginError` (it does not load, or its name is taken) and `SearcherError` (it returned something invalid). Each message
+says what was called, what the value must be, what it is instead, and what to do.
 """
 
 __all__ = ["ConfigError", "ExtinctError", "GpbtError", "NoResultError", "PluginError", "ProtocolError", "SearcherError"]
 
 
 class GpbtError(Exception):
-    """What every deliberate exception of gpbt derives from."""
+    """The base class of all deliberate exceptions of gpbt."""
 
 
 class ConfigError(GpbtError, ValueError):
-    """The caller gave a value that cannot be: a setting, a space, a config, a score, stored data."""
+    """The caller passed an invalid value: a setting, a space, a config, a score or stored data."""
 
 
 class ProtocolError(GpbtError, RuntimeError):
-    """The caller made a call that is not legal in this state; nothing changed."""
+    """The caller made a call that is not allowed in this state; nothing changed."""
 
 
 class NoResultError(ProtocolError, AttributeError):
-    """`best` or `finalists` was asked before there is one; an AttributeError, too, so that `hasattr` answers False."""
+    """`best` or `finalists` has no value yet; also an AttributeError, so that `hasattr` returns False."""
 
 
 class ExtinctError(NoResultError):
-    """`best` was asked of a run in which no trial was ever completed."""
+    """The run ended without a completed trial, so it has no `best`."""
 
 
 class PluginError(GpbtError, RuntimeError):
-    """A plugin could not be loaded, or two plugins offer the same name."""
+    """A plugin could not be loaded or built, its name is unknown or taken, or its answer is invalid."""
 
 
 class SearcherError(PluginError):

@@ -1,6 +1,6 @@
 """Pure questions about a state: lineages, schedules, family histories, checkpoints.
 
-Nothing here decides or changes anything: the state has the answers.
+These functions only read the state; they decide and change nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,9 +25,10 @@ def lineage(state: State, trial_id: int) -> tuple[Record, ...]:
 
 
 def schedule(state: State, trial_id: int) -> Schedule:
-    """The configs along a trial's lineage, each with the steps that it was in force; equal neighbours are one segment.
+    """The configs along a trial's lineage, each with the steps for which it was in force.
 
-    The last segment counts the steps that the trial has trained, or all of its steps while it has not ended.
+    Equal neighbours form one segment. The last segment counts the steps that the trial has trained, or all of its steps
+    while it has not ended.
     """
     segments: list[Segment] = []
     for record in lineage(state, trial_id):
@@ -42,7 +43,7 @@ def schedule(state: State, trial_id: int) -> Schedule:
 
 
 def children(state: State, parent: int | None, generation: int) -> Iterator[int]:
-    """The ids of the children of one parent in one generation, rising; None: those that started from scratch."""
+    """The ids of the children of one parent in one generation, ascending; None: those that started from scratch."""
     opened = state.open
     if generation == opened.index:
         first, count, plan = opened.first, opened.asked, opened.plan
@@ -59,7 +60,7 @@ def children(state: State, parent: int | None, generation: int) -> Iterator[int]
     planned = len(plan.slots)
     if count <= planned or (parent is None and plan.parents):
         return
-    # Slots that a refill opened behind the planned ones go to the parents in turn.
+    # Slots that a refill added after the planned ones go to the parents in turn.
     turns = max(1, len(plan.parents))
     turn = plan.parents.index(parent) if parent is not None else 0
     yield from range(first + planned + (turn - planned) % turns, first + count, turns)
@@ -69,7 +70,7 @@ def family(state: State, parent: int | None, history: History = "family") -> Fam
     """The trials that the child in the next slot may learn from; O(their number + the parent's depth).
 
     Args:
-        state: A state in which that slot is ready.
+        state: A state in which the next slot is ready.
         parent: The slot's parent; None: the child starts from scratch.
         history: "family": the trials that `ancestry` names; "all": all trials; "none": no trials.
     """
@@ -81,7 +82,7 @@ def family(state: State, parent: int | None, history: History = "family") -> Fam
     pending = []
     for i in ids:
         record = state.records[i]
-        if i >= seen or record.status in PENDING:  # beyond the view even a cancelled one is not known to be
+        if i >= seen or record.status in PENDING:  # beyond the view, not even a cancellation is known
             pending.append(record.trial)
         elif record.status is not Status.CANCELLED:
             told.append(record)
@@ -89,17 +90,17 @@ def family(state: State, parent: int | None, history: History = "family") -> Fam
 
 
 def ancestry(records: Sequence[Record], parent: int | None, generation: int) -> Iterator[tuple[int | None, range]]:
-    """The rule of the family history: whose children a trial may learn from, and of which generations.
+    """The rule of the family history: whose children a trial may learn from, and in which generations.
 
     A trial learns from the children of each ancestor, up to the generation in which its line left that ancestor.
 
     Args:
-        records: Every trial asked, by id.
+        records: Every trial asked so far, by id.
         parent: The trial's parent; None: it starts from scratch.
         generation: The trial's generation.
 
     Yields:
-        Each ancestor, from the parent up, with the generations of its children; last None, which stands for starting
+        Each ancestor, from the parent up, with the generations of its children; finally None, which stands for starting
         from scratch.
     """
     ancestor, left = parent, generation
@@ -111,13 +112,13 @@ def ancestry(records: Sequence[Record], parent: int | None, generation: int) -> 
 
 
 def _relatives(state: State, parent: int | None) -> Iterator[int]:
-    """The ids of all trials of a family history, rising."""
+    """The ids of all trials of a family history, ascending."""
     for ancestor, generations in reversed(tuple(ancestry(state.records, parent, state.open.index))):
         for generation in generations:
             yield from children(state, ancestor, generation)
 
 
 def needed(state: State) -> frozenset[int]:
-    """The ids of ended trials whose checkpoints may still be needed; O(all trials), for people and tests."""
+    """The ids of ended trials whose checkpoints may still be needed; O(all trials), for inspection and tests."""
     released = set(state.released)
     return frozenset(r.trial.id for r in state.records if r.status not in PENDING and r.trial.id not in released)

@@ -1,6 +1,6 @@
-"""What a plugin may offer: the hooks of pluggy's project "gpbt", found through the entry-point group of that name.
+"""What a plugin can offer: the hooks of the pluggy project "gpbt", found through the entry-point group of that name.
 
-Specifications only; who calls them is said in each. A plugin marks its implementations with `hookimpl`.
+This module contains specifications only; each says who calls it. A plugin marks its implementations with `hookimpl`.
 """
 
 from collections.abc import Iterable
@@ -23,17 +23,17 @@ hookimpl = pluggy.HookimplMarker("gpbt")
 
 @hookspec
 def gpbt_searchers() -> Iterable[SearcherSpec]:  # type: ignore[empty-body]  # a specification has none
-    """Offers searchers; called once, when a plugin is first needed."""
+    """Returns the searchers that the plugin offers; called once, when a plugin is first needed."""
 
 
 @hookspec
 def gpbt_reproductions() -> Iterable[ReproductionSpec]:  # type: ignore[empty-body]  # likewise
-    """Offers reproduction rules; called once, when a plugin is first needed."""
+    """Returns the reproduction rules that the plugin offers; called once, when a plugin is first needed."""
 
 
 @hookspec
 def gpbt_early_stoppings() -> Iterable[EarlyStoppingSpec]:  # type: ignore[empty-body]  # likewise
-    """Offers early-stopping rules; called once, when a plugin is first needed."""
+    """Returns the early-stopping rules that the plugin offers; called once, when a plugin is first needed."""
 
 
 @hookspec
@@ -41,6 +41,6 @@ def gpbt_event(event: Any, optimizer: Any) -> None:
     """Watches a run; called by drivers, never by the core, after each event.
 
     Args:
-        event: What just happened, one of `gpbt_core.state.Event`.
-        optimizer: The Optimizer after it; not to be changed.
+        event: The event that just happened, one of `gpbt_core.state.Event`.
+        optimizer: The Optimizer after the event; do not change it.
     """

@@ -1,6 +1,7 @@
-"""The immutable containers of a State: a vector whose changes share nearly all with the old one, and sorted tuples.
+"""The immutable containers of a State: sorted tuples, and a vector whose changed copies share nearly all memory.
 
-Both are plain values: equal contents are equal however they came about, and nothing here knows what is stored.
+Both are plain values: containers with equal contents are equal, whatever their history. Nothing here knows what is
+stored.
 """
 
 import bisect
@@ -17,10 +18,10 @@ _MASK = _WIDTH - 1
 
 
 class Vector(Sequence[T], Generic[T]):
-    """An immutable sequence; `append` and `replace` take O(log n), `extend` so each, with a base of 32.
+    """An immutable sequence; `append` and `replace` take O(log n) to the base 32, and `extend` as much per item.
 
-    A trie of nodes of 32 (Bagwell, "Ideal Hash Trees", 2001, as vectors) with the last, unfilled node kept apart as
-    the tail.
+    A trie with nodes of 32 items (Bagwell, "Ideal Hash Trees", 2001, applied to vectors); the last, unfilled node is
+    stored separately as the tail.
 
     Examples:
         >>> one = Vector([1, 2])
@@ -33,7 +34,7 @@ class Vector(Sequence[T], Generic[T]):
 
     _size: int
     _start: int  # the index of the tail's first item
-    _shift: int  # bits of the index that lie below the root's own; the root holds nodes of full tails
+    _shift: int  # bits of the index below the root's own; the root holds nodes of full tails
     _root: tuple[Any, ...]
     _tail: tuple[T, ...]
 
@@ -58,7 +59,7 @@ class Vector(Sequence[T], Generic[T]):
         return made
 
     def append(self, item: T) -> "Vector[T]":
-        """A vector with `item` behind the others."""
+        """A vector with `item` appended."""
         size, start = self._size, self._start
         if size - start < _WIDTH:
             return self._make(size + 1, start, self._shift, self._root, (*self._tail, item))
@@ -66,13 +67,13 @@ class Vector(Sequence[T], Generic[T]):
         return self._make(size + 1, size, shift, root, (item,))
 
     def extend(self, items: Sequence[T]) -> "Vector[T]":
-        """A vector with `items` behind the others."""
+        """A vector with `items` appended."""
         if not items:
             return self
         if len(items) == 1:
             return self.append(items[0])
         made = self._make(self._size, self._start, self._shift, self._root, self._tail)
-        made._grow(items)  # noqa: SLF001  # its own class's
+        made._grow(items)  # noqa: SLF001  # of the same class
         return made
 
     def replace(self, index: int, item: T) -> "Vector[T]":
@@ -90,7 +91,7 @@ class Vector(Sequence[T], Generic[T]):
         return self._make(size, start, self._shift, _replaced(self._root, self._shift, index, item), tail)
 
     def _pushed(self, at: int, block: tuple[T, ...]) -> tuple[int, tuple[Any, ...]]:
-        """The shift and root of a trie of `at` items with a full block behind them."""
+        """The shift and root of a trie of `at` items with a full block appended."""
         if at >> _BITS >= 1 << self._shift:  # the root is full
             return self._shift + _BITS, (self._root, _path(self._shift, block))
         return self._shift, _with_block(self._root, self._shift, at, block)
@@ -168,11 +169,11 @@ Key = tuple[float, int]
 """A loss and the id of its trial."""
 
 Ranking = tuple[Key, ...]
-"""Keys, sorted. A change copies them all: as fast as a balanced tree up to some 1,000 keys, and much simpler."""
+"""Sorted keys. A change copies all of them, which is as fast as a balanced tree up to some 1,000 keys, and simpler."""
 
 
 def with_key(ranking: Ranking, key: Key) -> Ranking:
-    """The ranking with a key that is not in it yet; O(its length).
+    """The ranking with a key added that is not in it yet; O(its length).
 
     Examples:
         >>> with_key(((0.1, 2), (0.5, 1)), (0.5, 0))
@@ -183,10 +184,10 @@ def with_key(ranking: Ranking, key: Key) -> Ranking:
 
 
 def without_key(ranking: Ranking, key: Key) -> Ranking:
-    """The ranking without a key that is in it; O(its length).
+    """The ranking with a key removed; O(its length).
 
     Raises:
-        KeyError: It is not in it.
+        KeyError: The key is not in the ranking.
     """
     at = bisect.bisect_left(ranking, key)
     if ranking[at : at + 1] != (key,):

@@ -1,7 +1,7 @@
-"""Named set-ups on the one engine: gpbt, the paper's, PBT, PB2, random search and others.
+"""Named set-ups of the same engine: gpbt, the paper's, PBT, PB2, random search and others.
 
-A preset chooses what a caller could also choose: the rules, the searchers and the history that they learn from. What it
-chooses may depend on the population and the steps; once a run has started, its preset plays no part.
+A preset chooses what a caller could also choose: the rules, the searchers and the history that they learn from. Its
+choices may depend on the population and the steps. Once a run has started, its preset no longer matters.
 """
 
 import itertools
@@ -28,15 +28,15 @@ class Preset:
     """A set-up.
 
     Attributes:
-        name: What users write.
+        name: The name that users write.
         summary: One line for listings.
         reproduction: The reproduction rule, or a function that makes it from the population n and the steps T.
-        searcher: Who proposes configs.
-        founders: Who proposes the first `number_of_founders(n)` configs of generation 0; None: the searcher.
-        number_of_founders: From the population n.
+        searcher: The searcher that proposes configs.
+        founders: The searcher that proposes the first `number_of_founders(n)` configs of generation 0; None: the same.
+        number_of_founders: A function of the population n.
         history: What the searcher learns from.
-        trial_stopping: Which trials stop early; None: none.
-        generation_stopping: Which generations end early; None: none.
+        trial_stopping: The rule that stops trials early; None: no trial stops.
+        generation_stopping: The rule that ends generations early; None: no generation ends early.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Preset:
         return self.reproduction(population, steps) if callable(self.reproduction) else self.reproduction
 
     def search(self, population: int) -> Search:
-        """Who proposes the configs of a population of n models, and from what."""
+        """How a population of n models finds its configs."""
         return Search(
             self.searcher,
             founders=self.founders,
@@ -68,25 +68,25 @@ def _named(name: str, **options: Any) -> SearcherChoice:
 
 
 FEW = 16
-"""Fewer models than this are too few to find a good founder among: they begin with more, and with a shorter look."""
+"""With fewer models than this, n founders seldom contain a good one: runs start with more, and a shorter segment."""
 
 
 def _default(population: int, steps: int) -> Genealogical:
-    """The default's rule; all of it was found by experiment."""
+    """The default's rule; all of its numbers were found by experiment."""
     if population >= FEW:
         return Genealogical()
     rule = Genealogical(segments=(0.05, 0.15, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1), parents=(0.9, 0.5, 0.45, 0.3, 0.2))
     first = rule.segment_lengths(population, steps)[0]
-    # At least .6 n slots are left for the later segments; hence at least one.
+    # This leaves at least .6 n slots, and so at least one, for the later segments.
     most = (population * steps - math.ceil(max(1, 0.6 * population) * (steps - first))) // first
     founders = min(_founders(population), most)
     return attrs.evolve(rule, founders=founders) if founders > population else Genealogical()
 
 
 def _steady(population: int, steps: int) -> Genealogical:
-    """A first look at many founders, then equal short segments in which steady lines keep their config.
+    """A longer first segment for many founders, then equal short segments in which steady lines keep their config.
 
-    The numbers were found by experiment; docs/what-was-tried.md has the alternatives.
+    The numbers were found by experiment; docs/what-was-tried.md lists the alternatives.
     """
     first, later = max(1, round(0.2 * steps)), max(1, round(0.1 * steps))
     segments = [first]
@@ -94,7 +94,7 @@ def _steady(population: int, steps: int) -> Genealogical:
         count = max(1, (steps - first) // later)
         segments += [later] * (count - 1) + [steps - first - later * (count - 1)]
     trained = itertools.accumulate(segments)
-    # At least .6 n slots are left for the later segments; hence at least one.
+    # This leaves at least .6 n slots, and so at least one, for the later segments.
     most = (population * steps - math.ceil(max(1, 0.6 * population) * (steps - first))) // first
     return Genealogical(
         segments=tuple(segments),
@@ -109,7 +109,7 @@ def _third(population: int) -> int:
 
 
 def _founders(population: int) -> int:
-    """How many of them are spread evenly; all, where there are few models."""
+    """The number of founders that are spread evenly; all of them if there are few models."""
     return _third(population) if population >= FEW else round(8 * math.sqrt(population))
 
 
@@ -130,15 +130,15 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             ),
             Preset(
                 name="steady",
-                summary="lineage GP, lines that keep their config beside the best: for traps of greed and long runs",
+                summary="lineage GP, steady lines that keep their config: for long runs, and where greed is a trap",
                 reproduction=_steady,
                 searcher=_named("gp"),
                 founders=_named("sobol"),
-                number_of_founders=lambda population: max(8, population),  # the others learn from these
+                number_of_founders=lambda population: max(8, population),  # the other founders learn from these
             ),
             Preset(
                 name="paper",
-                summary="Scardigli et al. 2021: floor(sqrt(n)) parents, a generation a step, TPE",
+                summary="Scardigli et al. 2021: floor(sqrt(n)) parents, one generation per step, TPE",
                 reproduction=_PAPER,
                 searcher=_named("tpe"),
             ),
@@ -188,14 +188,14 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 
 
 def preset(name: str) -> Preset:
-    """A set-up by name.
+    """Returns a set-up by name.
 
     Raises:
-        ConfigError: There is none of that name.
+        ConfigError: No preset has that name.
     """
     if isinstance(name, str) and name in PRESETS:
         return PRESETS[name]
-    import difflib  # for an error alone
+    import difflib  # only needed for the error
 
     close = difflib.get_close_matches(str(name), PRESETS, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""

@@ -1,6 +1,6 @@
-"""The vocabulary of a run: frozen facts, without behaviour beyond looking themselves up.
+"""The vocabulary of a run: frozen facts, with no behaviour but look-ups.
 
-Everything here is immutable and cheap to share; what may follow from these facts is decided elsewhere.
+Everything here is immutable and cheap to share. Other modules decide what follows from these facts.
 """
 
 import enum
@@ -13,21 +13,21 @@ __all__ = ["Record", "Schedule", "Segment", "Status", "Trial", "Verdict"]
 
 
 class Status(enum.Enum):
-    """Where a trial stands."""
+    """The status of a trial."""
 
     RUNNING = "running"
-    STOPPING = "stopping"  # `report` answered STOP; its last score is awaited
-    QUEUED = "queued"  # given back by a lost worker; the next ask hands it out again
-    COMPLETED = "completed"  # trained its segment, or as much of it as its caller chose, and was told a finite score
-    STOPPED = "stopped"  # ended early on the verdict of `report`; neither a parent nor the best
-    FAILED = "failed"  # told NaN, infinity or a reason; no parent, searchers see it as failed
-    CANCELLED = "cancelled"  # given up by the caller; takes part in nothing
+    STOPPING = "stopping"  # `report` returned STOP; waiting for the last score
+    QUEUED = "queued"  # requeued after its worker was lost; the next ask hands it out again
+    COMPLETED = "completed"  # trained its segment, or as much as the caller chose, and got a finite score
+    STOPPED = "stopped"  # ended early because `report` returned STOP; cannot be a parent or the best
+    FAILED = "failed"  # got NaN, infinity or a reason; cannot be a parent, and searchers see that it failed
+    CANCELLED = "cancelled"  # given up by the caller; has no part in any decision
 
-    __hash__ = object.__hash__  # as good for singletons; enum's own is written in Python, on the path of every event
+    __hash__ = object.__hash__  # right for singletons; enum's own is slow Python, and runs on every event
 
 
 class Verdict(enum.Enum):
-    """The answer of `report`: continue the segment, or stop now and tell the last score.
+    """The return value of `report`: continue the segment, or stop now and tell the last score.
 
     STOP is true and CONTINUE is false, so that `if optimizer.report(...): break` works as in other libraries.
     """
@@ -45,15 +45,15 @@ class Trial:
 
     Attributes:
         id: Counts all trials of a run from 0, in the order of their slots.
-        parent: The id of the trial whose weights to start from; None: from scratch.
+        parent: The id of the trial whose weights it starts from; None: from scratch.
         generation: The round of the whole population, from 0.
-        depth: How many trials lie before this one on its own line, from 0.
+        depth: The number of trials before this one on its line, from 0.
         config: A value for every active parameter of the space; a dict that refuses changes.
         steps: The length of the segment in steps, at least 1 (0: score the parent's weights again, without training).
-        start_step: The steps already behind its line, from 0.
-        attempt: How often the trial was given back before it was handed out this time, from 0. It tells a worker that
-            was given up from the one that took its place. Trials that differ in it alone are equal, and no searcher or
-            rule may depend on it, as the result of a run must not depend on its workers.
+        start_step: The number of steps that its line trained before this trial, from 0.
+        attempt: How often the trial was requeued before it was handed out this time, from 0. It distinguishes a worker
+            that was given up from its replacement. Trials that differ only in it are equal. No searcher or rule may
+            depend on it, because the result of a run must not depend on its workers.
     """
 
     id: int
@@ -68,19 +68,19 @@ class Trial:
 
 @attrs.frozen(kw_only=True)
 class Record:
-    """A trial and what became of it.
+    """A trial and its outcome.
 
     Attributes:
-        trial: The order.
-        status: Where it stands.
-        loss: The told value as a loss (lower is better); None unless completed or stopped.
-        steps: The steps trained in this segment. Once completed all of them, or as many as the caller told; otherwise
-            the last reported one. A trial that failed or was cancelled without a report counts its whole segment, as
-            it may have trained that much.
-        reports: The reported (step within the segment from 1, loss) pairs, steps rising; a loss may be inf.
-        reason: Why it failed or was cancelled, in words; None otherwise.
-        limits: While it runs, for each step below the segment's length the loss above which it is to stop (inf: none);
-            fixed when the trial was asked; empty where trials are not stopped.
+        trial: The trial.
+        status: Its status.
+        loss: The told score as a loss (lower is better); None unless completed or stopped.
+        steps: The steps trained in this segment. For a completed trial, all of them or as many as the caller told;
+            otherwise, the last reported step. A trial that failed or was cancelled without a report counts its whole
+            segment, because it may have trained that much.
+        reports: The reported (step within the segment from 1, loss) pairs, in order of step; a loss may be inf.
+        reason: Why it failed or was cancelled; None otherwise.
+        limits: While it runs, the loss above which it stops, for each step before the end of the segment (inf: no
+            limit). Fixed when the trial was asked; empty if trials are not stopped.
     """
 
     trial: Trial
@@ -94,7 +94,7 @@ class Record:
 
 @attrs.frozen(kw_only=True)
 class Segment:
-    """A stretch of a schedule: `config` held for `steps` steps from step `start_step` (0-based) on."""
+    """A part of a schedule: `config` is in force for `steps` steps from step `start_step` (0-based) on."""
 
     config: Config
     start_step: int
@@ -103,10 +103,10 @@ class Segment:
 
 @attrs.frozen
 class Schedule:
-    """The configs along a lineage with the steps that each held for.
+    """The configs along a lineage, each with the steps for which it was in force.
 
     Attributes:
-        segments: In the order of training; each starts where the one before it ended.
+        segments: The segments in training order; each starts where the one before it ended.
     """
 
     segments: tuple[Segment, ...]

@@ -1,8 +1,8 @@
 """Finds plugins and turns names into objects; the only place that touches importlib.
 
-pluggy's own loading drops the second of two equal entry-point names in silence and loses every result when one plugin
-raises, so the entry points are walked here: a plugin that does not load is named with its distribution and leaves the
-others working.
+pluggy's own loading silently drops the second of two equal entry-point names, and loses every result when one plugin
+raises. This module therefore loads the entry points itself. A plugin that does not load is reported with its
+distribution, and the others keep working.
 """
 
 import difflib
@@ -25,7 +25,7 @@ from gpbt_core.searcher import Searcher, SearcherSpec
 __all__ = ["Broken", "Kind", "Offer", "Registry", "registry", "resolve_rule"]
 
 Kind = Literal["searcher", "reproduction", "early stopping"]
-"""The kinds of things that a plugin can offer."""
+"""What a plugin can offer."""
 
 Spec = SearcherSpec | ReproductionSpec | EarlyStoppingSpec
 T = TypeVar("T")
@@ -38,26 +38,26 @@ _HOOKS: Mapping[str, tuple[Kind, type[Spec]]] = {
 _BUILT_IN: tuple[tuple[Kind, Spec], ...] = (
     (
         "reproduction",
-        ReproductionSpec(name="genealogical", summary="the best beget litters (GPBT)", build=Genealogical),
+        ReproductionSpec(name="genealogical", summary="the best trials have litters (GPBT)", build=Genealogical),
     ),
     ("reproduction", ReproductionSpec(name="truncation", summary="the worst copy the best (PBT)", build=Truncation)),
     ("reproduction", ReproductionSpec(name="independent", summary="lines keep their configs", build=Independent)),
     ("early stopping", EarlyStoppingSpec(name="median", summary="trials worse than a quantile stop", build=Quantile)),
     (
         "early stopping",
-        EarlyStoppingSpec(name="improvement", summary="a generation ends once it gained enough", build=Improvement),
+        EarlyStoppingSpec(name="improvement", summary="a generation ends once it has gained enough", build=Improvement),
     ),
 )
 
 
 @attrs.frozen(kw_only=True)
 class Offer:
-    """Something on offer under a name.
+    """Something that a plugin offers under a name.
 
     Attributes:
-        kind: What it is.
+        kind: The kind of the offer.
         spec: The offer.
-        distribution: The installed distribution that it comes from, with its version; "registered by hand" without one.
+        distribution: The installed distribution that offers it, with its version; "registered by hand" without one.
     """
 
     kind: Kind
@@ -70,9 +70,9 @@ class Broken:
     """A plugin that could not be loaded.
 
     Attributes:
-        entry_point: Its name and value.
-        distribution: Where it comes from.
-        error: What went wrong, in words.
+        entry_point: The name and value of its entry point.
+        distribution: The distribution that it comes from.
+        error: What went wrong.
     """
 
     entry_point: str
@@ -83,10 +83,10 @@ class Broken:
 class Registry:
     """The plugins of one process.
 
-    Most callers want the shared `registry()`; tests make their own.
+    Most callers use the shared `registry()`; tests create their own.
 
     Args:
-        entry_points: What to load; None: those of the installed distributions.
+        entry_points: The entry points to load; None: those of the installed distributions.
     """
 
     def __init__(self, entry_points: Iterable[metadata.EntryPoint] | None = None) -> None:
@@ -109,29 +109,29 @@ class Registry:
         return tuple(offer for _, offers in sorted(self._offers.items(), key=lambda item: item[0]) for offer in offers)
 
     def register(self, plugin: object) -> None:
-        """Adds a plugin by hand: an object or module with hook implementations.
+        """Registers a plugin by hand: an object or module with hook implementations.
 
         Raises:
-            PluginError: It implements a hook that does not exist, or a hook of it raised or answered no specs.
+            PluginError: It implements a hook that does not exist, or one of its hooks raised or did not return specs.
         """
         self._add(plugin, None, "registered by hand")
 
     def event(self, event: object, optimizer: object) -> None:
-        """Tells every watcher of an event; one that raises does not keep it from the others, and is warned of."""
+        """Passes an event to every watcher; a watcher that raises causes a warning, and the others still get it."""
         for watcher in self._manager.hook.gpbt_event.get_hookimpls():
             try:
                 wanted = {"event": event, "optimizer": optimizer}
                 watcher.function(*(wanted[name] for name in watcher.argnames))
-            except Exception as error:  # noqa: BLE001  # a watcher is a stranger's code and must not break the run
+            except Exception as error:  # noqa: BLE001  # a watcher is third-party code and must not break the run
                 warnings.warn(
                     f"gpbt_event: watcher {watcher.plugin_name} raised {error!r}; the run goes on", stacklevel=2
                 )
 
     def searcher(self, name: str, options: Mapping[str, Any] | None = None) -> Searcher:
-        """Builds a searcher by name. A part behind a colon goes to the build function as `variant`.
+        """Builds a searcher by name. The part after a colon goes to the build function as `variant`.
 
         Raises:
-            PluginError: No plugin or two offer the name, or building it failed.
+            PluginError: No plugin offers the name, two plugins offer it, or its build failed.
         """
         head, colon, variant = name.partition(":")
         built = self._build("searcher", head, {**(options or {}), **({"variant": variant} if colon else {})})
@@ -145,8 +145,8 @@ class Registry:
         """Builds a reproduction rule by name.
 
         Raises:
-            ConfigError: Its build does not take these options.
-            PluginError: No plugin or two offer the name, or building it failed.
+            ConfigError: The rule does not accept these options.
+            PluginError: No plugin offers the name, two plugins offer it, or its build failed.
         """
         built = self._build("reproduction", name, options or {})
         if not isinstance(built, Reproduction):
@@ -157,8 +157,8 @@ class Registry:
         """Builds an early-stopping rule by name.
 
         Raises:
-            ConfigError: Its build does not take these options.
-            PluginError: No plugin or two offer the name, or building it failed.
+            ConfigError: The rule does not accept these options.
+            PluginError: No plugin offers the name, two plugins offer it, or its build failed.
         """
         built = self._build("early stopping", name, options or {})
         if not isinstance(built, TrialStopping | GenerationStopping):
@@ -196,7 +196,7 @@ class Registry:
         title = f"{distribution.name} {distribution.version}" if distribution else "an unknown distribution"
         try:
             self._add(entry_point.load(), None, title)
-        except Exception as error:  # noqa: BLE001  # whatever a stranger's import raises
+        except Exception as error:  # noqa: BLE001  # a third-party import can raise anything
             name = f"{entry_point.name} = {entry_point.value}"
             self._broken.append(Broken(entry_point=name, distribution=title, error=f"{type(error).__name__}: {error}"))
             warnings.warn(f"gpbt plugin {name} of {title} did not load and is left out: {error!r}", stacklevel=4)
@@ -215,7 +215,7 @@ class Registry:
                 raise
             if isinstance(error, pluggy.PluginValidationError):
                 raise PluginError(
-                    f"a plugin ({distribution}) has a hook that does not exist, or not so: {error}"
+                    f"a plugin ({distribution}) implements a hook that does not exist, or with other arguments: {error}"
                 ) from error
             raise PluginError(f"a hook of plugin {plugin!r} ({distribution}) raised {error!r}") from error
         for offer in found:
@@ -235,7 +235,7 @@ class Registry:
 
 
 def _mistaken(spec: Spec, options: Mapping[str, Any]) -> str | None:
-    """Which option a build does not take, in words; None where that is not what was wrong."""
+    """A message that names an option that a build does not accept; None if no option was the cause."""
     known = _option_names(spec)
     for option in options:
         if known and option not in known:
@@ -247,12 +247,12 @@ def _mistaken(spec: Spec, options: Mapping[str, Any]) -> str | None:
 
 
 def _option_names(spec: Spec) -> list[str]:
-    """What a build takes; where it passes on whatever it is given, what the class of its answer takes."""
+    """The options of a build; if it passes on all keyword arguments, the options of the class that it returns."""
     signature = inspect.signature(spec.build)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
         try:
             signature = inspect.signature(type(spec.build()))
-        except Exception:  # noqa: BLE001  # it needs options, or has no signature: no suggestion then
+        except Exception:  # noqa: BLE001  # it needs options or has no signature, so there is nothing to suggest
             return []
     return [name for name, parameter in signature.parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
 
@@ -266,15 +266,15 @@ def _title(name: str) -> str:
 
 @functools.cache
 def registry() -> Registry:
-    """The registry that all of a process share; made, with every plugin loaded, when first asked for."""
+    """The registry that the whole process shares; the first call creates it and loads every plugin."""
     return Registry()
 
 
 def resolve_rule(kind: Literal["reproduction", "early stopping"], name: str, options: Mapping[str, Any]) -> Any:
-    """A rule by name: a built-in one or a plugin's.
+    """Builds a built-in rule or a plugin's rule by name.
 
     Raises:
-        ConfigError: Its build does not take these options.
+        ConfigError: The rule does not accept these options.
         PluginError: The name is unknown, offered twice, or its build failed.
     """
     found = registry()

@@ -1,7 +1,7 @@
 """Reproduction: how long the segments are, which trials become parents, and how their children are ordered.
 
-A rule plans one generation from the told records of the one before. It is pure: its only randomness is the generator
-that it is given, and what it must remember is in the records.
+A rule plans one generation from the records of the one before. It is pure: its only source of randomness is the
+generator passed to it, and everything it has to remember is in the records.
 """
 
 import itertools
@@ -39,8 +39,8 @@ class Slot:
     """A place in a generation.
 
     Attributes:
-        parent: The id of the trial whose weights to start from; None: from scratch.
-        repeat: Whether the child takes the parent's config as it is, without a search.
+        parent: The id of the trial whose weights the child starts from; None: from scratch.
+        repeat: Whether the child keeps the parent's config instead of searching for one.
     """
 
     parent: int | None
@@ -53,9 +53,9 @@ class Plan:
 
     Attributes:
         parents: The ids of the distinct parents, best first; empty in generation 0.
-        slots: The slots in the order in which they open. Slots that a refill opens behind them go to the parents in
+        slots: The slots in the order in which they open. Slots that a refill adds at the end go to the parents in
             turn.
-        litters: Of each parent its places among `slots`; made from the others.
+        litters: For each parent, its places among `slots`; derived from the other attributes.
     """
 
     parents: tuple[int, ...]
@@ -78,10 +78,10 @@ class Closing:
         space: The space of the run.
         population: n, the number of models.
         generation: The generation to plan, at least 1.
-        candidates: The completed trials that may become parents, by rising id; at least one.
-        members: All ended trials of the closing generation and late ones of earlier ones, by rising id.
+        candidates: The completed trials that may become parents, in order of id; at least one.
+        members: All ended trials of the closing generation, and late trials of earlier generations, in order of id.
         parents: The parents of the closing generation, best first.
-        generations: How many generations the run has.
+        generations: The number of generations of the run.
         steps: T, the steps per model.
         records: Every trial asked so far, by id, for rules that look further back.
     """
@@ -99,13 +99,13 @@ class Closing:
 
 @attrs.frozen(kw_only=True)
 class Keep:
-    """A promise about a selection that is still to come, so that checkpoints can be deleted before it.
+    """A promise about a future selection, so that checkpoints can be deleted before it.
 
     Attributes:
-        count: Only the `count` best candidates can become parents,
-        per_parent: and at most this many children of one parent (None: no limit).
-        survivors: Whether the parents themselves stand among the candidates.
-        distinct: Whether of candidates with the same parent and config only the best can become a parent.
+        count: Only the `count` best candidates can become parents.
+        per_parent: At most this many children of one parent can become parents; None: no limit.
+        survivors: Whether the parents themselves are among the candidates.
+        distinct: Whether only the best of several candidates with the same parent and config can become a parent.
     """
 
     count: int
@@ -116,14 +116,14 @@ class Keep:
 
 @runtime_checkable
 class Reproduction(Protocol):
-    """Decides which trials become parents, and of how many children.
+    """Decides which trials become parents, and how many children each has.
 
-    A rule is an attrs class whose fields are its options, and carries the name it is offered under.
+    A rule is an attrs class whose fields are its options. It carries the name under which it is offered.
 
     Attributes:
-        name: What users write.
-        select_by: What its order of parents goes by: "score", or whatever else it takes a trial to be worth. Then the
-            final model of a run is the first of the parents that the rule would go on from.
+        name: The name that users write.
+        select_by: What the rule ranks trials by: "score" or the name of another measure. With another measure, the
+            final model of a run is the first of the parents that the rule would choose next.
     """
 
     name: ClassVar[str]
@@ -131,10 +131,10 @@ class Reproduction(Protocol):
 
     @property
     def refill(self) -> bool:
-        """Whether steps that stopped trials left over open further slots in the same generation."""
+        """Whether steps saved by stopped trials open further slots in the same generation."""
 
     def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:
-        """The length in steps of each generation's segments; they sum to `steps`.
+        """The segment length of each generation in steps; the lengths sum to `steps`.
 
         Args:
             population: n, at least 1.
@@ -145,21 +145,21 @@ class Reproduction(Protocol):
         """
 
     def first_slots(self, population: int) -> int:
-        """How many slots generation 0 has, at least 1; those of the others are part of their plans."""
+        """The number of slots of generation 0, at least 1; later generations have theirs in their plans."""
 
     def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:
-        """The next generation; called once, as the one before it closes, with at least one candidate."""
+        """The plan of the next generation; called once, when a generation closes, with at least one candidate."""
 
     def keep(self, generation: int, population: int) -> Keep | None:
-        """What is certain about the parents of `generation` before its plan is made; None: nothing is."""
+        """What is certain about the parents of `generation` before it is planned; None if nothing is."""
 
 
 @attrs.frozen(kw_only=True)
 class ReproductionSpec:
-    """An offer of a reproduction rule by a plugin.
+    """A reproduction rule that a plugin offers.
 
     Attributes:
-        name: What users write, lower case; equal to the rule's own `name`.
+        name: The name that users write, in lower case; equal to the rule's own `name`.
         summary: One line for listings.
         build: Makes the rule from the user's options.
     """
@@ -176,13 +176,13 @@ def litters(
     repeats: Collection[int] = (),
     order: Literal["round-robin", "litter"] = "round-robin",
 ) -> Plan:
-    """A plan in which the parents share the slots; where they do not divide evenly, the first parents get one more.
+    """A plan in which the parents share the slots evenly; of an uneven number, the first parents get one more each.
 
     Args:
         parents: The ids of the parents, best first; at least one, and no more than `slots`.
-        slots: How many slots the generation has.
-        repeats: The ids of those parents whose first slot repeats their config.
-        order: "round-robin" over the parents, or all of one "litter" after the other.
+        slots: The number of slots of the generation.
+        repeats: The ids of the parents whose first slot repeats their config.
+        order: "round-robin" over the parents, or one "litter" after the other.
 
     Examples:
         >>> [slot.parent for slot in litters([7, 3], 5).slots]
@@ -204,10 +204,11 @@ def litters(
 
 @attrs.frozen
 class ReproductionRule(Rule):
-    """A base for reproduction rules of your own: only `plan` is left to write.
+    """The base class for your own reproduction rules; you only have to write `plan`.
 
-    By default a run has one generation per step, generation 0 has one slot per model, and nothing is refilled. Nothing
-    is promised about the next parents, so all completed trials keep their checkpoints until their generation closes.
+    By default, a run has one generation per step, generation 0 has one slot per model, and nothing is refilled. The
+    rule promises nothing about the next parents, so all completed trials keep their checkpoints until their generation
+    closes.
 
     Examples:
         >>> from gpbt_core import Float, Optimizer, Space
@@ -245,13 +246,13 @@ class ReproductionRule(Rule):
 
 
 def _tuple(values: Any) -> Any:
-    """A sequence as a tuple, so that a rule can be hashed; anything else as it is, for the checks to name."""
+    """A sequence as a tuple, so that a rule can be hashed; anything else unchanged, for the checks to reject."""
     found = plain(values)
     return tuple(found) if isinstance(found, Iterable) and not isinstance(found, (str, bytes)) else found
 
 
 def _are_shares(values: object, most: float) -> bool:
-    """Whether these are positive finite numbers of at most `most`, at least one."""
+    """Whether `shares` has at least one item, and only positive finite numbers of at most `most`."""
     if not isinstance(values, tuple) or not values:
         return False
     shares = [as_float(value) for value in values]
@@ -259,7 +260,7 @@ def _are_shares(values: object, most: float) -> bool:
 
 
 def _segments(who: str, lengths: int | tuple[float, ...], steps: int) -> tuple[int, ...]:
-    """Segment lengths from shares of `steps`, or equal ones; at least one step each, the last takes the remainder."""
+    """Segment lengths from shares of `steps`, or of equal length; at least one step each, the last has the rest."""
     length = as_int(lengths)
     if length is not None and length >= 1:
         count = max(1, steps // length)
@@ -285,31 +286,32 @@ def _segments(who: str, lengths: int | tuple[float, ...], steps: int) -> tuple[i
 class Genealogical(ReproductionRule):
     """The best trials of a generation become parents, and their children inherit their weights (GPBT's rule).
 
-    Of trials with the same parent and the same config only the best becomes a parent: in a small space, copies of one
-    config would take the places of others. There may then be fewer parents than `parents` says.
+    Of several trials with the same parent and the same config, only the best becomes a parent. Otherwise, copies of one
+    config would displace others in a small space. A generation can therefore have fewer parents than `parents` says.
 
     Attributes:
         segments: Shares of the steps per model, one per generation, each at least one step (the last takes the
             remainder); or the length in steps of equal segments.
-        parents: Shares of n, one per generation from 1 on (the last one holds for all later ones), rounded and at
-            least 1; None: floor(sqrt(n / c)), the paper's.
-        founders: How many slots generation 0 has; None: n. The later generations share what is left of n x T steps:
-            each has as many slots as there are steps left of the budget for each that is left of a line, rounded up
-            where the budget allows it.
-        c: Of the paper's formula, in [1/n, n]: small is many parents with small litters.
-        per_parent: At most this many children of one former parent are parents; None: no limit. Not for parents out of
-            generation 0, which have no former parent.
-        steady: Whether the child that repeats its parent's config becomes a parent beside the best of its litter,
-            whatever its own score. Such a line keeps its config and is judged by what its siblings make of it: a config
-            that pays only later is not lost to one that pays at once. The steady child counts among `per_parent`. The
-            parents of the last generation are chosen without it.
-        spread: Out of generation 0 a parent is taken only if its config is farther than this (Chebyshev, unit cube)
-            from those taken before; what is missing is filled up by rank. In [0, 1]; 0: by rank alone.
+        parents: Shares of n, one per generation from 1 on, rounded and at least 1. The last share holds for all later
+            generations. None: floor(sqrt(n / c)), the paper's number.
+        founders: The number of slots of generation 0; None: n. The later generations share the rest of the n x T steps:
+            each has as many slots as there are steps left in the budget per step left of a line, rounded up where the
+            budget allows it.
+        c: c of the paper's formula, in [1/n, n]; a small c gives many parents with small litters.
+        per_parent: The maximum number of children of one former parent that become parents; None: no limit. It does
+            not apply to parents from generation 0, which have no former parent.
+        steady: Whether the child that repeats its parent's config becomes a parent along with the best of its litter,
+            whatever its own score. Such a line keeps its config and is judged by what its siblings make of its weights.
+            A config that pays off only later is then not lost to one that pays off immediately. The steady child counts
+            toward `per_parent`. The parents of the last generation are chosen without this rule.
+        spread: A parent from generation 0 is taken only if its config is farther than this from those already taken
+            (Chebyshev distance in the unit cube); missing parents are then filled up by rank. In [0, 1]; 0: by rank
+            alone.
         survivors: Whether parents compete with their children; a survivor's next litter has no repeat slot.
         repeat: Whether the first slot of each litter repeats the parent's config.
         noise: Ranks by loss + N(0, s^2), s = noise * (loss[p] - loss[1]); at least 0.
-        order: "round-robin" over the parents, best first, or all of one "litter" after the other, best first.
-        refill: Whether steps that stopped trials left over open further slots.
+        order: "round-robin" over the parents or one "litter" after the other, the best parent first in both.
+        refill: Whether steps saved by stopped trials open further slots.
 
     Raises:
         ConfigError: An option is out of its range, or does not fit the population.
@@ -389,22 +391,22 @@ class Genealogical(ReproductionRule):
         return population if self.founders is None else self.founders
 
     def slots(self, generation: int, population: int, steps: int) -> int:
-        """How many slots `generation` (from 0) has before any refill, for n models of T steps each."""
+        """The number of slots of `generation` (from 0) before any refill, for n models of T steps each."""
         lengths = self.segment_lengths(population, steps)
-        if self.founders is None or generation >= len(lengths):  # beyond them the run was extended
+        if self.founders is None or generation >= len(lengths):  # the run was extended
             return population
         left, line, count = population * steps, steps, self.founders
         for length, following in itertools.pairwise(lengths[: generation + 1]):
             left, line = left - count * length, line - length
             count = -(-left // line)
-            if left - count * following < line - following:  # the later segments want a slot each
+            if left - count * following < line - following:  # the later segments need a slot each
                 count = left // line
         return count
 
     def number_of_parents(self, generation: int, population: int) -> int:
-        """How many parents `generation` (from 1), for a population of n."""
+        """The number of parents of `generation` (from 1), for a population of n."""
         if self.parents is None:
-            count = math.floor(math.sqrt(population / self.c) + 1e-9)  # n / c may lie a rounding below a square
+            count = math.floor(math.sqrt(population / self.c) + 1e-9)  # n / c may lie a rounding error below a square
         else:
             count = round(self.parents[min(generation, len(self.parents)) - 1] * population)
         return min(population, max(1, count))
@@ -429,10 +431,10 @@ class Genealogical(ReproductionRule):
         )
 
     def values(self, closing: Closing, records: Sequence[Record]) -> Sequence[float]:  # noqa: ARG002  # for others
-        """What candidates are ranked by, lower first: their losses.
+        """The values that candidates are ranked by, lowest first: their losses.
 
-        A rule that derives from this one may know better what they are worth; its `keep` then promises nothing, and
-        its `select_by` says what they are ranked by.
+        A derived rule can rank by something else. Its `keep` must then promise nothing, and its `select_by` must name
+        what it ranks by.
         """
         return [_loss(record) for record in records]
 
@@ -466,7 +468,7 @@ def _loss(record: Record) -> float:
 
 
 def _distinct(ranked: list[Record]) -> list[Record]:
-    """Of each parent and config the best: a clone would take the place of something else that is worth trying."""
+    """The best trial of each parent and config: a clone would displace another config that is worth trying."""
     found: dict[Any, Record] = {}
     for record in ranked:
         config = record.trial.config
@@ -475,7 +477,7 @@ def _distinct(ranked: list[Record]) -> list[Record]:
 
 
 def _limited(ranked: list[Record], count: int, per_parent: int | None, parents: set[int]) -> list[Record]:
-    """The `count` best, at most `per_parent` children of each former parent; parents that survive are not counted."""
+    """The `count` best, with at most `per_parent` children per former parent; surviving parents do not count."""
     taken: list[Record] = []
     children: dict[int | None, int] = {}
     for record in ranked:
@@ -490,16 +492,16 @@ def _limited(ranked: list[Record], count: int, per_parent: int | None, parents: 
 
 
 def _with_steady(ranked: list[Record], count: int, per_parent: int | None, records: Sequence[Record]) -> list[Record]:
-    """The best litters' best children and the steady one of each, at most `per_parent` of a litter; filled up by rank.
+    """The best and the steady child of each of the best litters, at most `per_parent` of each; filled up by rank.
 
     Args:
         ranked: The candidates, best first.
-        count: How many to take.
-        per_parent: At most so many of a litter, the steady child among them; None: no limit.
+        count: The number of trials to take.
+        per_parent: The maximum number of a litter, including the steady child; None: no limit.
         records: All trials, by id.
 
     Returns:
-        Up to `count` of the candidates, litter by litter, the one with the best child first.
+        Up to `count` of the candidates, litter by litter; the litter with the best child comes first.
     """
     litters: dict[int | None, list[Record]] = {}
     for record in ranked:
@@ -519,14 +521,14 @@ def _with_steady(ranked: list[Record], count: int, per_parent: int | None, recor
 
 
 def _apart(space: Space, ranked: list[Record], count: int, spread: float) -> list[Record]:
-    """The best whose configs lie farther than `spread` from the better ones taken, filled up by rank."""
+    """The best trials whose configs lie farther than `spread` from better ones already taken, filled up by rank."""
     points = space.encode([record.trial.config for record in ranked])
     taken: list[int] = []
     for i, point in enumerate(points):
         if len(taken) == count:
             break
         gaps = np.abs(points[taken] - point)
-        one_sided = np.isnan(points[taken]) != np.isnan(point)  # active in one of the two only: as far as can be
+        one_sided = np.isnan(points[taken]) != np.isnan(point)  # active in only one of the two: the largest distance
         if not taken or np.where(one_sided, 1.0, np.nan_to_num(gaps)).max(axis=1).min() > spread:
             taken.append(i)
     chosen = set(taken)
@@ -536,11 +538,11 @@ def _apart(space: Space, ranked: list[Record], count: int, spread: float) -> lis
 
 @attrs.frozen(kw_only=True)
 class Truncation(ReproductionRule):
-    """Classic PBT: all go on under their own config, but the worst become copies of random best ones and search.
+    """Classic PBT: members keep their config, but the worst become copies of random best ones with a new config.
 
     Attributes:
         segments: As in `Genealogical`; 1: exploit and explore after each step.
-        quantile: The share of n that is replaced, and the share of n that replaces it; in [0, .5], rounded up. Failed
+        quantile: The share of n that is replaced, and also the share that is copied; in [0, .5], rounded up. Failed
             and stopped members rank last.
         min_gap: A member is replaced only if its loss is at least this many standard deviations, of the generation's
             losses, above those of all members that may replace it; at least 0. Use .1 to .5 if scores are noisy. Failed
@@ -582,7 +584,7 @@ class Truncation(ReproductionRule):
         donors = [record.trial.id for record in best]
         copies = n - sum(member.trial.id in going_on for member in closing.members)
         slots = []
-        # Of members there may be fewer than n, where a generation ended early, or more, where others came late.
+        # There can be fewer than n members if a generation ended early, or more if results came late.
         for member in (*closing.members, *[None] * copies):
             if member is not None and member.trial.id in going_on:
                 slots.append(Slot(member.trial.id, repeat=True))
@@ -611,10 +613,10 @@ class Truncation(ReproductionRule):
 class Independent(ReproductionRule):
     """n lines that keep their founders' configs: plain hyperparameter optimization, for comparisons.
 
-    A line that fails or is stopped ends.
+    A line ends when it fails or is stopped.
 
     Attributes:
-        segments: As in `Genealogical`; 1.0 as the only share: one segment, no generations.
+        segments: As in `Genealogical`; with 1.0 as the only share, the run is one segment without selection.
 
     Raises:
         ConfigError: The option is out of its range.

@@ -1,6 +1,6 @@
 """What the built-in rules and yours have in common: a name, and options that are the fields of an attrs class.
 
-A rule decides and holds nothing: all that it may use is in the arguments of its methods.
+A rule decides and holds no state: its methods may use only their arguments.
 """
 
 from typing import Any, ClassVar
@@ -12,13 +12,13 @@ __all__ = ["Rule"]
 
 @attrs.frozen
 class Rule:
-    """The base of the rules of reproduction and early stopping.
+    """The base class of reproduction and early-stopping rules.
 
-    A class that has options is itself decorated with `attrs.frozen`, and its fields are the options; a class without
+    To give your rule options, decorate the class with `attrs.frozen`; its fields are the options. A class without
     options needs no decorator.
 
     Attributes:
-        name: What users write, and what a stored run names the rule by. By default the name of the class in lower case.
+        name: The name that users write and that stored runs contain. By default, the name of the class in lower case.
     """
 
     name: ClassVar[str]

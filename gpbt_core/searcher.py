@@ -1,8 +1,8 @@
-"""What a searcher is asked, and what it must answer.
+"""The questions that a searcher gets, and the answers that it must give.
 
 A searcher is a pure function of the query and the generator: it holds no state, changes nothing, and may cache only
-what the query determines. What is not in the query did not happen, even if it has arrived already: that is what makes a
-run depend on its scores alone and not on its workers (docs/algorithm.md, "Determinism").
+what the query determines. It must ignore results that are not in the query, even if they have already arrived. This
+makes a run depend on its scores and not on its workers (docs/algorithm.md, "Determinism").
 """
 
 import functools
@@ -28,9 +28,9 @@ class Family:
     """What a child may learn from.
 
     Attributes:
-        told: Ended trials of the family history that are visible to the asking slot, by rising id: completed, stopped
-            and failed ones (those have no loss).
-        pending: Members whose config is known and whose result is not, by rising id.
+        told: Ended trials of the family history that are visible to the asking slot, in order of id: completed, stopped
+            and failed ones (failed trials have no loss).
+        pending: Trials whose config is known but whose result is not, in order of id.
     """
 
     told: tuple[Record, ...] = ()
@@ -42,15 +42,15 @@ class Query:
     """One question to a searcher: the config of one slot.
 
     Attributes:
-        space: The space to propose in.
-        parent: The parent's record (its `loss` may be None where the rule let a trial without one go on); None in a
-            slot that starts from scratch.
+        space: The space that the config must come from.
+        parent: The parent's record; None in a slot that starts from scratch. Its `loss` may be None if the reproduction
+            rule let a trial without a loss continue.
         generation: The slot's generation, from 0.
-        generations: How many generations the run has; rises when the run is extended.
-        depth: How many trials lie before this one on its line.
-        slot: The slot's place in its generation, from 0; a low-discrepancy sequence is indexed by it.
-        seed: The run's seed; equal for all queries of a run, unlike the generator, which is the slot's own.
-        family: Makes the family history when first asked for, so that a searcher that does not look does not pay.
+        generations: The number of generations of the run; it grows when the run is extended.
+        depth: The number of trials before this one on its line.
+        slot: The slot's place in its generation, from 0; use it as the index into a low-discrepancy sequence.
+        seed: The run's seed. It is the same for all queries of a run, whereas each slot has its own generator.
+        family: Builds the family history on first use, so that a searcher that does not read it pays nothing.
     """
 
     space: Space
@@ -68,16 +68,16 @@ class Query:
 
     @property
     def history(self) -> tuple[Record, ...]:
-        """The told and visible part of the family history, by rising id."""
+        """The visible ended trials of the family history, in order of id."""
         return self._family.told
 
     @property
     def pending(self) -> tuple[Trial, ...]:
-        """The family's trials whose result is not known yet, by rising id."""
+        """The trials of the family whose result is not known yet, in order of id."""
         return self._family.pending
 
     def are_siblings(self, trials: Iterable[Trial]) -> list[bool]:
-        """Which trials start from the same weights as the trial to propose, in the same generation.
+        """Flags the trials of the same generation that start from the same weights as the trial to propose.
 
         Args:
             trials: n trials of the family, such as `query.pending`.
@@ -94,22 +94,22 @@ class Searcher(Protocol):
     """Proposes one config from one family history."""
 
     def propose(self, query: Query, rng: "np.random.Generator") -> Mapping[str, Any]:
-        """Answers with a config of `query.space`: each active parameter, in bounds, and nothing else.
+        """Returns a config of `query.space`: a value in bounds for each active parameter, and nothing else.
 
         Args:
-            query: All that may be learnt from.
+            query: Everything that the searcher may learn from.
             rng: The slot's own generator, made from (seed, trial id); the only source of randomness.
         """
 
 
 @attrs.frozen(kw_only=True)
 class SearcherSpec:
-    """An offer of a searcher by a plugin.
+    """A searcher that a plugin offers.
 
     Attributes:
-        name: What users write, lower case.
+        name: The name that users write, in lower case.
         summary: One line for listings.
-        build: Makes the searcher from the user's options; heavy imports belong inside.
+        build: Makes the searcher from the user's options; put heavy imports inside.
     """
 
     name: str
@@ -122,9 +122,9 @@ class SearcherChoice:
     """A searcher by name, so that a run with it can be stored, or the caller's object.
 
     Attributes:
-        name: What it is offered under; None: the caller gave an object.
-        options: What its build takes.
-        searcher: The caller's object; None: built by name.
+        name: The name under which it is offered; None: the caller passed an object.
+        options: The arguments of its build.
+        searcher: The caller's object; None: it is built by name.
     """
 
     name: str | None
@@ -133,10 +133,10 @@ class SearcherChoice:
 
     @classmethod
     def of(cls, given: "str | tuple[str, Mapping[str, Any]] | Searcher | SearcherChoice") -> "SearcherChoice":
-        """A choice from what a caller may write: a name, (name, options), or an object with `propose`.
+        """A choice from what a caller can pass: a name, (name, options), or an object with `propose`.
 
         Raises:
-            ConfigError: It is none of these.
+            ConfigError: The argument is none of these.
         """
         match given:
             case SearcherChoice():
@@ -154,12 +154,12 @@ class SearcherChoice:
 
 
 def _spelling(given: object) -> str:
-    """What to write instead of a sampler of Optuna's."""
+    """A hint for callers who pass an Optuna sampler."""
     kind = given if isinstance(given, type) else type(given)
     if not any(base.__module__.partition(".")[0] == "optuna" for base in kind.__mro__):
         return ""
     return (
-        f'; for a sampler of Optuna, write searcher="optuna:{kind.__name__}", or wrap the object: '
+        f'; for an Optuna sampler, write searcher="optuna:{kind.__name__}", or wrap the object: '
         f"searcher=gpbt.optuna.OptunaSearcher(sampler)"
     )
 
@@ -185,15 +185,15 @@ def _configs(given: Sequence[Mapping[str, Any]]) -> tuple[Config, ...]:
 
 @attrs.frozen
 class Search:
-    """How a run finds its configs: who proposes them, and what the searcher learns from.
+    """How a run finds its configs: which searcher proposes them, and from which trials it learns.
 
     Attributes:
-        searcher: Who proposes configs: a name, (name, options), or an object with `propose`.
-        founders: Who proposes the configs of the first `number_of_founders` slots of generation 0, likewise; None: the
-            searcher.
-        number_of_founders: How many slots these are, at least 0.
+        searcher: The searcher: a name, (name, options), or an object with `propose`.
+        founders: The searcher for the first `number_of_founders` slots of generation 0, in the same form; None: the
+            same searcher.
+        number_of_founders: The number of slots that `founders` fills, at least 0.
         history: What the searcher learns from: the "family" history of the parent, "all" trials, or "none".
-        known_configs: Configs that the first slots of generation 0 take, each complete or partial.
+        known_configs: Configs for the first slots of generation 0, each complete or partial.
 
     Raises:
         ConfigError: An attribute is of the wrong type or out of its range.

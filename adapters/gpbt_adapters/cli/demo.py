@@ -1,8 +1,7 @@
 """`gpbt demo`: a network on handwritten digits, tuned by gpbt, by classic PBT and by random search.
 
-All that is shown was measured by the run that shows it. The methods train the same kind of model on the same data for
-the same number of steps; each chooses by the validation data, and what it chose is measured once on test data that no
-method has seen.
+The demo measures all results that it shows. The methods train the same kind of model on the same data for the same
+number of steps. Each chooses a model by its validation loss, and tests it once on data that no method has seen.
 """
 
 import functools
@@ -37,7 +36,7 @@ from gpbt_core.presets import PresetName
 __all__ = ["METHODS", "SPACE", "Outcome", "Task", "conclusions", "cross_entropy", "digits", "show", "train"]
 
 METHODS: Mapping[str, PresetName] = {"gpbt": "gpbt", "classic PBT": "pbt", "random search": "random"}
-"""What is compared, and the preset that each is."""
+"""The methods to compare, with their presets."""
 
 SPACE = Space(
     learning_rate_init=Float(1e-5, 1, log=True),
@@ -47,23 +46,23 @@ SPACE = Space(
     beta_2=Float(0.5, 0.9999),
     epsilon=Float(1e-10, 1, log=True),
 )
-"""All of Adam and the L2 penalty, on ranges as wide as somebody would give who does not know where to look."""
+"""All hyperparameters of Adam and the L2 penalty, on the wide ranges of someone who does not know where to look."""
 
 MODEL = MLPClassifier(hidden_layer_sizes=(64,), solver="adam")
 
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """What one run of one method came to.
+    """The result of one run of one method.
 
     Attributes:
         method: A key of `METHODS`.
-        seed: Of the run.
-        steps: How many steps all its models were trained for, together.
-        validation_loss: Of the best model, by which it was chosen.
-        test_loss: Of the same model, on the test data.
-        test_error: The share of test digits that it takes for another, in [0, 1].
-        schedule: The configs under which the best model was trained.
+        seed: The seed of the run.
+        steps: The number of steps that all models trained together.
+        validation_loss: The validation loss of the best model, by which it was chosen.
+        test_loss: The test loss of the same model.
+        test_error: The share of test digits that it misclassifies, in [0, 1].
+        schedule: The configs with which the best model was trained.
     """
 
     method: str
@@ -77,7 +76,7 @@ class Outcome:
 
 @attrs.frozen(kw_only=True)
 class Task:
-    """One run to make: `models` models of `steps` steps."""
+    """A run to make, with `models` models of `steps` steps."""
 
     method: str
     seed: int
@@ -87,7 +86,7 @@ class Task:
 
 @functools.cache
 def digits() -> Mapping[str, tuple[Any, Any]]:
-    """The 1,797 digits in three parts, pixels in [0, 1]; the same split whoever asks."""
+    """The 1,797 digits in three parts, with pixels in [0, 1]; the split is always the same."""
     pixels, labels = load_digits(return_X_y=True)
     rest, test, rest_labels, test_labels = train_test_split(
         pixels / 16, labels, test_size=597, random_state=0, stratify=labels
@@ -103,7 +102,7 @@ def digits() -> Mapping[str, tuple[Any, Any]]:
 
 
 def cross_entropy(model: Any, pixels: Any, labels: Any) -> float:
-    """The mean cross-entropy in nats; NaN where the model has diverged."""
+    """The mean cross-entropy in nats; NaN if the model has diverged."""
     probabilities = model.predict_proba(pixels)
     return float(log_loss(labels, probabilities)) if np.isfinite(probabilities).all() else math.nan
 
@@ -130,22 +129,22 @@ def train(task: Task, *, progress: bool = False) -> Outcome:
 
 
 def show(*, models: int, steps: int, seeds: int, workers: int) -> None:
-    """Makes the runs and prints what came of them.
+    """Makes the runs and prints their results.
 
     Args:
-        models: Size of the population, at least 4.
-        steps: Steps per model, at least 2; a step is one pass over the training data.
-        seeds: Runs of each method, at least 1.
-        workers: Processes to make them in; 1: this one.
+        models: The size of the population, at least 4.
+        steps: The steps per model, at least 2; a step is one pass over the training data.
+        seeds: The number of runs of each method, at least 1.
+        workers: The number of processes that make the runs; 1: this process.
     """
     console = Console()
     start = time.monotonic()
     sizes = ", ".join(f"{len(labels)} for {part}" for part, (_, labels) in digits().items())
     console.print(
-        f"Handwritten digits ({sizes}), a network with 64 hidden units trained by Adam. Each run may train {models} "
-        f"models for {steps} passes over the data, about {models * steps} in all (what stopped trials leave over "
-        f"goes to whole new ones), and chooses by the loss (cross-entropy) on the validation data. The chosen model is "
-        f"then measured on the test data.\n"
+        f"Handwritten digits ({sizes}), a network with 64 hidden units trained with Adam. Each run trains {models} "
+        f"models for {steps} passes over the data, about {models * steps} in all (steps saved by stopped trials go to "
+        f"additional trials). It chooses a model by its loss (cross-entropy) on the validation data, and tests it on "
+        f"the test data.\n"
     )
     tasks = [Task(method=method, seed=seed, models=models, steps=steps) for seed in range(seeds) for method in METHODS]
     first = train(tasks[0], progress=True)
@@ -162,26 +161,26 @@ def show(*, models: int, steps: int, seeds: int, workers: int) -> None:
 
 
 def _train_all(tasks: Sequence[Task], workers: int) -> Iterator[Outcome]:
-    """The outcomes, each as soon as it is there."""
+    """Yields each outcome as soon as it is available."""
     if workers == 1:
         yield from map(train, tasks)
         return
-    # Processes that start afresh, for a fork of a process that has threads may hang.
+    # Spawned processes, because a fork of a process with threads can hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(train, task) for task in tasks]
         try:
             for future in as_completed(futures):
                 yield future.result()
-        finally:  # where the caller has had enough, what has not begun never does
+        finally:  # if the caller stops early, runs that have not started never do
             for future in futures:
                 future.cancel()
 
 
 @contextmanager
 def _display(console: Console, runs: int) -> Iterator[Callable[[], None]]:
-    """A bar that counts runs, and the function that moves it."""
+    """A progress bar that counts runs, and the function that advances it."""
     with Progress(console=console, transient=True) as bar:
-        task = bar.add_task(f"{runs} more runs, for the comparison", total=runs)
+        task = bar.add_task(f"{runs} more runs for the comparison", total=runs)
         yield lambda: bar.advance(task)
 
 
@@ -200,7 +199,7 @@ def _schedule(outcome: Outcome) -> Table:
 
 def _comparison(outcomes: Sequence[Outcome]) -> Table:
     seeds = len({outcome.seed for outcome in outcomes})
-    table = _table(f"At about equal budget, mean ± standard deviation of {counted(seeds, 'seed')}; lower is better")
+    table = _table(f"At about equal budgets, mean ± standard deviation of {counted(seeds, 'seed')}; lower is better")
     for heading in ("", "passes trained", "validation loss", "test loss", "test error"):
         table.add_column(heading, justify="right" if heading else "left")
     for method in METHODS:
@@ -226,10 +225,10 @@ def _spread(values: Sequence[float], *, digits: int = 3) -> str:
 
 
 def conclusions(outcomes: Sequence[Outcome]) -> list[str]:
-    """One sentence for each method that gpbt is compared with: by how much its test loss differs, and how sure that is.
+    """One sentence for each method compared with gpbt: the difference in test loss, and how certain it is.
 
     Args:
-        outcomes: Of every method, with the same seeds.
+        outcomes: The outcomes of every method, with the same seeds.
     """
     losses = {method: np.array(_by_seed(outcomes, method)) for method in METHODS}
     sentences = []
@@ -238,7 +237,7 @@ def conclusions(outcomes: Sequence[Outcome]) -> list[str]:
         seeds, mean = len(gains), float(np.mean(gains))
         against = f"gpbt against {other}: test loss {'lower' if mean > 0 else 'higher'} by {abs(mean):.3f}"
         if seeds == 1:
-            sentences.append(f"{against} with one seed, which says nothing about the next.")
+            sentences.append(f"{against} with one seed, which says nothing about other seeds.")
             continue
         wins = int(np.sum(gains > 0))
         reach = float(scipy.stats.t.ppf(0.975, seeds - 1) * np.std(gains, ddof=1) / math.sqrt(seeds))

@@ -1,7 +1,7 @@
-"""The page that shows a run: what is on it, as plain data, and the files that draw it in a browser.
+"""The page that shows a run: its content as plain data, and the files that draw it in a browser.
 
-Reports embed these data, the dashboard sends them again and again. What is on the page is said here once; how it is
-drawn is in `web/`, where every text is treated as text.
+Reports embed these data, and the dashboard sends them repeatedly. This module alone defines what is on the page. The
+files in `web/` define how it is drawn; they insert all texts as text, never as HTML.
 """
 
 import json
@@ -17,16 +17,16 @@ from gpbt_core.records import Status
 __all__ = ["asset", "contents", "embedded", "plotly_script"]
 
 SHOWN = 200
-"""Reasons of failures, at most, that a page lists."""
+"""The maximum number of failure reasons that a page lists."""
 
 
 def asset(name: str) -> str:
-    """The text of one of the files that come with gpbt for browsers; `name` is never anybody else's."""
+    """The text of one of gpbt's files for browsers; `name` never comes from outside."""
     return resources.files("gpbt_adapters.showing").joinpath("web", name).read_text("utf-8")
 
 
 def plotly_script() -> str:
-    """Plotly for browsers, some 5 MB.
+    """Plotly's JavaScript, about 5 MB.
 
     Raises:
         ImportError: plotly is not installed.
@@ -39,7 +39,7 @@ def plotly_script() -> str:
 
 
 def embedded(data: Any) -> str:
-    r"""Data as JSON that may stand in a script element of a page: nothing in it can end the element.
+    r"""Data as JSON that is safe in a script element of a page: nothing in it can end the element.
 
     >>> embedded({"reason": "</script>"})
     '{"reason":"\\u003c/script>"}'
@@ -54,13 +54,13 @@ def contents(
     importance: Mapping[int, Mapping[str, float]] | None = None,
     replays: Replays | None = None,
 ) -> dict[str, Any]:
-    """All that a page shows of a run, as plain JSON-able data.
+    """All content of the page of a run, as plain JSON-able data.
 
     Args:
-        run: The run; may be going on.
-        title: Its name.
-        importance: By generation, the shares of the hyperparameters, as far as they are known; see `views.importances`.
-        replays: Of the best schedule, if there are any.
+        run: The run, finished or not.
+        title: The name of the run.
+        importance: By generation, the known shares of the hyperparameters; see `views.importances`.
+        replays: Replays of the best schedule, if you made any.
     """
     seen = overview(run)
     space = state_of(run).settings.space
@@ -73,29 +73,29 @@ def contents(
             _drawn(
                 "genealogy",
                 "Genealogy",
-                "Each trial by generation, with a line to the parent whose weights it started from; siblings stand "
-                "together, the best on top; lines that go on are darker. The darker a trial, the better. Ctrl and "
-                "scroll to zoom, drag to move, point at a trial.",
+                "Each trial by generation, with a line to the parent whose weights it started from. Siblings are "
+                "together, the best on top. Lines to trials with children are darker. The darker a trial, the better "
+                "its score. Hold Ctrl and scroll to zoom, drag to move, and point at a trial to see its details.",
                 run,
             ),
             _drawn(
                 "score",
                 "Scores",
-                "Each trial in the order of its slots. Where a few scores are far off, the axis leaves them out; "
-                "double-click to see all.",
+                "The score of each trial, in the order of the slots. The axis leaves out outliers; double-click to see "
+                "all trials.",
                 run,
             ),
             _drawn(
                 "curve",
                 "Learning curves",
-                "The scores along the lines of the best trial and of the newest parents: a child continues where its "
+                "The scores along the lines of the best trial and of the newest parents. A child continues where its "
                 "parent ended.",
                 run,
             ),
             _drawn(
                 "schedule",
                 "Schedules",
-                "The schedule that led to the best trial, and those of the newest parents, for each hyperparameter.",
+                "The schedules of the best trial and of the newest parents, for each hyperparameter.",
                 run,
             ),
             _best(run, seen, replays),
@@ -103,7 +103,7 @@ def contents(
             _drawn(
                 "parallel",
                 "Parallel coordinates",
-                "Completed trials; the darker, the better. Drag along an axis to choose a range, double-click to undo.",
+                "Completed trials; the darker, the better. Drag along an axis to select a range; double-click to undo.",
                 run,
             ),
             _drawn("stopping", "Early stopping", _saved(run), run),
@@ -135,7 +135,7 @@ def _tiles(run: Run, seen: Overview) -> list[list[str]]:
 def _where(seen: Overview) -> str:
     if seen.extinct:
         return "extinct"
-    return "finished" if seen.finished else "not finished"  # whether somebody trains it, a state does not know
+    return "finished" if seen.finished else "not finished"  # a state does not know whether anyone trains it
 
 
 def _drawn(name: str, title: str, about: str, run: Run) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _drawn(name: str, title: str, about: str, run: Run) -> dict[str, Any]:
         "title": title,
         "about": about,
         "figure": figures.FIGURES[name](run),
-        "empty": "There is nothing to draw yet.",
+        "empty": "There is nothing to show yet.",
     }
 
 
@@ -153,7 +153,7 @@ def _best(run: Run, seen: Overview, replays: Replays | None) -> dict[str, Any]:
     columns, rows = ["steps", *(axis.name for axis in view.axes)], []
     about = f"{seen.nothing.capitalize()}."
     if view.best is not None:
-        about = f"What the line of trial {view.best.trial} was trained under, score {number(view.best.score)}."
+        about = f"The schedule that trained trial {view.best.trial}, with a score of {number(view.best.score)}."
         about = " ".join([about, *story(run)])
         for part in view.best.schedule.segments:
             values = [number(part.config[axis.name]) if axis.name in part.config else "-" for axis in view.axes]
@@ -165,9 +165,9 @@ def _best(run: Run, seen: Overview, replays: Replays | None) -> dict[str, Any]:
 
 def _saved(run: Run) -> str:
     view = savings(run)
-    text = f"{view.trained:,} steps were trained of a budget of {view.budget:,}"
+    text = f"{view.trained:,} of {view.budget:,} steps were trained"
     if view.saved:
-        text += f"; {view.saved:,} were saved, and {view.refilled:,} steps trained in slots opened with them"
+        text += f"; {view.saved:,} were saved by stopping, and {view.refilled:,} trained in additional trials instead"
     return f"{text}."
 
 
@@ -184,7 +184,7 @@ def _failed(run: Run) -> dict[str, Any]:
         ]
         for one in found[:SHOWN]
     ]
-    about = "Trials that failed or were cancelled, by reason; reasons that differ in numbers alone count as one."
+    about = "Trials that failed or were cancelled, by reason. Reasons that differ only in numbers count as one."
     if len(found) > SHOWN:
         about += f" The {SHOWN} most frequent of {len(found):,} reasons."
     columns = ["trials", "status", "reason", "which", "generations", "config of the first"]
@@ -206,11 +206,11 @@ def _importance(found: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:
     return {
         "id": "importance",
         "title": "Importance",
-        "about": "Which hyperparameters made the trials of a generation differ: shares by permutation under a random "
-        "forest that knows what weights each trial began with. For closed generations of at least 10 told trials; "
-        "equal shares of all mean that their scores tell nothing.",
+        "about": "How much each hyperparameter contributed to the differences between the trials of a generation: "
+        "permutation importance under a random forest that accounts for inherited weights. Shown for closed "
+        "generations with at least 10 told trials. Equal shares mean that the scores show no difference.",
         "figure": figures.importance(found),
-        "empty": "There is no closed generation of at least 10 told trials, or its shares have not been computed.",
+        "empty": "No closed generation has at least 10 told trials, or the importances have not been computed yet.",
     }
 
 

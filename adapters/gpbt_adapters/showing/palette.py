@@ -1,7 +1,7 @@
-"""The colors of all plots, distinguishable by color-blind readers, and the range of scores worth showing.
+"""The colours of all plots, distinguishable by colour-blind readers, and the range of scores worth showing.
 
-Scores run along the colours of viridis, the better the darker, without the lightest end, which is lost on white. What
-has no score is told apart by shape as well as by colour.
+Scores use the colours of viridis, the better the darker, without the lightest end, which is invisible on white. Trials
+without a score differ in shape as well as colour.
 """
 
 import math
@@ -46,14 +46,14 @@ STATUS: Mapping[Status, str] = {
 
 
 def sensible_range(values: npt.NDArray[np.float64], *, minimize: bool) -> tuple[float, float] | None:
-    """The range of scores worth showing: all but the tenth that is worst, where those would dwarf the others.
+    """The range of scores worth showing, which leaves out the worst tenth where it would dwarf the others.
 
     Args:
-        values: Any shape; NaN counts for nothing.
+        values: Scores of any shape; NaN is ignored.
         minimize: Whether low scores are good.
 
     Returns:
-        (low, high), low < high; None: there is no score.
+        (low, high) with low < high; None if there is no score.
 
     >>> sensible_range(np.array([1.0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 9000]), minimize=True)
     (1.0, 10.0)

@@ -1,6 +1,6 @@
-"""The views of a run as plots for a notebook: with Plotly to move about in, with matplotlib to print.
+"""The views of a run as plots for a notebook: interactive with Plotly, or for print with matplotlib.
 
-Each function takes an optimizer, or a state, and gives back the library's own figure. Nothing is shown or written here.
+Each function takes an optimizer or a state, and returns a figure of the library. It shows and writes nothing.
 """
 
 from collections.abc import Callable
@@ -31,15 +31,15 @@ def plot_genealogy(run: Run, *, backend: Backend = "plotly") -> Any:
     """Plots the genealogy: a column for each generation, lines from parents to children, colour by score.
 
     Args:
-        run: An optimizer, which may be going on, or a state.
-        backend: Who draws.
+        run: An optimizer or a state, finished or not.
+        backend: The library that draws the plot.
 
     Returns:
         A `plotly.graph_objects.Figure` or a `matplotlib.figure.Figure`.
 
     Raises:
-        ConfigError: There is no such backend.
-        ImportError: It is not installed.
+        ConfigError: The backend is unknown.
+        ImportError: The backend is not installed.
 
     Examples:
         >>> from gpbt import Float, Optimizer, Space
@@ -53,9 +53,9 @@ def plot_genealogy(run: Run, *, backend: Backend = "plotly") -> Any:
 
 
 def plot_scores(run: Run, *, backend: Backend = "plotly") -> Any:
-    """Plots the scores over generations: all, the best, the median, the best so far.
+    """Plots the scores over generations: of all trials, the best, the median, and the best so far.
 
-    Args, returns and raises as `plot_genealogy`.
+    Arguments, return value and errors are those of `plot_genealogy`.
     """
     return _plot(run, backend, figures.score, "score")
 
@@ -63,15 +63,15 @@ def plot_scores(run: Run, *, backend: Backend = "plotly") -> Any:
 def plot_curves(run: Run, *, backend: Backend = "plotly") -> Any:
     """Plots the learning curves of the best trial and of the newest parents, over the steps of their lines.
 
-    Args, returns and raises as `plot_genealogy`.
+    Arguments, return value and errors are those of `plot_genealogy`.
     """
     return _plot(run, backend, figures.curve, "curve")
 
 
 def plot_schedule(run: Run, *, backend: Backend = "plotly") -> Any:
-    """Plots the best schedule and those of the newest parents, for each hyperparameter over steps.
+    """Plots the best schedule and those of the newest parents over steps, one panel per hyperparameter.
 
-    Args, returns and raises as `plot_genealogy`.
+    Arguments, return value and errors are those of `plot_genealogy`.
     """
     return _plot(run, backend, figures.schedule, "schedule")
 
@@ -79,15 +79,15 @@ def plot_schedule(run: Run, *, backend: Backend = "plotly") -> Any:
 def plot_parallel(run: Run, *, backend: Backend = "plotly") -> Any:
     """Plots the completed trials in parallel coordinates, coloured by score.
 
-    Args, returns and raises as `plot_genealogy`.
+    Arguments, return value and errors are those of `plot_genealogy`.
     """
     return _plot(run, backend, figures.parallel, "parallel")
 
 
 def plot_importance(run: Run, *, backend: Backend = "plotly") -> Any:
-    """Plots which hyperparameters mattered in each closed generation; takes some seconds for each.
+    """Plots the importance of each hyperparameter in each closed generation; takes some seconds per generation.
 
-    Args, returns and raises as `plot_genealogy`.
+    Arguments, return value and errors are those of `plot_genealogy`.
     """
     known = {generation: shares(run, generation) for generation in range(len(state_of(run).closed))}
     found = {generation: share for generation, share in known.items() if share is not None}
@@ -95,9 +95,9 @@ def plot_importance(run: Run, *, backend: Backend = "plotly") -> Any:
 
 
 def plot_stopping(run: Run, *, backend: Backend = "plotly") -> Any:
-    """Plots where the steps of each generation went, and which of them early stopping spared.
+    """Plots how many steps each generation trained, and how many early stopping saved.
 
-    Args, returns and raises as `plot_genealogy`.
+    Arguments, return value and errors are those of `plot_genealogy`.
     """
     return _plot(run, backend, figures.stopping, "stopping")
 

@@ -1,7 +1,7 @@
 """The views of a run drawn with matplotlib, for print.
 
-As `figures`, without what a pointer finds. Figures are made without pyplot: nothing global is touched, and nothing
-stays open.
+The same as `figures`, without the texts on hover. Figures are made without pyplot, so nothing global changes and no
+figure stays open.
 """
 
 import math
@@ -28,7 +28,7 @@ _BEST_FIRST = colors.LinearSegmentedColormap.from_list("gpbt", list(SCALE))
 _BEST_LAST = _BEST_FIRST.reversed()
 
 _INACTIVE = -0.15
-"""The height, on axes from 0 to 1, of a parameter that is not active."""
+"""The height of a parameter that is not active, on axes from 0 to 1."""
 
 
 def genealogy(run: Run) -> Figure:
@@ -77,7 +77,7 @@ def genealogy(run: Run) -> Figure:
 
 
 def score(run: Run) -> Figure:
-    """Scores over generations: each trial's in the order of its slots, the best, the median, the best so far."""
+    """Scores over generations: of each trial in the order of the slots, the best, the median, the best so far."""
     view = scores(run)
     table = view.trials
     figure, axes = _figure(9, 4)
@@ -103,7 +103,7 @@ def score(run: Run) -> Figure:
 
 
 def curve(run: Run) -> Figure:
-    """The scores of the best trial's line and of the newest parents' lines, over their steps."""
+    """The scores along the lines of the best trial and of the newest parents, over their steps."""
     view = curves(run)
     figure, axes = _figure(9, 4)
     for place, line in enumerate(view.parents):
@@ -134,7 +134,7 @@ def _score_axis(axes: Axes, values: Any, run: Run) -> None:
 
 
 def schedule(run: Run) -> Figure:
-    """The best schedule and those of the newest parents, for each hyperparameter over steps."""
+    """The best schedule and those of the newest parents over steps, one panel per hyperparameter."""
     view = schedules(run)
     columns = min(3, max(1, len(view.axes)))
     rows = max(1, math.ceil(len(view.axes) / columns))
@@ -152,7 +152,7 @@ def schedule(run: Run) -> Figure:
         axes.set_title(_text(title), fontsize=9, loc="left", fontweight="bold")
         axes.grid(color=GRID)
         if not any(axis.name in part.config for line in shown for part in line.schedule.segments):
-            said = "not active in these" if shown else "no trial is completed"
+            said = "not active in these schedules" if shown else "no trial is completed"
             axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=MUTED)
         axes.set_xlim(0, end)
         _values(axes, axis)
@@ -197,7 +197,7 @@ def parallel(run: Run) -> Figure:
 
 
 def importance(found: Mapping[int, Mapping[str, float]]) -> Figure:
-    """Which hyperparameters mattered when: a row for each, a column for each generation of `views.importances`."""
+    """The importance of hyperparameters: a row for each, and a column for each generation of `views.importances`."""
     names = sorted(
         {name for shares in found.values() for name in shares},
         key=lambda name: -sum(shares.get(name, 0.0) for shares in found.values()),
@@ -220,14 +220,14 @@ def importance(found: Mapping[int, Mapping[str, float]]) -> Figure:
 
 
 def stopping(run: Run) -> Figure:
-    """The steps of each generation: trained to the end, trained by trials that were stopped, and spared."""
+    """The steps of each generation: of trials that were not stopped, of stopped trials, and saved."""
     view = savings(run)
     figure, axes = _figure(9, 3)
     generations = np.arange(len(view.completed))
     axes.bar(generations, view.completed, 0.6, color=STATUS[Status.COMPLETED], label="trained, not stopped")
     axes.bar(generations, view.stopped, 0.6, view.completed, color="#9fb3c8", label="trained, then stopped")
     below = view.completed + view.stopped
-    axes.bar(generations, view.untrained, 0.6, below, color="white", edgecolor="#9fb3c8", label="spared by stopping")
+    axes.bar(generations, view.untrained, 0.6, below, color="white", edgecolor="#9fb3c8", label="saved by stopping")
     axes.set_ylabel("steps")
     axes.yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     _generations(axes, state_of(run).generations)
@@ -260,7 +260,7 @@ def _generations(axes: Axes, count: int) -> None:
 
 
 def _legend(axes: Axes, size: float = 36.0) -> None:
-    """A legend above, whose points can be seen however small (an area in square points) those of the plot are."""
+    """A legend above the plot, with visible points however small (an area in square points) those of the plot are."""
     scale = max(1.0, (20 / size) ** 0.5)
     axes.legend(
         markerscale=scale, loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False, fontsize=8, borderaxespad=0
@@ -269,7 +269,7 @@ def _legend(axes: Axes, size: float = 36.0) -> None:
 
 def _values(axes: Axes, axis: Axis) -> None:
     if axis.scale == "category":
-        every = math.ceil(len(axis.labels) / 10)  # there is room for
+        every = math.ceil(len(axis.labels) / 10)  # as many as there is room for
         labels = [_text(label) for label in shortened(axis.labels, 14)[::every]]
         axes.set_yticks(range(0, len(axis.labels), every), labels)
         axes.set_ylim(axis.low, axis.high)
@@ -300,7 +300,7 @@ def _staircase(line: Line, axis: Axis) -> tuple[list[int], list[float]]:
 
 
 def _unit(axis: Axis, configs: list[Any]) -> Any:
-    """Heights from 0 to 1; below that where the parameter is not active."""
+    """Heights from 0 to 1; below 0 if the parameter is not active."""
     values = np.array([axis.at(config) for config in configs], dtype=np.float64)
     low, high = axis.low, axis.high
     if axis.scale == "log":
@@ -331,7 +331,7 @@ def _scale_ends(axes: Axes, place: int, marks: list[tuple[float, str]]) -> None:
 
 
 def _text(text: str) -> str:
-    """Text in which matplotlib finds no formulas."""
+    """Text escaped so that matplotlib finds no formulas in it."""
     return text.replace("$", r"\$")
 
 

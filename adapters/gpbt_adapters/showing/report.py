@@ -1,6 +1,6 @@
-"""A run as one HTML file that explains itself: no network, no server, nothing to install for those who read it.
+"""A run as one self-contained HTML file: to read it, you need no network, no server and no installation.
 
-The page forbids its browser to load anything from elsewhere, and shows what comes from configs and reasons as text.
+The page forbids the browser to load anything from elsewhere, and shows the contents of configs and reasons as text.
 """
 
 import html
@@ -17,20 +17,20 @@ _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; "
     "base-uri 'none'; form-action 'none'"
 )
-"""Scripts stand in the page itself. Plotly compiles its drawing on the graphics card with `Function`."""
+"""The scripts are inline. Plotly compiles its WebGL drawing with `Function`, which needs `unsafe-eval`."""
 
 
 def report(run: Run, *, title: str = "gpbt run", importance: bool = True, replays: Replays | None = None) -> str:
     """A run as an HTML page.
 
     Args:
-        run: The run; may be going on.
-        title: Its name.
-        importance: Whether to find out which hyperparameters mattered: some seconds for each generation.
-        replays: What `Result.replay` found: how good the best schedule is without the luck of the run.
+        run: The run, finished or not.
+        title: The name of the run.
+        importance: Whether to compute the importance of the hyperparameters, which takes some seconds per generation.
+        replays: The result of `Result.replay`, which shows how good the best schedule is without the luck of the run.
 
     Returns:
-        The whole page, some 5 MB, most of it Plotly.
+        The whole page, about 5 MB, most of it Plotly.
 
     Raises:
         ImportError: plotly is not installed.
@@ -51,14 +51,14 @@ def write_report(
     importance: bool = True,
     replays: Replays | None = None,
 ) -> None:
-    """Writes `report` to a file, which is replaced if it is there.
+    """Writes `report` to a file and replaces an existing one.
 
     Args:
-        run: The run; may be going on.
-        path: Of the file.
+        run: The run, finished or not.
+        path: The path of the file.
         title: The name of the run.
-        importance: Whether to find out which hyperparameters mattered: some seconds for each generation.
-        replays: What `Result.replay` found: how good the best schedule is without the luck of the run.
+        importance: Whether to compute the importance of the hyperparameters, which takes some seconds per generation.
+        replays: The result of `Result.replay`, which shows how good the best schedule is without the luck of the run.
 
     Raises:
         ImportError: plotly is not installed.

@@ -1,7 +1,7 @@
-"""What there is to see in a run, as plain data: a tree, scores, schedules, savings, failures.
+"""The views of a run as plain data: its tree, scores, schedules, savings and failures.
 
-Nothing here draws, and nothing here decides: each view is a function of the state alone, made in one pass over the
-trials, and says the same to every plot, report and screen that shows it. Scores are in the direction of the run.
+Nothing here draws or decides. Each view is a function of the state alone and takes one pass over the trials, so every
+plot, report and screen shows the same numbers. Scores are in the direction of the run.
 """
 
 from gpbt_adapters.views.columns import PENDING, Run, Trials, state_of, trials

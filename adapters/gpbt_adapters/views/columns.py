@@ -1,4 +1,4 @@
-"""All trials of a run, column by column: what the other views are made from."""
+"""All trials of a run as columns, from which the other views are derived."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,24 +24,24 @@ Ints = npt.NDArray[np.int64]
 
 
 PENDING = frozenset({Status.RUNNING, Status.STOPPING, Status.QUEUED})
-"""Trials of these are in training, or wait for it."""
+"""The statuses of trials that are in training or waiting for it."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Trials:
-    """All trials of a run, column by column; each array has shape (trials,) and is indexed by a trial's id.
+    """All trials of a run as columns; each array has shape (trials,) and is indexed by trial id.
 
     Attributes:
         generation: The generation, from 0.
         parent: The parent's id; -1: none.
-        place: The place among the slots of its generation, from 0.
-        start_step: The steps behind it on its line.
-        ordered: The steps of its segment.
-        trained: The steps trained of them so far.
-        score: What was told, in the direction of the run; NaN where nothing was.
-        loss: The same, lower is better.
-        status: Where it stands.
-        configs: Its config.
+        place: The trial's place among the slots of its generation, from 0.
+        start_step: The number of steps that its line trained before it.
+        ordered: The length of its segment in steps.
+        trained: The number of these steps trained so far.
+        score: The told score, in the direction of the run; NaN if there is none.
+        loss: The score as a loss, lower is better.
+        status: The trial's status.
+        configs: The trial's config.
         reasons: Why it failed or was cancelled; None otherwise.
     """
 
@@ -61,7 +61,7 @@ class Trials:
         return len(self.status)
 
     def having(self, *statuses: Status) -> Ints:
-        """The ids of the trials of some statuses, rising."""
+        """The ids of the trials with one of these statuses, ascending."""
         return np.array([i for i, status in enumerate(self.status) if status in statuses], dtype=np.int64)
 
 
@@ -71,7 +71,7 @@ def state_of(run: Run) -> State:
 
 
 def trials(run: Run) -> Trials:
-    """All trials of a run as columns.
+    """Returns all trials of a run as columns.
 
     Examples:
         >>> from gpbt import Float, Optimizer, Space
@@ -103,7 +103,7 @@ def trials(run: Run) -> Trials:
 
 
 def by_generation(table: Trials) -> Sequence[Ints]:
-    """The ids of each generation; a trial's id rises with its generation."""
+    """The ids of the trials of each generation; ids ascend with the generation."""
     if not len(table):
         return []
     return np.split(np.arange(len(table), dtype=np.int64), np.flatnonzero(np.diff(table.generation)) + 1)
@@ -115,5 +115,5 @@ def sign_of(state: State) -> float:
 
 
 def ints(values: Iterable[int]) -> Ints:
-    """Whole numbers as an array."""
+    """Integers as an array."""
     return np.array(list(values), dtype=np.int64)

@@ -17,9 +17,9 @@ class Curve:
     """The scores along the line of a trial.
 
     Attributes:
-        trial: Its id.
+        trial: The trial's id.
         steps: The steps that have a finite score, counted from 1 along the line.
-        scores: The score after each of them, in the direction of the run.
+        scores: The score after each of these steps, in the direction of the run.
     """
 
     trial: int
@@ -29,12 +29,12 @@ class Curve:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Curves:
-    """Learning curves to be drawn over steps.
+    """Learning curves to draw over steps.
 
     Attributes:
-        best: The best trial's; None if no trial is completed.
-        parents: Those of the newest parents, best first.
-        omitted: How many further parents there are.
+        best: The curve of the best trial; None if no trial is completed.
+        parents: The curves of the newest parents, best first.
+        omitted: The number of further parents.
     """
 
     best: Curve | None
@@ -43,7 +43,7 @@ class Curves:
 
 
 def losses_of(record: Record) -> list[tuple[int, float]]:
-    """The (step along the line, loss) pairs of a trial: those that were reported, and at the end what was told."""
+    """The (step along the line, loss) pairs of a trial: the reported ones, and the told one at the end."""
     losses = dict(record.reports)
     if record.loss is not None and record.steps:
         losses[record.steps] = record.loss
@@ -55,7 +55,7 @@ def curves(run: Run, *, most: int = 50) -> Curves:
 
     Args:
         run: The run.
-        most: How many parents at most, at least 0.
+        most: The maximum number of parents, at least 0.
     """
     state = state_of(run)
     parents = state.open.plan.parents

@@ -1,4 +1,4 @@
-"""What went wrong in a run."""
+"""The failures of a run, by reason."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +14,14 @@ __all__ = ["Failure", "failures"]
 
 @attrs.frozen(kw_only=True)
 class Failure:
-    """Trials that failed, or were cancelled, for one reason; reasons that differ in numbers alone are one.
+    """Trials that failed or were cancelled for the same reason; reasons that differ only in numbers are the same.
 
     Attributes:
         status: FAILED or CANCELLED.
-        reason: In words, those of the first of them.
-        trials: Their ids, rising.
-        generations: Those that it happened in, rising.
-        config: Of the first of them.
+        reason: The reason, in the words of the first trial.
+        trials: The ids of the trials, ascending.
+        generations: The generations of the trials, ascending.
+        config: The config of the first trial.
     """
 
     status: Status
@@ -32,8 +32,8 @@ class Failure:
 
 
 def failures(run: Run) -> tuple[Failure, ...]:
-    """What went wrong in a run, one entry for each reason, the most frequent first."""
-    groups: dict[tuple[Status, str], list[Record]] = {}  # by what is left of the reason without its numbers
+    """Returns the failures of a run, one entry per reason, the most frequent first."""
+    groups: dict[tuple[Status, str], list[Record]] = {}  # by the reason without its numbers
     for record in state_of(run).records:
         if record.status in {Status.FAILED, Status.CANCELLED}:
             groups.setdefault((record.status, without_numbers(str(record.reason or ""))), []).append(record)

@@ -1,7 +1,6 @@
 """A found schedule as a table, for plots and reports.
 
-Frameworks' own ways to follow a schedule live with their adapters: `gpbt.pytorch.lambda_lr`,
-`gpbt.keras.ScheduleCallback`.
+To follow a schedule in a framework, use its adapter: `gpbt.pytorch.lambda_lr`, `gpbt.keras.ScheduleCallback`.
 """
 
 from typing import TYPE_CHECKING
@@ -15,15 +14,15 @@ __all__ = ["to_frame"]
 
 
 def to_frame(schedule: Schedule, *, per_step: bool = False) -> "pd.DataFrame":
-    """Makes a pandas frame of a schedule.
+    """Converts a schedule to a pandas DataFrame.
 
     Args:
-        schedule: The found schedule.
-        per_step: One row for each step rather than for each segment.
+        schedule: The schedule.
+        per_step: Whether to make one row per step instead of one per segment.
 
     Returns:
-        A row for each segment, with the columns `start_step` and `steps`, or for each step, with the index `step`; and
-        a column for each hyperparameter, missing where it is not active.
+        A frame with one row per segment and the columns `start_step` and `steps`, or one row per step and the index
+        `step`. It has a column for each hyperparameter, with missing values where the hyperparameter is not active.
 
     Raises:
         ImportError: pandas is not installed.

@@ -21,7 +21,7 @@ from gpbt_core.records import Status
 __all__ = ["Tree", "tree"]
 
 ROWS = 80
-"""Places of a column of the tree that are told apart on one vertical line."""
+"""The number of trials that you can tell apart on one vertical line of the tree."""
 
 
 _ORDER = {Status.COMPLETED: 0, Status.STOPPED: 1, Status.RUNNING: 2, Status.STOPPING: 2, Status.QUEUED: 2}
@@ -29,17 +29,17 @@ _ORDER = {Status.COMPLETED: 0, Status.STOPPED: 1, Status.RUNNING: 2, Status.STOP
 
 @attrs.frozen(kw_only=True, eq=False)
 class Tree:
-    """The genealogy, laid out: a column for each generation, in which siblings stand together, the best on top.
+    """The layout of the genealogy: a column for each generation, with siblings together and the best on top.
 
     Attributes:
         trials: The trials.
-        x: Shape (trials,): the generation; in a column with more than 80 places, up to 0.2 to the left or right of it,
-            by turns, so that neighbours do not cover one another.
+        x: Shape (trials,): the generation. In a column with more than 80 trials, they alternate up to 0.2 to the left
+            and right of it, so that neighbours do not overlap.
         y: Shape (trials,): the height in (0, 1), from the top.
-        rows: The largest number of places on one vertical line.
-        edges: Shape (children, 2): ids of parent and child.
+        rows: The largest number of trials on one vertical line.
+        edges: Shape (children, 2): the ids of parent and child.
         fertile: Shape (trials,): whether a trial has children.
-        best: The ids of the best trial's lineage, from its founder on; empty while none is completed.
+        best: The ids of the best trial's lineage, from its founder on; empty if no trial is completed.
     """
 
     trials: Trials
@@ -52,10 +52,10 @@ class Tree:
 
 
 def tree(run: Run) -> Tree:
-    """The genealogy of a run, laid out in columns; O(n log n) for n trials.
+    """Lays out the genealogy of a run in columns; O(n log n) for n trials.
 
-    Siblings stand together, in the order of their parents, so that lines seldom cross. A column that is still being
-    filled keeps room for the slots to come.
+    Siblings are together, in the order of their parents, so that lines seldom cross. The column of an open generation
+    leaves room for its future slots.
     """
     state, table = state_of(run), trials(run)
     x, y = table.generation.astype(np.float64), np.zeros(len(table))

@@ -1,4 +1,4 @@
-"""Which hyperparameters mattered when."""
+"""The importance of the hyperparameters in one generation."""
 
 from collections.abc import Mapping
 
@@ -9,22 +9,22 @@ __all__ = ["shares"]
 
 
 def shares(run: Run, generation: int) -> Mapping[str, float] | None:
-    """Which hyperparameters mattered in a closed generation: see `gpbt_adapters.views.importances.forest_shares`.
+    """The importance of each hyperparameter in a closed generation, by `views.importances.forest_shares`.
 
-    Takes seconds, and says the same each time: worth keeping.
+    This takes seconds and always gives the same result, so keep it.
 
     Args:
         run: The run.
-        generation: From 0.
+        generation: The generation, from 0.
 
     Returns:
-        A share for each parameter, which sum to 1; None where the generation is not closed, or has less than 10 told
+        A share for each parameter; the shares sum to 1. None if the generation is not closed or has fewer than 10 told
         trials.
     """
     state = state_of(run)
     if not 0 <= generation < len(state.closed):
         return None
-    from gpbt_adapters.views.importances import forest_shares  # and with it scikit-learn
+    from gpbt_adapters.views.importances import forest_shares  # imports scikit-learn
 
     closed = state.closed[generation]
     told = {Status.COMPLETED, Status.STOPPED, Status.FAILED}

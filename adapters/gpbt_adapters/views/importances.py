@@ -1,7 +1,7 @@
-"""Which hyperparameters mattered, generation by generation: shares for a report.
+"""The importance of each hyperparameter, generation by generation.
 
-Read from the records of a run; nothing here changes or proposes anything. How the shares of one generation are found is
-a function that can be exchanged; the model of the searcher `gp` has one, `gpbt_searchers.gp.importance`.
+It is computed from the records of a run; nothing here changes or proposes anything. You can replace the function that
+finds the shares of one generation. The searcher `gp` offers one from its model, `gpbt_searchers.gp.importance`.
 """
 
 import functools
@@ -27,33 +27,32 @@ Floats = NDArray[np.float64]
 
 
 class Method(Protocol):
-    """Finds the shares of one generation."""
+    """A function that finds the shares of one generation."""
 
     def __call__(self, space: Space, records: Sequence[Record], /, *, generations: int) -> Mapping[str, float]:
-        """A share in [0, 1] for each name of the space; they sum to 1.
+        """Returns a share in [0, 1] for each name of the space; the shares sum to 1.
 
         Args:
             space: The space of the configs.
-            records: Told trials of one generation, by rising id.
-            generations: How many generations the run has.
+            records: Told trials of one generation, in order of id.
+            generations: The number of generations of the run.
         """
 
 
 def importance(
     optimizer: Optimizer, method: Literal["forest", "ped-anova"] | Method = "forest", *, at_least: int = 10
 ) -> dict[int, dict[str, float]]:
-    """The share of each hyperparameter in what made the trials of each generation differ.
+    """The share of each hyperparameter in the differences between the trials of each generation.
 
     Args:
         optimizer: A run, finished or not.
-        method: "forest": `forest_shares`, which knows what weights a trial began with; "ped-anova":
-            `ped_anova_shares`, by Optuna; or a function, such as `gpbt_searchers.gp.importance`, which reads the fitted
-            length-scales.
+        method: "forest": `forest_shares`, which accounts for inherited weights; "ped-anova": `ped_anova_shares`, from
+            Optuna; or a function such as `gpbt_searchers.gp.importance`, which reads the fitted length-scales.
         at_least: Generations with fewer told trials are left out; at least 5.
 
     Returns:
-        By generation, and there by name in the order of the space, shares that sum to 1. Where the losses tell nothing
-        they are equal.
+        For each generation, shares by name in the order of the space. They sum to 1, and are equal if the losses show
+        no differences between hyperparameters.
 
     Raises:
         ConfigError: The method is none of these, or `at_least` is below 5.
@@ -105,16 +104,16 @@ def forest_shares(
 ) -> dict[str, float]:
     """Shares by permutation importance under a random forest (Breiman 2001, section 10), on held-out trials.
 
-    The forest learns ranks of losses from configs in the unit cube, and from the rank of the loss that a trial's parent
-    had, so that better weights are not put down to the hyperparameters of those who got them. In each of 5 folds, a
-    column is shuffled among the held-out trials; what that adds to the squared error is its importance, and nothing if
-    it is less than 0. Failed trials count as the worst. The trees and shuffles are the same each time.
+    The forest learns ranks of losses from configs in the unit cube and from the rank of the parent's loss, so that
+    better inherited weights are not attributed to hyperparameters. In each of 5 folds, each column is shuffled among
+    the held-out trials; its importance is the increase of the squared error, or 0 if there is none. Failed trials count
+    as the worst. The trees and shuffles are the same each time.
 
     Args:
         space: The space of the configs.
         records: At least 5 told trials of one generation.
-        generations: Not needed here.
-        inherited: The losses of their parents by id, where known.
+        generations: Not used.
+        inherited: The losses of the parents by id, where known.
 
     References:
         L. Breiman, Random forests, Machine Learning 45, 2001.
@@ -125,11 +124,11 @@ def forest_shares(
     from sklearn.model_selection import KFold
 
     losses = _losses(records)
-    ranks = (rankdata(losses) - 0.5) / losses.size  # ties share the mean of their ranks
+    ranks = (rankdata(losses) - 0.5) / losses.size  # ties have the mean of their ranks
     known = inherited or {}
     before = [known.get(-1 if record.trial.parent is None else record.trial.parent, np.nan) for record in records]
     u = space.encode([record.trial.config for record in records])
-    # Ranks here too: a tree sees no more than the order, and its floats are too short for some losses.
+    # Ranks here, too: a tree uses only the order, and its float32 cannot hold some losses.
     x = np.column_stack([np.where(np.isnan(u), -1.0, u), np.nan_to_num(rankdata(before, nan_policy="omit"))])
     total = np.zeros(len(space))
     for fold, (seen, held) in enumerate(KFold(_FOLDS, shuffle=True, random_state=0).split(x)):
@@ -148,15 +147,15 @@ def ped_anova_shares(
     *,
     generations: int = 1,  # noqa: ARG001  # the protocol's signature
 ) -> dict[str, float]:
-    """Shares by PED-ANOVA, as Optuna has it: how far the good trials' values differ from those of all.
+    """Shares by Optuna's PED-ANOVA: how far the values of good trials differ from those of all trials.
 
-    It knows nothing of inherited weights. A parameter that no completed trial had has a share of 0; stopped trials
-    count as completed, failed ones do not count.
+    It does not account for inherited weights. A parameter that no completed trial had has a share of 0. Stopped trials
+    count as completed; failed trials do not count.
 
     Args:
         space: The space of the configs.
         records: Told trials of one generation.
-        generations: Not needed here.
+        generations: Not used.
 
     Raises:
         ImportError: Optuna is not installed.
@@ -172,7 +171,7 @@ def ped_anova_shares(
 
 
 def _losses(records: Sequence[Record]) -> Floats:
-    """Losses, with the worst finite one in place of failures; all 0 where none is finite."""
+    """Losses, with the worst finite loss in place of failures; all 0 if none is finite."""
     losses = np.array([np.nan if record.loss is None else record.loss for record in records], dtype=np.float64)
     if np.isnan(losses).all():
         return np.zeros_like(losses)

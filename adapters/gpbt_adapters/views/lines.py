@@ -1,4 +1,4 @@
-"""Schedules of a run, and how the values of hyperparameters are to be drawn."""
+"""The schedules of a run, and how to draw the values of its hyperparameters."""
 
 import math
 from collections.abc import Mapping
@@ -22,16 +22,16 @@ __all__ = ["Axis", "Line", "Schedules", "axes", "schedules"]
 
 @attrs.frozen(kw_only=True)
 class Axis:
-    """How the values of a parameter are to be drawn.
+    """How to draw the values of a parameter.
 
     Attributes:
-        name: The parameter's.
-        scale: "log" and "1-x" where the parameter is searched on these scales, "category" where values have no order.
-        low: Where the axis begins: the smallest value; on the scale "1-x" its place, as `at` tells it; -1/2 for
+        name: The name of the parameter.
+        scale: "log" and "1-x" for parameters that are searched on these scales, "category" for values without order.
+        low: The start of the axis: the smallest value, on the scale "1-x" its place as returned by `at`, and -1/2 for
             categories, which are drawn at 0, 1, 2, ...
-        high: Where the axis ends: the largest value, or its place, or the last category's place plus 1/2.
-        labels: The categories as text, in order; else empty.
-        whole: Whether only whole numbers are values.
+        high: The end of the axis: the largest value, or its place, or the last category's place plus 1/2.
+        labels: The categories as text, in order; empty for other parameters.
+        whole: Whether all values are whole numbers.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Axis:
     places: Mapping[Any, int] = attrs.field(factory=dict, repr=False)
 
     def at(self, config: Mapping[str, Any]) -> float:
-        """Where a config's value is drawn: on the scale "1-x" at -log10(1 - x); NaN where the parameter is not active.
+        """The place of a config's value: -log10(1 - x) on the scale "1-x"; NaN if the parameter is not active.
 
         >>> from gpbt import Float
         >>> (axis,) = axes(Space(momentum=Float(0, 0.99, log="1-x")))
@@ -58,7 +58,7 @@ class Axis:
         return _nines(value) if self.scale == "1-x" else float(value)
 
     def text(self, place: float) -> str:
-        """The value at a place of an axis of numbers."""
+        """The value at a place on a numeric axis."""
         if self.scale != "1-x":
             return number(place)
         return f"{1.0 - 10.0**-place:.{max(6, math.ceil(place) + 2)}g}"
@@ -69,8 +69,8 @@ class Line:
     """The schedule that led to a trial.
 
     Attributes:
-        trial: Its id.
-        score: What was told of it; NaN where nothing was.
+        trial: The trial's id.
+        score: Its told score; NaN if there is none.
         schedule: The configs with their steps.
     """
 
@@ -81,13 +81,14 @@ class Line:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Schedules:
-    """Schedules to be drawn over steps.
+    """Schedules to draw over steps.
 
     Attributes:
         axes: One for each parameter.
-        best: The best trial's; None while none is completed.
-        parents: Those of the newest parents, best first; at the end, of those that an extension would go on with.
-        omitted: How many further parents there are.
+        best: The schedule of the best trial; None if no trial is completed.
+        parents: The schedules of the newest parents, best first; after the end of a run, of the parents with which an
+            extension would continue.
+        omitted: The number of further parents.
     """
 
     axes: tuple[Axis, ...]
@@ -137,7 +138,7 @@ def schedules(run: Run, *, most: int = 50) -> Schedules:
 
     Args:
         run: The run.
-        most: How many parents at most, at least 0.
+        most: The maximum number of parents, at least 0.
     """
     state = state_of(run)
     parents = state.open.plan.parents
@@ -159,10 +160,10 @@ def _line(state: State, trial_id: int) -> Line:
 
 
 def _nines(value: float) -> float:
-    """How many nines a value below 1 has."""
+    """The number of nines of a value below 1, such as 2 for 0.99."""
     return -math.log10(1.0 - value) + 0.0  # no -0.0
 
 
 def _key(value: Any) -> Any:
-    """True, 1 and 1.0 are one key of a dict, and three choices."""
+    """A key that distinguishes the choices True, 1 and 1.0, which are the same key of a dict."""
     return (type(value).__name__, value)

@@ -1,6 +1,6 @@
 """A run in a few lines of HTML, for a notebook.
 
-Needs no plotting library; what is shown at greater length is in `report` and `plots`.
+Needs no plotting library; `report` and `plots` show more.
 """
 
 import html
@@ -15,11 +15,11 @@ _CELL = "text-align:left;padding:2px 14px 2px 0"
 
 
 def run_html(run: Run, *, note: str = "") -> str:
-    """A run as a piece of HTML: what it came to, and the best schedule as a table.
+    """A run as an HTML fragment: its result, and the best schedule as a table.
 
     Args:
-        run: The run; may be going on.
-        note: What else is to be said of it, as text.
+        run: The run, finished or not.
+        note: A further note, as text.
 
     Examples:
         >>> from gpbt import Float, Optimizer, Space

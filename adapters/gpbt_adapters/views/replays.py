@@ -1,4 +1,4 @@
-"""A schedule that was replayed under several seeds: how good it is without the luck of the run that found it."""
+"""A schedule replayed with several seeds, which shows how good it is without the luck of the run that found it."""
 
 import math
 import statistics
@@ -13,12 +13,12 @@ __all__ = ["Replays"]
 
 @attrs.frozen(kw_only=True)
 class Replays:
-    """Models that were trained from scratch under one schedule, each with a seed of its own.
+    """Models trained from scratch under the same schedule, each with its own seed.
 
     Attributes:
-        schedule: What they were trained under.
-        seeds: Of the set-ups, one per model.
-        scores: Of each model, its score after each step, in the order of the seeds.
+        schedule: The schedule.
+        seeds: The seed of each model.
+        scores: The scores of each model after each step, in the order of the seeds.
 
     Examples:
         >>> replays = Replays(schedule=Schedule(()), seeds=(1, 2), scores=((0.5, 0.8), (0.6, 0.9)))
@@ -34,7 +34,7 @@ class Replays:
 
     @property
     def final(self) -> tuple[float, ...]:
-        """The score of each model at the end; NaN or infinity where it diverged."""
+        """The final score of each model; NaN or infinity if it diverged."""
         return tuple(scores[-1] for scores in self.scores)
 
     @property

@@ -1,4 +1,4 @@
-"""The scores of a run, generation by generation."""
+"""The scores of a run by generation."""
 
 import math
 
@@ -21,13 +21,13 @@ __all__ = ["Scores", "scores"]
 
 @attrs.frozen(kw_only=True, eq=False)
 class Scores:
-    """Scores generation by generation; NaN for one without a completed trial.
+    """Scores by generation; NaN for a generation without a completed trial.
 
     Attributes:
         trials: The trials.
-        best: Shape (generations,): the best completed trial's.
-        median: Shape (generations,): the median of the completed trials'.
-        so_far: Shape (generations,): the best of this generation and all before it.
+        best: Shape (generations,): the score of the best completed trial.
+        median: Shape (generations,): the median score of the completed trials.
+        so_far: Shape (generations,): the best score of this generation and all earlier ones.
     """
 
     trials: Trials
@@ -37,7 +37,7 @@ class Scores:
 
 
 def scores(run: Run) -> Scores:
-    """The scores of a run, generation by generation."""
+    """Returns the scores of a run by generation."""
     state, table = state_of(run), trials(run)
     completed = table.having(Status.COMPLETED)
     best, median = [], []

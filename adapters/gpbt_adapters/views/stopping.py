@@ -1,4 +1,4 @@
-"""Where the steps of a run went."""
+"""How the steps of a run were spent."""
 
 import attrs
 import numpy as np
@@ -12,16 +12,16 @@ __all__ = ["Savings", "savings"]
 
 @attrs.frozen(kw_only=True, eq=False)
 class Savings:
-    """Where the steps went; arrays have shape (generations,).
+    """How the steps were spent; arrays have shape (generations,).
 
     Attributes:
         budget: The steps of all slots at full length.
         trained: The steps trained by trials that have ended.
-        saved: Steps not trained because a trial was stopped, or its slot cancelled.
-        refilled: Steps of trials that were opened with saved ones.
+        saved: The steps not trained because a trial was stopped or its slot was cancelled.
+        refilled: The steps of additional trials, opened with saved steps.
         completed: By generation, the steps of trials that were not stopped.
-        stopped: By generation, the steps trained by those that were.
-        untrained: By generation, the steps that these were spared.
+        stopped: By generation, the steps that stopped trials trained.
+        untrained: By generation, the steps that stopped trials did not train.
     """
 
     budget: int
@@ -34,7 +34,7 @@ class Savings:
 
 
 def savings(run: Run) -> Savings:
-    """Where the steps of a run went."""
+    """Returns how the steps of a run were spent."""
     state, table = state_of(run), trials(run)
     stopped = np.zeros(len(table), dtype=bool)
     stopped[table.having(Status.STOPPED)] = True

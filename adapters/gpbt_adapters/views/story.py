@@ -1,4 +1,4 @@
-"""Why the best schedule is as it is: what else was tried from the same weights, and by how much it was worse."""
+"""Explains the best schedule: what else was tried from the same weights, and by how much it was worse."""
 
 import itertools
 import statistics
@@ -17,10 +17,10 @@ _SCORED = frozenset({Status.COMPLETED, Status.STOPPED})
 
 
 def story(run: Run) -> tuple[str, ...]:
-    """Why the best schedule is one config all the time, or ends before the run's last step; empty if it is neither.
+    """Explains why the best schedule is constant or ends before the run's last step; empty if it does neither.
 
     Args:
-        run: The run; may be going on.
+        run: The run, finished or not.
 
     Returns:
         Sentences.
@@ -50,7 +50,7 @@ def story(run: Run) -> tuple[str, ...]:
 
 def _constant(state: State, line: Sequence[Record]) -> str:
     """Why a line kept its config: how its siblings with other configs did."""
-    start = "The best schedule is one config from start to end"
+    start = "The best schedule is the same config from start to end"
     pairs = [
         (sibling, child)
         for parent, child in itertools.pairwise(line)
@@ -63,13 +63,13 @@ def _constant(state: State, line: Sequence[Record]) -> str:
 
 
 def _early(state: State, best: Record, end: int) -> str:
-    """Why a line ends early: how those did who went on from it."""
+    """Why a line ends early: how the trials that continued from it did."""
     start = f"It ends after step {end} of {state.settings.steps}"
     generations = range(best.trial.generation + 1, len(state.closed) + 1)
     pairs = [(one, best) for generation in generations for one in _scored(state, best.trial.id, generation)]
     if not pairs:
-        return f"{start}, because no trial that went on from its weights was scored."
-    return f"{start}: of {counted(len(pairs), 'trial')} that went on from its weights, {_worse(pairs)}."
+        return f"{start}, because no trial that continued from its weights was scored."
+    return f"{start}: of {counted(len(pairs), 'trial')} that continued from its weights, {_worse(pairs)}."
 
 
 def _scored(state: State, parent: int, generation: int) -> list[Record]:
@@ -80,7 +80,7 @@ def _scored(state: State, parent: int, generation: int) -> list[Record]:
 
 
 def _worse(pairs: Sequence[tuple[Record, Record]]) -> str:
-    """How many of the first did worse than the second, and by how much."""
+    """How many of the first trials of the pairs did worse than the second, and by how much."""
     stopped = sum(one.status is Status.STOPPED for one, _ in pairs)
     gaps = [one.loss - other.loss for one, other in pairs if _completed(one, other)]  # type: ignore[operator]  # completed
     above = [gap for gap in gaps if gap > 0]
@@ -93,7 +93,7 @@ def _worse(pairs: Sequence[tuple[Record, Record]]) -> str:
         parts.append(f"{stopped} {'was' if stopped == 1 else 'were'} stopped early")
     rest = len(pairs) - len(above) - stopped
     if rest:
-        parts.append(f"{rest} did as well or better at first, and no line that went on from there ended better")
+        parts.append(f"{rest} did as well or better at first, but no line that continued from there ended better")
     return ", ".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""A run in a few figures."""
+"""The key figures of a run."""
 
 import math
 from collections.abc import Mapping
@@ -18,21 +18,22 @@ __all__ = ["Overview", "overview"]
 
 @attrs.frozen(kw_only=True)
 class Overview:
-    """A run in a few figures.
+    """The key figures of a run.
 
     Attributes:
         direction: "minimize" or "maximize".
-        seed: The run's.
-        generation: Which one is open, from 0; `generations` after the end.
-        generations: How many there are to be.
-        finished: Whether nothing more will be asked.
-        extinct: Whether it ended because nothing was left to be a parent.
-        counts: How many trials there are of each status, those of which there are any.
-        best: The best trial's id; None while none is completed.
-        score: Its score; NaN while there is none.
-        best_by: What made it the best: "score", or what the run's rule of selection goes by, where that is another one.
+        seed: The seed of the run.
+        generation: The open generation, from 0; `generations` after the end.
+        generations: The number of generations.
+        finished: Whether the run has ended.
+        extinct: Whether it ended because no trial could become a parent.
+        counts: The number of trials of each status that occurs.
+        best: The id of the best trial; None if no trial is completed.
+        score: The score of the best trial; NaN if there is none.
+        best_by: What the best trial was selected by: "score", or the name of the measure that the reproduction rule
+            ranks by.
         steps: The steps trained by trials that have ended.
-        budget: The steps that the run may train.
+        budget: The maximum number of steps of the run.
     """
 
     direction: str
@@ -50,22 +51,22 @@ class Overview:
 
     @property
     def heading(self) -> str:
-        """What the score is."""
+        """The label of the score."""
         return "best score" if self.best_by == "score" else f"score of the best by {self.best_by}"
 
     @property
     def nothing(self) -> str:
-        """What is to be said in place of the best trial while there is none."""
+        """The text to show while there is no best trial."""
         return "no trial was completed" if self.finished else "no trial is completed yet"
 
     @property
     def pending(self) -> int:
-        """How many trials are in training, or wait for it."""
+        """The number of trials in training or waiting for it."""
         return sum(count for status, count in self.counts.items() if status in PENDING)
 
 
 def overview(run: Run) -> Overview:
-    """A run in a few figures."""
+    """Returns the key figures of a run."""
     state = state_of(run)
     settings = state.settings
     counts = dict.fromkeys(Status, 0)

@@ -1,4 +1,4 @@
-"""How numbers, counts, step ranges and configs are written, everywhere that gpbt shows them."""
+"""Formats numbers, counts, step ranges and configs, the same everywhere that gpbt shows them."""
 
 import math
 import re
@@ -20,7 +20,7 @@ def number(value: object) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """How many there are of something.
+    """A count with its noun.
 
     >>> counted(1, "trial"), counted(2000, "trial")
     ('1 trial', '2,000 trials')
@@ -29,7 +29,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def printable(text: object) -> str:
-    r"""Text on one line that any terminal and file can take: control characters and lone surrogates are escaped.
+    r"""Text on one line, safe for any terminal and file: control characters and lone surrogates are escaped.
 
     >>> printable("a\n  b \x1b[2J \udc80")
     'a b \\x1b[2J \\udc80'
@@ -41,7 +41,7 @@ def printable(text: object) -> str:
 
 
 def span(start_step: int, steps: int) -> str:
-    """The steps of a segment, at least one, counted from 1 as people do.
+    """The steps of a segment of at least one step, counted from 1.
 
     >>> span(0, 6), span(6, 1)
     ('1 to 6', '7')
@@ -62,7 +62,7 @@ _NUMBERS = re.compile(r"0x[0-9a-fA-F]+|[0-9a-f]{12,}|\d+(?:[.,]\d+)*")
 
 
 def without_numbers(text: str) -> str:
-    """What tells texts apart that differ in more than numbers and random names.
+    """A key that is equal for texts that differ only in numbers and random names.
 
     >>> without_numbers("trial 12 took 0.3 s") == without_numbers("trial 7 took 12 s")
     True

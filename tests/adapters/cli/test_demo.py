@@ -90,4 +90,4 @@ def test_a_loss_is_called_a_loss() -> None:
 
 def test_one_seed_says_nothing_about_the_next() -> None:
     one = _outcomes(gpbt=[0.1], classic_PBT=[0.2], random_search=[0.3])
-    assert all("says nothing about the next" in sentence for sentence in conclusions(one))
+    assert all("says nothing about other seeds" in sentence for sentence in conclusions(one))

@@ -52,7 +52,7 @@ def test_a_parameter_that_is_not_active_in_any_schedule_is_said_to_be_so() -> No
         optimizer.tell(trial.id, 0.0 if trial.config["kind"] == "b" else 1.0)
     assert optimizer.records[optimizer.best.trial.id].trial.config["kind"] == "b"
     texts = [one["text"] for one in FIGURES["schedule"](optimizer)["layout"]["annotations"]]
-    assert "not active in these" in texts
+    assert "not active in these schedules" in texts
 
 
 def test_long_names_keep_the_ends_that_tell_them_apart() -> None:

@@ -19,7 +19,7 @@ def test_a_schedule_that_ends_early_says_what_went_on_from_it() -> None:
     (early,) = story(optimizer)
     best = optimizer.best
     assert early.startswith(f"It ends after step {best.trial.start_step + best.trial.steps} of 10: of ")
-    assert "that went on from its weights" in early
+    assert "that continued from its weights" in early
     went = [record for record in optimizer.records if record.trial.parent == best.trial.id]
     assert f"{len(went)} scored worse by " in early
 
@@ -28,7 +28,7 @@ def test_a_schedule_that_never_changes_says_what_else_was_tried() -> None:
     optimizer = _run({"rate": 1.0, "depth": -0.0001})
     told = story(optimizer)
     constant = len(optimizer.best.schedule.segments) == 1
-    assert any("one config from start to end" in sentence for sentence in told) is constant
+    assert any("the same config from start to end" in sentence for sentence in told) is constant
     assert constant
     assert "tried from the same weights" in told[0]
     assert "scored worse" in told[0]

@@ -1,7 +1,7 @@
-"""The views of a run as figures of Plotly: plain dicts of "data" and "layout", for which Plotly need not be installed.
+"""The views of a run as Plotly figures: plain dicts of "data" and "layout", which do not need Plotly installed.
 
-Reports, dashboard and notebooks show these same figures. Whatever comes from a config or a reason is escaped here, as
-Plotly takes a part of HTML in its texts. From `parts.MANY` points on the graphics card draws.
+Reports, the dashboard and notebooks show the same figures. This package escapes everything that comes from a config or
+a reason, because Plotly interprets some HTML in its texts. From `parts.MANY` points on, WebGL draws.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,4 +26,4 @@ FIGURES: Mapping[str, Callable[[Run], Figure]] = {
     "parallel": parallel,
     "stopping": stopping,
 }
-"""By the name under which pages show them."""
+"""The figures by the name under which pages show them."""

@@ -27,13 +27,13 @@ __all__ = ["parallel"]
 
 
 def parallel(run: Run) -> Figure:
-    """Parallel coordinates of all trials with a score; drag along an axis to choose."""
+    """Parallel coordinates of all completed trials; drag along an axis to select."""
     return _parallel(trials(run), axes(state_of(run).settings.space), minimize=minimizes(run))
 
 
 def _parallel(table: Trials, found: tuple[Axis, ...], *, minimize: bool) -> Figure:
     ids = table.having(Status.COMPLETED)
-    ids = ids[np.argsort(-table.loss[ids], kind="stable")]  # the best are drawn last, over the others
+    ids = ids[np.argsort(-table.loss[ids], kind="stable")]  # draws the best last, over the others
     configs = [table.configs[i] for i in ids.tolist()]
     dimensions = [
         {"label": "generation", "values": table.generation[ids].tolist(), "tickformat": "d", "range": None},
@@ -44,7 +44,7 @@ def _parallel(table: Trials, found: tuple[Axis, ...], *, minimize: bool) -> Figu
     dimensions[0]["tickvals"] = sorted({round(i) for i in np.linspace(0, max(1, last), min(last + 1, 10) + 1)})
     bounds = sensible_range(table.score[ids], minimize=minimize)
     shown = np.clip(table.score[ids], *bounds) if bounds else table.score[ids]
-    # An axis on which the tenth that is worst ends where the others do: outliers would leave no room to choose in.
+    # The axis cuts off the worst tenth where the others end: with outliers, there would be no room to select in.
     dimensions.append({"label": "score", "values": short(shown), "range": list(bounds or (0, 1)), "tickformat": ".4~g"})
     line = {"color": short(shown), "colorscale": colour_scale(minimize=minimize)}
     if bounds is not None:
@@ -74,16 +74,16 @@ def _dimension(axis: Axis, label: str, configs: list[Mapping[str, Any]]) -> Figu
         ticks = _with_ends(low, inside, high)
         made |= {"tickvals": ticks, "ticktext": [number(10**tick) for tick in ticks]}
     elif axis.scale == "category":
-        every = math.ceil(len(axis.labels) / 25)  # there is room for
+        every = math.ceil(len(axis.labels) / 25)  # as many as there is room for
         made |= {"tickvals": list(range(0, len(axis.labels), every))}
-        made |= {"ticktext": shortened(axis.labels, 14)[::every]}  # ticks, unlike labels, are shown as they are
+        made |= {"ticktext": shortened(axis.labels, 14)[::every]}  # ticks, unlike labels, are not escaped
     else:
         inside = [] if low == high else _inside(axis)
         ticks = _with_ends(low, inside, high)
         made |= {"tickvals": ticks, "ticktext": [axis.text(tick) for tick in ticks]}
     if low == high:
         low, high = low - 0.5, high + 0.5
-    if np.isnan(values).any():  # a place of its own, below the others, for where the parameter is not active
+    if np.isnan(values).any():  # a separate place, below the others, for a parameter that is not active
         below = low - 0.12 * (high - low)
         values = np.where(np.isnan(values), below, values)
         low = below
@@ -92,12 +92,12 @@ def _dimension(axis: Axis, label: str, configs: list[Mapping[str, Any]]) -> Figu
 
 
 def _inside(axis: Axis) -> list[float]:
-    """Ticks of an axis of numbers that is not drawn in powers of ten."""
+    """Ticks of a numeric axis that is not drawn in powers of ten."""
     low, high = axis.low, axis.high
     return nines_ticks(low, high) if axis.scale == "1-x" else nice_ticks(low, high, whole=axis.whole)
 
 
 def _with_ends(low: float, inside: list[float], high: float) -> list[float]:
-    """Ticks at both ends, as an axis is drawn from its first to its last, and those between that leave them room."""
+    """Ticks at both ends, because an axis is drawn from first to last, and those between that leave them room."""
     room = 0.06 * (high - low)
     return sorted({low, *(tick for tick in inside if min(tick - low, high - tick) > room), high})

@@ -13,7 +13,7 @@ __all__ = ["curve"]
 
 
 def curve(run: Run) -> Figure:
-    """The scores of the best trial's line and of the newest parents' lines, over their steps."""
+    """The scores along the lines of the best trial and of the newest parents, over their steps."""
     return _curves(curves(run), minimize=minimizes(run))
 
 
@@ -70,5 +70,5 @@ def _lines(shown: tuple[Curve, ...]) -> Figure:
         x += [*line.steps, None]
         y += [*line.scores, None]
         text += [f"trial {line.trial}"] * (len(line.steps) + 1)
-    # A founder of one step is a point, which a line alone would not show.
+    # A founder with one step is a point, which a line alone would not show.
     return {"type": "scatter", "mode": "lines+markers", "x": x, "y": y, "text": text, "marker": {"size": 4}}

@@ -1,4 +1,4 @@
-"""What figures have in common: layouts, axes, texts, colours."""
+"""What all figures share: layouts, axes, texts and colours."""
 
 import html
 import math
@@ -42,7 +42,7 @@ Figure = dict[str, Any]
 
 
 MANY = 3000
-"""Points from which on WebGL is faster than SVG by so much that its blurred lines are worth it."""
+"""The number of points from which WebGL is so much faster than SVG that its blurred lines are acceptable."""
 
 
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif", "color": INK, "size": 13}
@@ -52,10 +52,10 @@ COLOURS = [[i / (len(SCALE) - 1), colour] for i, colour in enumerate(SCALE)]
 
 
 def base_layout(least_width: int, **more: Any) -> Figure:
-    """The layout that all figures share, and what this one has besides.
+    """The layout that all figures share, with further attributes.
 
     Args:
-        least_width: Pixels below which a page does not squeeze the figure, but lets it be moved sideways.
+        least_width: The width in pixels below which a page scrolls the figure sideways instead of shrinking it.
         more: Attributes of Plotly's layout.
     """
     return {
@@ -63,9 +63,9 @@ def base_layout(least_width: int, **more: Any) -> Figure:
         "font": FONT,
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
-        "margin": {"l": 60, "r": 20, "t": 62, "b": 50},  # above: a line of buttons, a line of legend
+        "margin": {"l": 60, "r": 20, "t": 62, "b": 50},  # top: a line of buttons and a line of legend
         "hoverlabel": {"bgcolor": "#ffffff", "bordercolor": PALE, "align": "left", "font": {"color": INK, "size": 12}},
-        "uirevision": "kept",  # a new generation leaves zoom and choices as they are
+        "uirevision": "kept",  # a new generation keeps zoom and selections
         **more,
     }
 
@@ -79,12 +79,12 @@ def plain_axis() -> Figure:
         "tickcolor": PALE,
         "ticks": "outside",
         "tickfont": {"size": 11},
-        "exponentformat": "e",  # 2e-5 as everywhere else, not 20µ
+        "exponentformat": "e",  # 2e-5 as elsewhere, not 20µ
     }
 
 
 def generations_axis(count: int) -> Figure:
-    """An axis with room for so many generations."""
+    """An axis with room for this many generations."""
     pad = 0.5 if count < 30 else 0.02 * count
     axis = {
         **plain_axis(),
@@ -96,7 +96,7 @@ def generations_axis(count: int) -> Figure:
 
 
 def legend_above() -> Figure:
-    """A legend in a line above the plot, its entries in the order of the traces."""
+    """A legend on one line above the plot, with its entries in the order of the traces."""
     return {
         "orientation": "h",
         "x": 0,
@@ -124,7 +124,7 @@ def panel_title(text: str, x: float, y: float) -> Figure:
 
 
 def line_trace(kind: str, x: Any, y: Any, *, colour: str, width: float) -> Figure:
-    """Lines that say nothing when the pointer is on them."""
+    """Lines without hover texts."""
     return {
         "type": kind,
         "mode": "lines",
@@ -137,14 +137,14 @@ def line_trace(kind: str, x: Any, y: Any, *, colour: str, width: float) -> Figur
 
 
 def hover_texts(table: Trials) -> list[str]:
-    """What is said of each trial when the pointer is on it."""
+    """The hover text of each trial."""
     texts = []
     parents, starts, trained = table.parent.tolist(), table.start_step.tolist(), table.trained.tolist()
     names = list(dict.fromkeys(name for config in table.configs for name in config))
     shown = dict(zip(names, named(names, 30), strict=True))
     for i, status in enumerate(table.status):
         said = [f"<b>trial {i}</b> · {status.value}", f"score {number(float(table.score[i]))}"]
-        steps = f"steps {span(starts[i], trained[i])}" if trained[i] else "no step yet"
+        steps = f"steps {span(starts[i], trained[i])}" if trained[i] else "no steps yet"
         said.append(steps + (f" · child of {parents[i]}" if parents[i] >= 0 else ""))
         said += [f"{shown[name]} = {escaped(number(value), 40)}" for name, value in table.configs[i].items()][:20]
         reason = table.reasons[i]
@@ -155,17 +155,17 @@ def hover_texts(table: Trials) -> list[str]:
 
 
 def escaped(text: str, most: int = 60) -> str:
-    """Text that Plotly shows as it is, cut off behind so many characters."""
+    """Text that Plotly shows literally, cut to a number of characters."""
     line = " ".join(text.split())
     cut = line if len(line) <= most else f"{line[: most - 1]}…"
     return html.escape(cut, quote=False)  # Plotly knows no entities for quotes
 
 
 def shortened(names: Sequence[str], most: int) -> list[str]:
-    """Names on one line each, of at most so many characters, in which different ones stay different.
+    """Names on one line each, cut to a number of characters so that different names stay different.
 
-    What is too long loses its middle, and keeps more of its end, which tells nested names apart. Where two names would
-    come out alike another part is cut, or, if none will do, less.
+    A name that is too long loses its middle. It keeps more of its end, which distinguishes nested names. If two names
+    would become equal, another part is cut, or less if no part will do.
 
     >>> shortened(["encoder.attention.dropout", "decoder.attention.dropout", "lr"], 16)
     ['encod…on.dropout', 'decod…on.dropout', 'lr']
@@ -183,12 +183,12 @@ def shortened(names: Sequence[str], most: int) -> list[str]:
 
 
 def named(names: Sequence[str], most: int) -> list[str]:
-    """As `shortened`, as Plotly shows them."""
+    """The names of `shortened`, escaped for Plotly."""
     return [html.escape(name, quote=False) for name in shortened(names, most)]
 
 
 def nice_ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
-    """Some five round values from low to high, evenly spaced; low < high.
+    """About five round values from low to high, evenly spaced; low < high.
 
     >>> nice_ticks(0.5, 0.9999), nice_ticks(1, 30, whole=True), nice_ticks(1, 3, whole=True)
     ([0.5, 0.6, 0.7, 0.8, 0.9], [10.0, 20.0, 30.0], [1.0, 2.0, 3.0])
@@ -202,7 +202,7 @@ def nice_ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
 
 
 def log_ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
-    """Round values from low to high for a logarithmic axis too short for powers of ten; 0 < low <= high.
+    """Round values from low to high for a logarithmic axis that is too short for powers of ten; 0 < low <= high.
 
     >>> log_ticks(16, 256), log_ticks(8, 64), log_ticks(62, 78), log_ticks(1, 4, whole=True)
     ([20.0, 50.0, 100.0, 200.0], [10.0, 20.0, 50.0], [65.0, 70.0, 75.0], [1.0, 2.0, 3.0, 4.0])
@@ -222,7 +222,7 @@ def nines_ticks(low: float, high: float) -> list[float]:
     low, high = round(low, 9), round(high, 9)
     if high - low >= 2:
         return [float(tick) for tick in range(math.ceil(low), math.floor(high) + 1)]
-    nearest, farthest = (float(f"{10.0**-place:.8g}") for place in (high, low))  # rid of rounding errors
+    nearest, farthest = (float(f"{10.0**-place:.8g}") for place in (high, low))  # without rounding errors
     return sorted(-math.log10(distance) for distance in log_ticks(nearest, farthest))
 
 
@@ -234,7 +234,7 @@ def colour_scale(*, minimize: bool) -> list[list[Any]]:
 
 
 def short(values: npt.ArrayLike) -> list[float | None]:
-    """Six digits are enough to draw with, and half as long; None for what is not finite."""
+    """Values with six digits, which are enough to draw and half as long; None for values that are not finite."""
     return [float(f"{v:.6g}") if math.isfinite(v) else None for v in np.asarray(values, dtype=np.float64).tolist()]
 
 
@@ -245,14 +245,14 @@ def padded(low: float, high: float) -> list[float]:
 
 
 def domain_of(place: int, count: int, gap: float) -> tuple[float, float]:
-    """Where one of `count` panels begins and ends; all three are shares of the plot."""
+    """The start and end of one of `count` panels, as shares of the plot."""
     width = (1 - gap * (count - 1)) / count
     start = place * (width + gap)
     return start, min(1.0, start + width)
 
 
 def kind_of(points: int) -> str:
-    """The trace that draws so many points."""
+    """The type of trace that draws this many points."""
     return "scattergl" if points >= MANY else "scatter"
 
 

@@ -1,4 +1,4 @@
-"""Where the steps of each generation went, as a figure."""
+"""How the steps of each generation were spent, as a figure."""
 
 from gpbt_adapters.showing.figures.parts import Figure, base_layout, generations_axis, legend_above, plain_axis
 from gpbt_adapters.showing.palette import STATUS
@@ -9,7 +9,7 @@ __all__ = ["stopping"]
 
 
 def stopping(run: Run) -> Figure:
-    """The steps of each generation: trained to the end, trained by trials that were stopped, and spared."""
+    """The steps of each generation: of trials that were not stopped, of stopped trials, and saved."""
     return _stopping(savings(run), state_of(run).generations)
 
 
@@ -18,7 +18,7 @@ def _stopping(view: Savings, planned: int) -> Figure:
     bars = (
         ("trained, not stopped", view.completed, {"color": STATUS[Status.COMPLETED]}),
         ("trained, then stopped", view.stopped, {"color": "#9fb3c8"}),
-        ("spared by stopping", view.untrained, {"color": "#ffffff", "line": {"color": "#9fb3c8", "width": 1.5}}),
+        ("saved by stopping", view.untrained, {"color": "#ffffff", "line": {"color": "#9fb3c8", "width": 1.5}}),
     )
     data = [
         {

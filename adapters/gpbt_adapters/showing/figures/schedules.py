@@ -1,4 +1,4 @@
-"""Schedules over steps as a figure, a panel for each hyperparameter."""
+"""Schedules over steps as a figure, one panel per hyperparameter."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ __all__ = ["schedule"]
 
 
 def schedule(run: Run) -> Figure:
-    """The best schedule and those of the newest parents, for each hyperparameter over steps."""
+    """The best schedule and those of the newest parents over steps, one panel per hyperparameter."""
     return _schedule(schedules(run))
 
 
@@ -99,7 +99,7 @@ def _schedule_traces(view: Schedules, axis: Axis, suffix: str, *, legend: bool) 
 
 
 def _nothing(x: float, y: float, *, some: bool) -> Figure:
-    text = "not active in these" if some else "no trial is completed"
+    text = "not active in these schedules" if some else "no trial is completed"
     at: Figure = {"x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": "center", "yanchor": "middle"}
     return {**at, "text": text, "showarrow": False, "font": {"size": 12, "color": MUTED}}
 
@@ -109,7 +109,7 @@ def _panel(suffix: str, x: list[Any], y: list[Any]) -> Figure:
 
 
 def _staircase(line: Line, axis: Axis) -> tuple[list[float], list[float | None]]:
-    """Both ends of each segment; nothing where the parameter is not active."""
+    """Both ends of each segment in which the parameter is active."""
     steps: list[float] = []
     values: list[float | None] = []
     for segment in line.schedule.segments:
@@ -127,7 +127,7 @@ def _said(line: Line, axis: Axis) -> list[str]:
 
 def _value_axis(axis: Axis) -> Figure:
     if axis.scale == "category":
-        every = math.ceil(len(axis.labels) / 10)  # there is room for
+        every = math.ceil(len(axis.labels) / 10)  # as many as there is room for
         return {
             **plain_axis(),
             "range": [axis.low, axis.high],

@@ -23,7 +23,7 @@ __all__ = ["score"]
 
 
 def score(run: Run) -> Figure:
-    """Scores over generations: each trial's in the order of its slots, the best, the median, the best so far."""
+    """Scores over generations: of each trial in the order of the slots, the best, the median, the best so far."""
     return _score(scores(run), state_of(run).generations, minimize=minimizes(run))
 
 
@@ -62,7 +62,7 @@ def _score(view: Scores, planned: int, *, minimize: bool) -> Figure:
     ):
         data.append(
             {
-                "type": kind,  # else the lines would lie behind the points
+                "type": kind,  # otherwise the lines would be behind the points
                 "mode": "lines+markers",
                 "name": name,
                 "x": generations,

@@ -1,4 +1,4 @@
-"""Which hyperparameters mattered when, as a figure."""
+"""The importance of hyperparameters by generation, as a figure."""
 
 from collections.abc import Mapping
 
@@ -8,10 +8,10 @@ __all__ = ["importance"]
 
 
 def importance(found: Mapping[int, Mapping[str, float]]) -> Figure:
-    """Which hyperparameters mattered when: a row for each, the one that mattered most on top.
+    """The importance of hyperparameters by generation: a row for each, the most important on top.
 
     Args:
-        found: By generation, the share of each hyperparameter; see `views.importances`.
+        found: The share of each hyperparameter, by generation; see `views.importances`.
     """
     names = sorted(
         {name for shares in found.values() for name in shares},

@@ -60,7 +60,7 @@ def _genealogy(view: Tree, generations: int, *, minimize: bool) -> Figure:
 
 
 def _points(view: Tree, kind: str, size: float, texts: list[str], *, minimize: bool) -> Iterator[Figure]:
-    """A trace for each fate, so that each has its shape and its entry in the legend."""
+    """A trace for each status, so that each has its own shape and legend entry."""
     table = view.trials
     bounds = sensible_range(table.score[table.having(Status.COMPLETED)], minimize=minimize)
     fates = (
@@ -74,9 +74,9 @@ def _points(view: Tree, kind: str, size: float, texts: list[str], *, minimize: b
         ids = table.having(*statuses)
         if not ids.size:
             continue
-        ids = ids[np.argsort(table.loss[ids], kind="stable")]  # the legend has the colour of the first
+        ids = ids[np.argsort(table.loss[ids], kind="stable")]  # the legend takes the colour of the first
         if name == "completed":
-            marker = {**marker, "color": short(table.score[ids])}  # noqa: PLW2901 - the one that is coloured by score
+            marker = {**marker, "color": short(table.score[ids])}  # noqa: PLW2901 - the only one coloured by score
         yield {
             "type": kind,
             "mode": "markers",
@@ -132,7 +132,7 @@ def _hollow(symbol: str, size: float, status: Status) -> Figure:
 
 
 def _edges(view: Tree, pairs: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The ends of lines, one after the other; NaN lifts the pen."""
+    """The end points of lines, one after the other; NaN ends a line."""
     gaps = np.full(len(pairs), np.nan)
     x = np.column_stack([view.x[pairs[:, 0]], view.x[pairs[:, 1]], gaps]).ravel()
     y = np.column_stack([view.y[pairs[:, 0]], view.y[pairs[:, 1]], gaps]).ravel()

@@ -1,6 +1,6 @@
 "use strict";
-// Draws a run from its data, which are embedded in the page or fetched again and again. Every text goes through
-// textContent: nothing of a run is ever read as HTML.
+// Draws a run from its data, which are embedded in the page or fetched repeatedly. Every text goes through
+// textContent, so no content of a run is ever interpreted as HTML.
 
 const hasWebGL = (() => {
   try {
@@ -71,7 +71,7 @@ function drawFigure(box, figure, empty, name) {
     responsive: true,
     displaylogo: false,
     displayModeBar: needsWebGL ? false : "hover",
-    showSendToCloud: false, // a run is nobody else's business
+    showSendToCloud: false, // keeps the run private
     plotlyServerURL: "",
     scrollZoom: figure.layout.dragmode === "pan",
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
@@ -80,7 +80,7 @@ function drawFigure(box, figure, empty, name) {
   Plotly.react(box, data, figure.layout, config);
 }
 
-// What is far from the window is drawn when it comes near: most of the time goes into plots that nobody looks at.
+// Draws plots only when they come near the window; otherwise most time would go into plots that nobody looks at.
 const undrawn = new Map();
 const near = new Set();
 const observer = new IntersectionObserver(
@@ -122,7 +122,7 @@ function drawSection(section) {
     element("p", null, made, "about");
     if (section.figure) {
       const box = element("div", null, element("div", null, made, "wide"), "plot");
-      // Without Ctrl the wheel is for the page, which would end at the first figure otherwise.
+      // Without Ctrl the wheel scrolls the page; otherwise scrolling would stop at the first figure.
       observer.observe(box);
       box.addEventListener("wheel", (event) => event.ctrlKey || event.metaKey || event.stopPropagation(), { capture: true });
     } else {
@@ -160,8 +160,8 @@ function drawStudies(studies, shown) {
 }
 
 async function follow() {
-  // What is drawn is sent again only when something has happened; the pause grows with the work, so that a large run
-  // leaves the browser and the server time for other things.
+  // The server sends the data again only after a change. The pause grows with the work, so that a large run leaves
+  // the browser and the server time for other things.
   let known = "";
   let study = new URLSearchParams(location.search).get("study");
   for (;;) {

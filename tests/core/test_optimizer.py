@@ -943,7 +943,7 @@ def test_a_searcher_without_a_name_cannot_be_written_down() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"state": 3}, 3, {"state": {"version": 1}, "search": None}])
 def test_data_that_to_dict_did_not_give_is_refused(data: Any) -> None:
-    with pytest.raises(ConfigError, match=r"wanted|must be"):
+    with pytest.raises(ConfigError, match="must be"):
         Optimizer.from_dict(data)
 
 

@@ -53,16 +53,25 @@ def founding_plan(rule: Reproduction, population: int) -> Plan:
     return Plan((), (Slot(None),) * slots)
 
 
-def next_plan(rule: Reproduction, closing: Closing, rng: "np.random.Generator") -> Plan:
+def next_plan(rule: Reproduction, closing: Closing, rng: "np.random.Generator", *, most: int | None = None) -> Plan:
     """The plan of the next generation.
+
+    Args:
+        rule: The rule.
+        closing: What it may look at.
+        rng: The generator of this decision.
+        most: The number of slots that the budget of the run leaves; None: any number.
 
     Raises:
         PluginError: The rule raised, or its answer is not a `Plan` with at least one slot whose parents are distinct
             candidates or parents of the closing generation.
+        PluginError: The plan has more slots than the budget leaves.
     """
     asked = f"the plan of generation {closing.generation}"
     plan = _answer(rule, asked, lambda: rule.plan(closing, rng))
     fault = next(_faults(plan, closing), None)
+    if fault is None and most is not None and len(plan.slots) > most:
+        fault = f"must have at most {most} slots, which is what the budget of the run leaves, got {len(plan.slots)}"
     if fault is not None:
         raise PluginError(f"{_who(rule)}: {asked} {fault}")
     return plan

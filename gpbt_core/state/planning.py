@@ -37,9 +37,20 @@ def plans_due(state: State) -> tuple[State, list[Planned]]:
     while due(state):
         generation = state.open.index + 1
         rng = generator(state.settings, "plan", generation)
-        made.append(Planned(generation=generation, plan=next_plan(state.settings.reproduction, closing(state), rng)))
+        plan = next_plan(state.settings.reproduction, closing(state), rng, most=_most_slots(state, generation))
+        made.append(Planned(generation=generation, plan=plan))
         state = apply(state, made[-1])
     return state, made
+
+
+def _most_slots(state: State, generation: int) -> int | None:
+    """How many slots the budget leaves for a generation; None: it leaves that open (an extension, a quorum)."""
+    settings, lengths = state.settings, state.settings.lengths
+    if generation >= len(lengths) or settings.quorum < 1:
+        return None
+    plans = [*(closed.plan for closed in state.closed), state.open.plan]
+    planned = sum(len(plan.slots) * length for plan, length in zip(plans, lengths, strict=False))
+    return (settings.population * settings.steps - planned) // lengths[generation]
 
 
 def replay(state: State, events: Iterable[Event]) -> Iterator[tuple[State, Event]]:

@@ -91,5 +91,5 @@ def test_small_generations_are_left_out() -> None:
 @pytest.mark.parametrize(("method", "at_least"), [("fanova", 10), (3, 10), ("forest", 4), ("forest", True)])
 def test_what_is_no_method_or_too_few_trials_is_refused(method: Any, at_least: Any) -> None:
     optimizer = run(lambda config, _: config["a"], population=5)
-    with pytest.raises(ConfigError, match="importance: (expected|at_least must be)"):
+    with pytest.raises(ConfigError, match=r"importance: (expected|at_least must be)"):
         importance(optimizer, method, at_least=at_least)

@@ -236,8 +236,8 @@ def test_what_no_node_has_is_refused_unless_it_may_come() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"num_cpus": -1}, "num_cpus of at least 0"),
-        ({"workers": 0}, "workers of at least 1"),
+        ({"num_cpus": -1}, "num_cpus must be at least 0"),
+        ({"workers": 0}, "workers must be at least 1"),
         ({"max_retries": 3}, "retries are counted by `run`"),
         ({"colour": "red"}, "Ray refuses the options"),
     ],

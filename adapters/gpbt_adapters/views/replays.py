@@ -51,6 +51,6 @@ class Replays:
 
     def __str__(self) -> str:
         final = self.final
-        text = number(self.mean) if len(final) == 1 else f"{number(self.mean)} ± {number(self.spread)}"
+        text = number(self.mean) if len(final) == 1 else f"{number(self.mean)} ± {number(float(f'{self.spread:.3g}'))}"
         seeds = "1 seed" if len(final) == 1 else f"{len(final)} seeds ({number(min(final))} to {number(max(final))})"
         return f"{text} over {seeds}"

@@ -1,7 +1,7 @@
-"""Checkpoints of a run: each trial's files are there whole and unharmed, or not there.
+"""Checkpoints of a run: the checkpoint of a trial is complete and undamaged, or does not exist.
 
-A `Store` keeps them: `CheckpointStore` in a directory, `RemoteStore` behind a URL of fsspec's, and on a Ray cluster
-`gpbt.ray.RayStore` in its object store. `open_store` finds the one that a path or a URL means.
+A `Store` keeps them: `CheckpointStore` in a directory, `RemoteStore` at an fsspec URL, and `gpbt.ray.RayStore` in the
+object store of a Ray cluster. `open_store` selects the store for a path or a URL.
 """
 
 from gpbt_adapters.storing.checkpoints.directory import CheckpointStore

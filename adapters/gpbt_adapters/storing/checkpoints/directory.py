@@ -1,21 +1,21 @@
-"""The directory store of checkpoints: each trial's files are there whole and unharmed, or not there.
+"""The directory store of checkpoints: the checkpoint of a trial is complete and undamaged, or does not exist.
 
 A checkpoint is written into a hidden directory, flushed to the disk, and then renamed into place: a killed process
-leaves nothing that looks like a checkpoint. A manifest holds the length and the SHA-256 of each file, and is compared
-with the files before anyone reads them. The store never decides which checkpoints to delete: `delete` follows
+leaves nothing that looks like a checkpoint. A manifest holds the length and the SHA-256 of each file, and the files are
+verified against it before anyone reads them. The store never decides which checkpoints to delete: `delete` follows
 `Optimizer.released`.
 
-Checkpoints may be pickles, and loading a pickle runs code. The checksums guard against damage, not against somebody who
-can write in the directory and rewrites file and manifest alike; so a directory that is made here is private (0700).
+Checkpoints may be pickles, and loading a pickle runs code. The checksums protect against damage, but not against
+somebody with write access who changes both file and manifest. A directory created here is therefore private (0700).
 
 Layout of a store's directory::
 
     store.json                   the format and the id of the store
     owner.json                   the study or optimizer whose checkpoints these are
-    trial-12/manifest.json       what the files of trial 12 must be
+    trial-12/manifest.json       the lengths and checksums of the files of trial 12
     trial-12/data/...            the files that its trainable wrote
     .partial-13-<random>/...     a checkpoint that is being written, or was when its process died
-    factory-<digest>             what makes the trainables, for workers in other processes
+    factory-<digest>             the factory of the trainables, for workers in other processes
 """
 
 import contextlib
@@ -57,16 +57,16 @@ class CheckpointStore(Store):
     store ties it to its study or optimizer, and any other one is refused.
 
     Args:
-        directory: Where to keep the checkpoints; made, readable by you alone, if it is missing. None: a temporary
-            directory, removed by `close`, or with this object.
-        resume: Whether `directory` may be a store already. Its checkpoints may then be unpickled, which runs code: let
-            nobody write there whom you would not let run code as you.
-        durable: Whether a checkpoint survives a power cut: each file is flushed to the disk before the checkpoint
-            appears. A killed process loses nothing either way.
+        directory: Where to keep the checkpoints. A missing directory is created, accessible only to you. By default, a
+            temporary directory, which is removed by `close` or with this object.
+        resume: Whether `directory` may already be a store. Its checkpoints may then be unpickled, which runs code, so
+            give write access only to people whom you would let run code as you.
+        durable: Whether a checkpoint survives a power cut. If so, each file is flushed to the disk before the
+            checkpoint appears. A killed process loses no checkpoint either way.
 
     Raises:
-        ConfigError: The directory is a store and `resume` is not set, or holds other files, or is a store of another
-            format.
+        ConfigError: The directory is already a store and `resume` is not set, holds other files, or is a store of
+            another format.
 
     Examples:
         >>> with CheckpointStore() as store:
@@ -95,7 +95,7 @@ class CheckpointStore(Store):
         self.run = self._open(resume=resume)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_finalizer": None}  # only the object that made a temporary directory removes it
+        return {**self.__dict__, "_finalizer": None}  # only the object that created a temporary directory removes it
 
     def __repr__(self) -> str:
         return f"CheckpointStore({str(self.directory)!r})"
@@ -114,7 +114,7 @@ class CheckpointStore(Store):
         return frozenset(int(name[1]) for name in names if name)
 
     def close(self) -> None:
-        """Removes a temporary directory; leaves any other as it is. May be called again."""
+        """Removes a temporary directory, and keeps any other. Calling it again has no effect."""
         if self._finalizer is not None:
             self._finalizer()
 
@@ -123,13 +123,13 @@ class CheckpointStore(Store):
         """As in `Store`; the directory is in the store, hidden until the block ends.
 
         Raises:
-            CheckpointError: The disk is full, the files could not be written, or one is a link to a place outside the
-                checkpoint or no file at all.
+            CheckpointError: The disk is full, the files could not be written, or one is a link to a target outside the
+                checkpoint or not a regular file.
         """
         partial = self.directory / f".partial-{trial_id}-{uuid.uuid4().hex}"
         data = partial / "data"
         try:
-            partial.mkdir()  # not its parents: a store that was removed does not come back without its card
+            partial.mkdir()  # not its parents: a removed store must not be recreated without store.json
             data.mkdir()
         except FileNotFoundError as error:
             raise CheckpointError(f"{self!r}: the directory was removed while it was in use") from error
@@ -152,11 +152,11 @@ class CheckpointStore(Store):
 
     @contextlib.contextmanager
     def reading(self, trial_id: int, *, line: str = "") -> Iterator[Path]:
-        """As in `Store`; the directory is the store's own.
+        """As in `Store`; yields the directory inside the store.
 
         Raises:
             MissingCheckpointError: There is no such checkpoint.
-            CheckpointError: A file is missing, damaged, or not of this trial.
+            CheckpointError: A file is missing or damaged, or belongs to another trial.
         """
         data = self._verified(trial_id, line)
         with trusting(data):
@@ -182,7 +182,7 @@ class CheckpointStore(Store):
             ) from error
 
     def add_file(self, name: str, content: bytes) -> None:
-        """Writes a file beside the checkpoints, whole or not at all.
+        """Writes a file beside the checkpoints, completely or not at all.
 
         Raises:
             CheckpointError: The disk is full, or the file could not be written for another reason.
@@ -197,10 +197,10 @@ class CheckpointStore(Store):
             draft.unlink(missing_ok=True)
 
     def read_file(self, name: str) -> bytes:
-        """Returns what `add_file` wrote; its content is not verified.
+        """Returns the content that `add_file` wrote, without verifying it.
 
         Raises:
-            CheckpointError: It cannot be read.
+            CheckpointError: The file cannot be read.
         """
         try:
             return (self.directory / name).read_bytes()
@@ -219,7 +219,7 @@ class CheckpointStore(Store):
         return found
 
     def _open(self, *, resume: bool) -> str:
-        """Makes the directory if it is missing, and returns the id of the store."""
+        """Creates the directory if it is missing, and returns the id of the store."""
         card = self.directory / "store.json"
         try:
             if not self.directory.exists():
@@ -229,7 +229,7 @@ class CheckpointStore(Store):
             if not there and any(
                 not entry.name.startswith((".store-", card.name)) for entry in self.directory.iterdir()
             ):
-                there = card.exists()  # another process may have begun the store since, and gone on
+                there = card.exists()  # another process may have created and used the store since
                 if not there:
                     raise ConfigError(
                         f"CheckpointStore: expected an empty directory or a store's, got {str(self.directory)!r}, "
@@ -252,7 +252,7 @@ class CheckpointStore(Store):
         return str(known["run"])
 
     def _lay_down(self, place: Path, content: Mapping[str, Any]) -> None:
-        """Writes a file unless it is there; of several processes that do so at once, the first one's holds."""
+        """Writes a file unless it exists; if several processes do so concurrently, the first one wins."""
         draft = self.directory / f".store-{uuid.uuid4().hex}"
         try:
             draft.write_text(json.dumps(content), "utf-8")
@@ -270,7 +270,7 @@ class CheckpointStore(Store):
         return self.directory / f"trial-{trial_id}"
 
     def _seal(self, trial_id: int, line: str, partial: Path) -> None:
-        """Writes the manifest of what is in `partial`, and flushes everything."""
+        """Writes the manifest of the files in `partial`, and flushes everything."""
         without_links(partial / "data")
         files = listing(partial / "data", flushed=self.durable)
         manifest = partial / "manifest.json"
@@ -287,23 +287,23 @@ class CheckpointStore(Store):
                 partial.rename(place)
                 break
             except OSError as error:
-                # A trial that is trained again after its worker was lost may have one already, or get one now: the
-                # worker that was lost may only have been out of reach. What is moved last stays.
+                # A trial that is trained again after its worker was lost may already have a checkpoint, or get one
+                # now: the lost worker may only have been unreachable. The one that is moved last is kept.
                 if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                     raise
                 self._discard(place, trial_id)
         if self.durable:
             flush(self.directory)
-        for left in self.directory.glob(f".partial-{trial_id}-*"):  # of a process that died as it wrote the same one
+        for left in self.directory.glob(f".partial-{trial_id}-*"):  # left by a process that died while writing it
             shutil.rmtree(left, ignore_errors=True)
 
     def _discard(self, place: Path, trial_id: int) -> None:
-        """Removes a checkpoint so that no half of it is ever in its place."""
+        """Removes a checkpoint so that no partial checkpoint is ever visible."""
         away = self.directory / f".partial-{trial_id}-{uuid.uuid4().hex}"
         with contextlib.suppress(FileNotFoundError):
             place.rename(away)
         while away.exists():
-            with contextlib.suppress(FileNotFoundError):  # another process removes it too: what is left has to go still
+            with contextlib.suppress(FileNotFoundError):  # another process also removes it: remove the rest
                 shutil.rmtree(away)
 
     def _verified(self, trial_id: int, line: str) -> Path:

@@ -1,4 +1,4 @@
-"""The store that a path or a URL means."""
+"""Selects the store for a path or a URL."""
 
 import os
 
@@ -10,14 +10,14 @@ __all__ = ["open_store"]
 
 
 def open_store(where: str | os.PathLike[str] | None = None, *, resume: bool = False) -> Store:
-    """A store in a directory, or behind a URL.
+    """Opens a store in a directory or at a URL.
 
     Args:
-        where: A path; or a URL, such as "s3://bucket/run"; or None: a temporary directory.
-        resume: Whether it may be a store already; see `CheckpointStore`.
+        where: A path, or a URL such as "s3://bucket/run". By default, a temporary directory.
+        resume: Whether `where` may already be a store; see `CheckpointStore`.
 
     Raises:
-        ConfigError: It is a store already and `resume` is not set, or cannot be opened.
+        ConfigError: It is already a store and `resume` is not set, or it cannot be opened.
 
     Examples:
         >>> open_store("memory://runs/first")

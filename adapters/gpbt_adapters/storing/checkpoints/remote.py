@@ -1,15 +1,16 @@
-"""The store behind a URL: object stores and file systems that fsspec knows.
+"""The store at a URL, for the object stores and file systems that fsspec supports.
 
-Such a place may have no rename and show a file before it is whole. So each attempt to write a checkpoint has names of
-its own, and counts once its manifest is there, which comes last: a killed process leaves nothing that counts.
+Such a file system may have no rename, and may show a file before it is complete. Therefore each attempt to write a
+checkpoint uses unique names, and becomes valid only once its manifest, which is written last, exists. A killed process
+leaves no valid checkpoint.
 
 Layout below the URL::
 
     store.json                              the format and the id of the store
     owner.json                              the study or optimizer whose checkpoints these are
     trial-12/<random>/data/...              the files that its trainable wrote
-    trial-12/<random>/manifest.json         what they must be
-    factory-<digest>                        what makes the trainables, for workers in other processes
+    trial-12/<random>/manifest.json         their lengths and checksums
+    factory-<digest>                        the factory of the trainables, for workers in other processes
 """
 
 import contextlib
@@ -29,27 +30,27 @@ from gpbt_core.errors import ConfigError
 __all__ = ["RemoteStore"]
 
 SETTLING = 1.0
-"""Seconds, at least, between the beginning of a store and its use: longer than others take from looking to writing."""
+"""Minimum seconds between creating a store and using it; longer than other processes take from checking to writing."""
 
 
 class RemoteStore(CarriedStore):
-    """Checkpoints of one run below a URL that all workers reach.
+    """Checkpoints of one run at a URL that all workers can reach.
 
-    A checkpoint is written into a temporary directory, its checksums are taken, its files are sent and their lengths
-    compared, and then the manifest is sent. It is read into a temporary directory and compared with the checksums
-    there. Nothing is kept locally. What is durable is what the place makes durable.
+    A checkpoint is written into a temporary directory, and its checksums are computed. Its files are uploaded and their
+    lengths verified, and then the manifest is uploaded. To read a checkpoint, its files are downloaded into a temporary
+    directory and verified against the checksums. Nothing is kept locally. Durability is that of the remote file system.
 
     Args:
-        url: As fsspec has them: "s3://bucket/run", "gs://...", "abfs://...", "sftp://...", "file:///...", ...; each
-            kind but the local ones needs a package of its own (s3fs, gcsfs, adlfs, ...).
-        resume: Whether the place may be a store already. Its checkpoints may then be unpickled, which runs code: let
-            nobody write there whom you would not let run code as you.
-        options: Of the file system: keys, endpoints, and so on. They travel to the workers; what a worker finds in its
-            own environment need not be here.
+        url: An fsspec URL: "s3://bucket/run", "gs://...", "abfs://...", "sftp://...", "file:///...", ...; each kind
+            except the local ones needs a package of its own (s3fs, gcsfs, adlfs, ...).
+        resume: Whether the URL may already be a store. Its checkpoints may then be unpickled, which runs code, so
+            give write access only to people whom you would let run code as you.
+        options: The options of the file system, such as keys and endpoints. They are sent to the workers. Options that
+            a worker finds in its own environment can be omitted.
 
     Raises:
-        ConfigError: fsspec, or what it needs for this URL, is not installed; the place cannot be reached; or it is a
-            store and `resume` is not set, or holds other files, or is a store of another format.
+        ConfigError: fsspec, or a package it needs for this URL, is not installed; the URL cannot be reached; or it is
+            already a store and `resume` is not set, holds other files, or is a store of another format.
 
     Examples:
         >>> store = RemoteStore("memory://runs/one")
@@ -71,7 +72,7 @@ class RemoteStore(CarriedStore):
         self.run = self._open(resume=resume)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_files"}  # a connection is no value
+        return {name: value for name, value in self.__dict__.items() if name != "_files"}  # connections cannot be sent
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -89,7 +90,7 @@ class RemoteStore(CarriedStore):
         """The trials that have a checkpoint here.
 
         Raises:
-            CheckpointError: The place cannot be read.
+            CheckpointError: The URL cannot be read.
         """
         pattern = re.compile(re.escape(self._root) + r"/trial-(\d+)/[0-9a-f]+/manifest\.json$")
         try:
@@ -100,10 +101,10 @@ class RemoteStore(CarriedStore):
         return frozenset(int(one[1]) for one in found if one)
 
     def delete(self, trial_ids: Iterable[int]) -> None:
-        """As any store.
+        """As in `Store`.
 
         Raises:
-            CheckpointError: The place refused.
+            CheckpointError: The file system refuses.
         """
         for trial_id in sorted(set(trial_ids)):
             try:
@@ -117,10 +118,10 @@ class RemoteStore(CarriedStore):
                 ) from error
 
     def add_file(self, name: str, content: bytes) -> None:
-        """As any store.
+        """As in `Store`.
 
         Raises:
-            CheckpointError: The place refused.
+            CheckpointError: The file system refuses.
         """
         try:
             self._put(content, f"{self._root}/{name}")
@@ -128,10 +129,10 @@ class RemoteStore(CarriedStore):
             raise CheckpointError(f"{self!r}: {name} could not be written: {error}") from error
 
     def read_file(self, name: str) -> bytes:
-        """As any store.
+        """As in `Store`.
 
         Raises:
-            CheckpointError: It is not there, or the place cannot be reached.
+            CheckpointError: The file does not exist, or the URL cannot be reached.
         """
         try:
             return bytes(self._files.cat_file(f"{self._root}/{name}"))
@@ -139,7 +140,7 @@ class RemoteStore(CarriedStore):
             raise CheckpointError(f"{self!r}: {name} cannot be read: {error}") from error
 
     def close(self) -> None:
-        """Does nothing: all outlives this object."""
+        """Does nothing: the entire store outlives this object."""
 
     def _connect(self) -> None:
         try:
@@ -153,13 +154,13 @@ class RemoteStore(CarriedStore):
         self._root = str(root).rstrip("/")
 
     def _open(self, *, resume: bool) -> str:
-        """Begins a store where there is none, and returns the id of the run that owns it."""
+        """Creates the store if there is none, and returns the id of the run that owns it."""
         card = f"{self._root}/store.json"
         try:
             self._files.invalidate_cache()
             there = self._files.exists(card)
             foreign = not there and any(not name.startswith(card) for name in self._below(self._root))
-            if foreign:  # another process may have begun the store since, and gone on
+            if foreign:  # another process may have created and used the store since
                 self._files.invalidate_cache()
                 there = self._files.exists(card)
                 foreign = not there
@@ -196,9 +197,9 @@ class RemoteStore(CarriedStore):
         return found
 
     def _lay_down(self, place: str, content: Mapping[str, Any]) -> None:
-        """Writes a file of the store; of several processes that do so at once, the last one's holds.
+        """Writes a file of the store; if several processes do so concurrently, the last one wins.
 
-        Few places can refuse a name that is there already. So each process waits until the others have written theirs.
+        Few file systems can refuse an existing name. So each process waits until the others have written their files.
         """
         began = time.monotonic()
         self._put(json.dumps(content).encode(), place)
@@ -215,12 +216,12 @@ class RemoteStore(CarriedStore):
         return []
 
     def _attempts(self, trial_id: int) -> list[str]:
-        """Where somebody began to write the trial's checkpoint."""
+        """The locations of all attempts to write the trial's checkpoint."""
         return self._below(self._place(trial_id))
 
     def _remove(self, attempt: str) -> None:
         with contextlib.suppress(FileNotFoundError):
-            self._files.rm_file(f"{attempt}/manifest.json")  # first: what is left does not count
+            self._files.rm_file(f"{attempt}/manifest.json")  # first: without it, no checkpoint is valid
         with contextlib.suppress(FileNotFoundError):
             self._files.rm(attempt, recursive=True)
 
@@ -231,7 +232,7 @@ class RemoteStore(CarriedStore):
                 self._carry(folder / name, f"{attempt}/data/{name}")
             self._put(json.dumps(manifest, sort_keys=True).encode(), f"{attempt}/manifest.json")
         except BaseException:
-            with contextlib.suppress(Exception):  # of a place that is not reached: `delete` removes it with the others
+            with contextlib.suppress(Exception):  # unreachable: `delete` removes it with the others
                 self._remove(attempt)
             raise
         for old in before:
@@ -245,13 +246,13 @@ class RemoteStore(CarriedStore):
             for name in manifest["files"]:
                 local = inside(folder, name)
                 local.parent.mkdir(parents=True, exist_ok=True)
-                with contextlib.suppress(FileNotFoundError):  # found by the comparison, and named
+                with contextlib.suppress(FileNotFoundError):  # the verification finds and names it
                     self._files.get_file(f"{attempt}/data/{name}", str(local))
             return manifest
         return None
 
     def _carry(self, local: Path, remote: str) -> None:
-        """Sends a file, and looks whether all of it arrived."""
+        """Uploads a file, and verifies that it arrived completely."""
         self._files.makedirs(remote.rpartition("/")[0], exist_ok=True)
         self._files.put_file(str(local), remote)
         arrived, wanted = self._files.info(remote)["size"], local.stat().st_size
@@ -259,7 +260,7 @@ class RemoteStore(CarriedStore):
             raise OSError(f"{remote}: expected {wanted} bytes there, got {arrived}")
 
     def _put(self, content: bytes, remote: str) -> None:
-        """Writes a small file so that it is there whole, or not there."""
+        """Writes a small file completely or not at all."""
         with tempfile.TemporaryDirectory(prefix="gpbt-checkpoint-") as scratch:
             local = Path(scratch) / "content"
             local.write_bytes(content)

@@ -1,7 +1,7 @@
-"""What a driver and its workers need of a store of checkpoints, and what all stores share.
+"""The interface of a checkpoint store for a driver and its workers, and the code that all stores share.
 
 A store never decides which checkpoints to delete: `delete` follows `Optimizer.released`. A manifest holds the length
-and the SHA-256 of each file, and is compared with the files before anyone reads them.
+and the SHA-256 of each file, and the files are verified against it before anyone reads them.
 """
 
 import abc
@@ -41,7 +41,7 @@ FORMAT = 1
 
 
 class CheckpointError(GpbtError, RuntimeError):
-    """A checkpoint is missing, damaged, not this run's own, or could not be written."""
+    """A checkpoint is missing or damaged, belongs to another run, or could not be written."""
 
 
 class MissingCheckpointError(CheckpointError):
@@ -66,11 +66,11 @@ class Store(abc.ABC):
         return None
 
     def claim(self, identity: str, name: str) -> None:
-        """Ties the store to one study or optimizer, for good; a second one is refused.
+        """Ties the store permanently to one study or optimizer; any other is refused.
 
         Args:
-            identity: Of the study or optimizer. The same one may claim the store again.
-            name: What people call it, such as "study 'digits'".
+            identity: The identity of the study or optimizer, which may claim the store again.
+            name: A human-readable name, such as "study 'digits'".
 
         Raises:
             ConfigError: The store belongs to another study or optimizer.
@@ -84,7 +84,7 @@ class Store(abc.ABC):
             )
 
     def _tie(self, owner: Mapping[str, str]) -> Mapping[str, str]:
-        """Makes `owner` the owner unless there is one; returns the one that holds."""
+        """Makes `owner` the owner unless there already is one; returns the actual owner."""
         self._owner = self._owner or owner
         return self._owner
 
@@ -105,31 +105,31 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def writing(self, trial_id: int, *, line: str = "") -> AbstractContextManager[Path]:
-        """Yields an empty directory; what the block writes there becomes the trial's checkpoint when the block ends.
+        """Yields an empty directory, whose content becomes the trial's checkpoint when the block ends.
 
-        If the block raises, its error is raised and the trial's previous checkpoint, if any, stays. A symbolic link to
-        something inside the directory is replaced by a copy.
+        If the block raises, its error propagates, and the trial's previous checkpoint, if any, is kept. A symbolic link
+        to a target inside the directory is replaced by a copy.
 
         Args:
             trial_id: The trial.
             line: A digest of how the trial is trained (seed, configs, steps); `reading` compares it.
 
         Raises:
-            CheckpointError: The disk is full, the files could not be written, or one is a link to a place outside the
-                checkpoint or no file at all.
+            CheckpointError: The disk is full, the files could not be written, or one is a link to a target outside the
+                checkpoint or not a regular file.
         """
 
     @abc.abstractmethod
     def reading(self, trial_id: int, *, line: str = "") -> AbstractContextManager[Path]:
-        """Yields a directory with the trial's files, compared with the manifest and trusted inside the block.
+        """Yields a directory with the trial's files, verified against the manifest and trusted inside the block.
 
         Args:
             trial_id: The trial.
-            line: What the checkpoint must have been written with; "" accepts any.
+            line: The digest that the checkpoint must have been written with; "" accepts any.
 
         Raises:
             MissingCheckpointError: There is no such checkpoint.
-            CheckpointError: A file is missing, damaged, or not of this trial.
+            CheckpointError: A file is missing or damaged, or belongs to another trial.
         """
 
     @abc.abstractmethod
@@ -142,7 +142,7 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def add_file(self, name: str, content: bytes) -> None:
-        """Writes a file beside the checkpoints, whole or not at all.
+        """Writes a file beside the checkpoints, completely or not at all.
 
         Raises:
             CheckpointError: The disk is full, or the file could not be written for another reason.
@@ -150,31 +150,31 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def read_file(self, name: str) -> bytes:
-        """Returns what `add_file` wrote, in whatever process; its content is not verified.
+        """Returns the content that `add_file` wrote in any process, without verifying it.
 
         Raises:
-            CheckpointError: It cannot be read.
+            CheckpointError: The file cannot be read.
         """
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Removes what does not outlive this object. May be called again."""
+        """Removes everything that does not outlive this object. Calling it again has no effect."""
 
 
 class CarriedStore(Store):
-    """A store whose files are carried to and from temporary directories of the process that trains (see TMPDIR)."""
+    """A store that copies files to and from temporary directories of the training process (see TMPDIR)."""
 
     @abc.abstractmethod
     def _send(self, trial_id: int, folder: Path, manifest: Mapping[str, Any]) -> None:
-        """Makes the files of a folder the trial's checkpoint, all of them or none."""
+        """Stores the files of a folder as the trial's checkpoint, all of them or none."""
 
     @abc.abstractmethod
     def _fetch(self, trial_id: int, folder: Path) -> Mapping[str, Any] | None:
-        """Writes the trial's files into a folder and returns their manifest; None: it has no checkpoint."""
+        """Writes the trial's files into a folder and returns their manifest; None if it has no checkpoint."""
 
     @contextlib.contextmanager
     def writing(self, trial_id: int, *, line: str = "") -> Iterator[Path]:
-        """As in `Store`; the files are in a temporary directory until the block ends, and then go to the store."""
+        """As in `Store`; the files are in a temporary directory, and move to the store when the block ends."""
         with tempfile.TemporaryDirectory(prefix="gpbt-checkpoint-") as scratch:
             folder = Path(scratch)
             try:
@@ -193,7 +193,7 @@ class CarriedStore(Store):
 
     @contextlib.contextmanager
     def reading(self, trial_id: int, *, line: str = "") -> Iterator[Path]:
-        """As in `Store`; the files are in a temporary directory for the length of the block."""
+        """As in `Store`; the files are in a temporary directory until the block ends."""
         with tempfile.TemporaryDirectory(prefix="gpbt-checkpoint-") as scratch:
             folder = Path(scratch)
             try:
@@ -231,11 +231,11 @@ def not_written(store: Store, trial_id: int, error: Exception) -> CheckpointErro
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 FULL = 1 << 20
-"""Fewer free bytes than this, and any failed write is put down to a full disk."""
+"""If fewer bytes than this are free, any failed write is attributed to a full disk."""
 
 
 def is_full(error: Exception, place: Path) -> bool:
-    """Whether an error means that the disk of `place` is full; some frameworks hide the number of the error."""
+    """Whether an error means that the disk of `place` is full; some frameworks hide the error number."""
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return True
     with contextlib.suppress(OSError):
@@ -250,10 +250,10 @@ def _contents(folder: Path) -> dict[str, Any]:
 
 
 def without_links(folder: Path) -> None:
-    """Replaces each link to something inside a checkpoint by a copy of it.
+    """Replaces each link to a target inside a checkpoint by a copy of the target.
 
     Raises:
-        CheckpointError: A link leads outside or nowhere, or there is something that is neither a file nor a directory.
+        CheckpointError: A link is broken or points outside, or an entry is neither a file nor a directory.
     """
     root = folder.resolve()
     for path in sorted(folder.rglob("*")):
@@ -275,10 +275,10 @@ def without_links(folder: Path) -> None:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The place of a file of a checkpoint, which a damaged manifest may have anywhere.
+    """The path of a file of a checkpoint; a damaged manifest may name any path.
 
     Raises:
-        ValueError: It is not below the folder.
+        ValueError: The path is not below the folder.
     """
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts:
@@ -287,14 +287,14 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def listing(directory: Path, *, flushed: bool) -> dict[str, dict[str, int | str]]:
-    """The length and the SHA-256 of each file under a directory, by its relative name.
+    """The length and the SHA-256 of each file under a directory, by relative name.
 
     Args:
-        directory: Where they are.
-        flushed: Whether each file, and each directory, is to be made to survive a power cut.
+        directory: The directory of the files.
+        flushed: Whether to flush each file and directory to the disk, so that it survives a power cut.
 
     Raises:
-        OSError: Something cannot be read, or is neither a file nor a directory.
+        OSError: An entry cannot be read, or is neither a file nor a directory.
     """
     found: dict[str, dict[str, int | str]] = {}
     for path in sorted(directory.rglob("*")):
@@ -318,17 +318,17 @@ REMEDY = "restore it, or delete the whole checkpoint, and its trial is trained a
 
 
 def compare(store: Store, trial_id: int, line: str, manifest: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    """Compares the files of a checkpoint with its manifest, and the manifest with what is wanted.
+    """Verifies the files of a checkpoint against its manifest, and the manifest against the expected trial.
 
     Args:
-        store: Where the checkpoint is.
-        trial_id: The trial that it should be of.
-        line: How the trial should have been trained; "" for any way.
-        manifest: What the store has.
+        store: The store that holds the checkpoint.
+        trial_id: The expected trial.
+        line: The expected digest of how the trial was trained; "" accepts any.
+        manifest: The manifest in the store.
         found: The `listing` of the files.
 
     Raises:
-        CheckpointError: The checkpoint is another's, or damaged.
+        CheckpointError: The checkpoint is damaged, or belongs to another trial or store.
     """
     who = f"{store!r}: trial {trial_id}"
     try:
@@ -354,10 +354,10 @@ def compare(store: Store, trial_id: int, line: str, manifest: Mapping[str, Any],
 
 
 def flush(path: Path) -> None:
-    """Makes a file's content, or a directory's names, survive a power cut."""
+    """Flushes the content of a file, or the entries of a directory, so that they survive a power cut."""
     windows = os.name == "nt"
     if windows and path.is_dir():
-        return  # Windows opens no directory; a rename there is journalled
+        return  # Windows cannot open a directory; renames there are journaled
     descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
-"""Which files may be unpickled: those of which somebody who knows their author has said so, in this thread.
+"""Which files may be unpickled: only those that the caller has explicitly trusted in this thread.
 
-Nothing is trusted by its looks; `trusting` is the one way in.
+Files are never trusted because of their content; `trusting` is the only way to trust them.
 """
 
 import contextlib
@@ -16,10 +16,10 @@ _trusted: ContextVar[tuple[Path, ...]] = ContextVar("gpbt_trusted_paths", defaul
 
 @contextlib.contextmanager
 def trusting(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Says that the files under `path` may be unpickled, in this thread and inside the block.
+    """Allows files under `path` to be unpickled, in this thread and inside the block.
 
-    A pickle runs whatever code its author wrote; say so only of files whose author you know. The store says it of
-    checkpoints that its own run wrote, after comparing their checksums.
+    Unpickling runs whatever code the author of the file wrote, so trust only files whose author you know. The store
+    trusts checkpoints that its own run wrote, after verifying their checksums.
     """
     trusted = Path(path).resolve()
     token = _trusted.set((*_trusted.get(), trusted))

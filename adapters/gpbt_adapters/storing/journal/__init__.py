@@ -1,12 +1,12 @@
-"""The journal: what happens to a study is in a database before anyone acts on it.
+"""The journal: every event of a study is stored in a database before anyone acts on it.
 
-SQLite serves the processes of one machine, PostgreSQL those of many. Several processes may ask and tell one study: each
-appends its events behind those that it knows of, and one that was not the first reads what came before and tries again,
-so that no study ever forks. Opening a study goes on exactly where it stood.
+Use SQLite for the processes of one machine, and PostgreSQL for several machines. Several processes may ask and tell one
+study. Each appends its events after those that it knows. If another process has appended first, it reads the new events
+and retries, so that a study never forks. Opening a study resumes it exactly where it was.
 """
 
 try:
-    import sqlalchemy as _sqlalchemy  # noqa: F401 - tells a missing extra from a broken module
+    import sqlalchemy as _sqlalchemy  # noqa: F401 - distinguishes a missing extra from a broken module
 except ImportError as error:
     raise ImportError(
         'gpbt.open_study needs SQLAlchemy, which is not installed: pip install "gpbt[journal]"'

@@ -1,6 +1,6 @@
-"""How a database is reached: URLs, SQLite's settings, and the places where SQLite must not be.
+"""Connecting to a database: URLs, the settings of SQLite, and the file systems on which SQLite must not be used.
 
-Only here is it known that there are two kinds of databases, apart from their clocks.
+Apart from the clocks, only this module distinguishes the two kinds of databases.
 """
 
 import logging
@@ -26,26 +26,26 @@ WAIT = 60.0
 """Seconds to wait for other writers of a SQLite file."""
 
 PAGES = 4000
-"""SQLite moves its log into the file every so many pages (16 MiB): three flushes, against one for each transaction."""
+"""Pages (16 MiB) after which SQLite moves its log into the file. This takes three flushes; a transaction takes one."""
 
 NETWORK = (
     frozenset({"9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs"})
     | {"nfs4", "ocfs2", "orangefs", "panfs", "pvfs2", "smb2", "smb3", "smbfs"}
     | {"fuse.ceph", "fuse.glusterfs", "fuse.sshfs"}
 )
-"""File systems whose locks or shared memory do not reach the other machines."""
+"""File systems whose locks or shared memory do not work across machines."""
 
 
 def connect(url: str | os.PathLike[str], durability: Durability, *, read_only: bool = False) -> Engine:
-    """An engine for a database.
+    """Creates an engine for a database.
 
     Args:
-        url: "sqlite:///path", or a path without more, or "postgresql://user@host/database".
-        durability: "full": what is committed survives a power cut; "process": only the death of processes.
-        read_only: Whether a SQLite file is opened so that nothing is written, not even beside it.
+        url: "sqlite:///path", a plain path, or "postgresql://user@host/database".
+        durability: With "full", commits survive a power cut; with "process", only the death of processes.
+        read_only: Whether to open a SQLite file without writing anything, not even files beside it.
 
     Raises:
-        ConfigError: The URL is no such one, its driver is not installed, or a SQLite file would be on a network.
+        ConfigError: The URL is invalid, its driver is not installed, or a SQLite file is on a network file system.
     """
     if durability not in ("full", "process"):
         raise ConfigError(f'journal: durability must be "full" or "process", got {durability!r}')
@@ -64,10 +64,10 @@ def connect(url: str | os.PathLike[str], durability: Durability, *, read_only: b
 
 
 def file_system(path: Path, mounts: Iterable[str]) -> str:
-    """The type of the file system that holds a path; "" where it cannot be told.
+    """The type of the file system that holds a path; "" if it cannot be determined.
 
     Args:
-        path: Absolute and resolved; need not exist.
+        path: An absolute, resolved path; it need not exist.
         mounts: The lines of /proc/mounts.
 
     >>> file_system(Path("/data/run.db"), ["disk / ext4 rw 0 0", r"host:/x /data nfs4 rw 0 0"])
@@ -76,17 +76,17 @@ def file_system(path: Path, mounts: Iterable[str]) -> str:
     kind, depth = "", -1
     for line in mounts:
         fields = line.split()
-        place = Path(fields[1].replace("\\040", " "))  # so the kernel writes a blank
-        if path.is_relative_to(place) and len(place.parts) >= depth:  # of two mounts at a place the later one holds
+        place = Path(fields[1].replace("\\040", " "))  # the kernel escapes a space like this
+        if path.is_relative_to(place) and len(place.parts) >= depth:  # of two mounts at a path, the later one applies
             kind, depth = fields[2], len(place.parts)
     return kind
 
 
 def made_url(url: str | os.PathLike[str]) -> URL:
-    """A URL from its text, or from the path of a SQLite file, which becomes absolute.
+    """Parses a URL, or makes one from the path of a SQLite file; the path becomes absolute.
 
     Raises:
-        ConfigError: The text is no URL, or names no file.
+        ConfigError: The text is not a URL, or does not name a file.
     """
     made = _parsed(url)
     if made.get_backend_name() != "sqlite":
@@ -118,7 +118,7 @@ def _sqlite(url: URL, durability: Durability) -> Engine:
 
     @event.listens_for(made, "connect")
     def _(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # transactions begin where `Journal` says so, and not by themselves
+        connection.isolation_level = None  # `Journal` begins transactions explicitly
         _keep_log_ahead(connection)
         for setting in (
             f"synchronous={synchronous}",
@@ -131,20 +131,20 @@ def _sqlite(url: URL, durability: Durability) -> Engine:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """Opens a SQLite file so that nothing is written; also where nothing can be.
+    """Opens a SQLite file without writing anything; also works on a read-only disk.
 
     Args:
-        path: Absolute.
+        path: An absolute path.
 
     Raises:
-        sqlite3.Error: It cannot be opened.
+        sqlite3.Error: The file cannot be opened.
     """
     log = Path(f"{path}-wal")
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-        flags = "mode=rw"  # the last reader can then remove the files that SQLite shares beside it
+        flags = "mode=rw"  # the last reader can then remove the shared files that SQLite creates beside it
     elif log.exists() and log.stat().st_size:
         flags = "mode=ro"
-    else:  # without its log a file is whole in itself, and SQLite need not make the files that it shares
+    else:  # without a log the file is complete, and SQLite need not create its shared files
         flags = "mode=ro&immutable=1"
     connection = sqlite3.connect(f"{path.as_uri()}?{flags}", uri=True, timeout=WAIT, check_same_thread=False)
     connection.execute("PRAGMA query_only=ON").close()
@@ -157,7 +157,7 @@ def _sqlite_to_read(url: URL) -> Engine:
 
 
 def _keep_log_ahead(connection: sqlite3.Connection) -> None:
-    """Has a file written through a log (WAL); of several who begin a new file, SQLite lets all but one fail at once."""
+    """Enables the write-ahead log (WAL). If several processes create a file, SQLite immediately fails all but one."""
     end = time.monotonic() + WAIT
     while True:
         try:
@@ -176,7 +176,7 @@ def _check_place(path: Path) -> None:
     try:
         mounts = Path("/proc/mounts").read_text("utf-8").splitlines()
     except OSError:
-        return  # it cannot be told here
+        return  # it cannot be determined here
     kind = file_system(path.resolve(), mounts)
     if kind in NETWORK:
         raise ConfigError(

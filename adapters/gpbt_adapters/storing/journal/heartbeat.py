@@ -1,6 +1,6 @@
-"""The sign of life of a process: its leases are renewed in the background for as long as it has the study open.
+"""The heartbeat of a process: its leases are renewed in the background as long as it has the study open.
 
-The thread knows nothing of the study, so that a study which nobody holds any more lets go of its trials.
+The thread holds no reference to the study, so that the leases of a study end when it is garbage-collected.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ logger = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Renews the leases of a worker three times within their length.
+    """Renews the leases of a worker three times per lease period.
 
     Args:
-        journal: Where they are; closed at the end.
-        study: Whose.
-        worker: By whom they are held.
-        lease: Seconds that they run.
+        journal: The journal that holds the leases; closed at the end.
+        study: The id of the study.
+        worker: The holder of the leases.
+        lease: The length of a lease in seconds.
     """
 
     def __init__(self, journal: Journal, study: int, worker: str, lease: float) -> None:
@@ -32,15 +32,15 @@ class Heartbeat:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begins, if it has not begun."""
+        """Starts the thread unless it is already running."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._beat, name="gpbt-heartbeat", daemon=True)
             self._thread.start()
 
     def end(self) -> None:
-        """Ends, gives up the leases and closes the journal; for a database that fails they expire."""
+        """Stops the thread, ends the leases and closes the journal. If the database fails, the leases expire."""
         if os.getpid() != self._process:
-            return  # a forked child has no part in this
+            return  # a forked child has no heartbeat to stop
         self._ended.set()
         if self._thread is not None:
             self._thread.join()

@@ -1,6 +1,6 @@
-"""Studies as files of JSON lines: to keep, to send, to read with anything.
+"""Studies as JSON Lines files: for archiving, sharing, and reading with other tools.
 
-The first line is the study's name and header, each further one an event. A file is replayed before it is taken in.
+The first line is the study's name and header; each further line is an event. A file is replayed before it is imported.
 """
 
 import json
@@ -19,20 +19,20 @@ from gpbt_core.state import Event
 __all__ = ["export_study", "import_study"]
 
 FORMAT = 2
-"""Of the files. Those of format 1, which lack the plans, are read, too."""
+"""The version of the file format. Files of format 1, which lack the plans, can also be read."""
 
 
 def export_study(url: str | os.PathLike[str], name: str, path: str | os.PathLike[str]) -> None:
-    """Writes a study as JSON lines; it may be running.
+    """Exports a study as a JSON Lines file; the study may be running.
 
     Args:
         url: The database.
-        name: Of the study.
-        path: Of the file, which must not be there yet.
+        name: The name of the study.
+        path: The path of the file, which must not exist yet.
 
     Raises:
         ConfigError: There is no such study.
-        FileExistsError: There is such a file.
+        FileExistsError: The file already exists.
         JournalError: The database fails.
     """
     with Journal(url) as journal:
@@ -44,18 +44,18 @@ def export_study(url: str | os.PathLike[str], name: str, path: str | os.PathLike
 
 
 def import_study(url: str | os.PathLike[str], path: str | os.PathLike[str], *, name: str | None = None) -> str:
-    """Takes a study in from JSON lines; trials that were in training are given out again.
+    """Imports a study from a JSON Lines file; trials that were in training are asked again.
 
     Args:
         url: The database.
-        path: Of the file.
-        name: Of the study here; None: its own.
+        path: The path of the file.
+        name: The name of the imported study; by default, the name in the file.
 
     Returns:
-        The name.
+        The name of the imported study.
 
     Raises:
-        ConfigError: A line is damaged or does not follow from those before, or the name is taken.
+        ConfigError: A line is damaged or inconsistent with those before it, or the name is taken.
         PluginError: A searcher's or rule's name is unknown, offered twice, or cannot be built.
         JournalError: The database fails.
     """

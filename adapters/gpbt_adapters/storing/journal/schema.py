@@ -1,9 +1,10 @@
-"""The tables of a journal, their version, and the way from an older version to this one.
+"""The tables of a journal, their version, and the migrations from older versions.
 
-A journal is written only in its newest version; `prepare` brings it there, in one transaction, whoever comes first.
+A journal is written only in the newest version. The first process to open it calls `prepare`, which migrates it in one
+transaction.
 
-What is damaged is to be found: a study's header has a checksum, each event has one over the event and the checksum
-before it, and the head of the study says how many events there are and what the last checksum is.
+Checksums detect damage: the header of a study has one, each event has one over the event and the previous checksum, and
+the head of the study records the number of events and the last checksum.
 """
 
 import hashlib
@@ -53,7 +54,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 VERSION = 3
-"""Of the tables and the events in them. Rises with every change of them; `MIGRATIONS` then gets the way there."""
+"""The version of the tables and their events. Every change increments it and adds an entry to `MIGRATIONS`."""
 
 metadata = MetaData()
 
@@ -66,9 +67,9 @@ studies = Table(
     Column("name", Text, nullable=False, unique=True),
     Column("header", Text, nullable=False),  # JSON: the settings and the searchers
     Column("checksum", Text),  # of the header
-    Column("identity", Text),  # never used again, not even in another database
-    Column("store", Text),  # where its checkpoints are; NULL: nobody has said so
-    sqlite_autoincrement=True,  # a deleted study's id never comes back: somebody may still hold it
+    Column("identity", Text),  # unique across all databases, never reused
+    Column("store", Text),  # where its checkpoints are; NULL if not set
+    sqlite_autoincrement=True,  # ids of deleted studies are never reused: a process may still hold one
 )
 
 
@@ -82,8 +83,8 @@ events = Table(
     _study(),
     Column("sequence", Integer, primary_key=True, autoincrement=False),  # from 1, without gaps
     Column("written", Float, nullable=False),  # seconds since 1970
-    Column("payload", Text, nullable=False),  # JSON, as gpbt_core.codec has it
-    Column("checksum", Text),  # of the checksum before, which is the header's for the first event, and the payload
+    Column("payload", Text, nullable=False),  # JSON, as encoded by gpbt_core.codec
+    Column("checksum", Text),  # of the payload and the previous checksum (for the first event, the header's)
     sqlite_with_rowid=False,  # one tree instead of two: fewer pages to write for each event
 )
 
@@ -91,7 +92,7 @@ heads = Table(
     "gpbt_heads",
     metadata,
     _study(),
-    Column("sequence", Integer, nullable=False),  # of the last event; 0: there is none
+    Column("sequence", Integer, nullable=False),  # of the last event; 0 if there is none
     Column("checksum", Text, nullable=False),  # of the last event, or of the header
 )
 
@@ -110,20 +111,20 @@ snapshots = Table(
     metadata,
     _study(),
     Column("sequence", Integer, nullable=False),  # the last event in it
-    Column("payload", Text, nullable=False),  # JSON, as gpbt_core.codec has it
+    Column("payload", Text, nullable=False),  # JSON, as encoded by gpbt_core.codec
     Column("checksum", Text),  # of the last event's checksum and the payload
 )
 
 
 def checksum(before: str, content: str) -> str:
-    """Sixteen digits that tell damage, not forgery."""
+    """A checksum of sixteen digits; it detects damage, not forgery."""
     return hashlib.blake2b(f"{before} {content}".encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def _write_plans(connection: Connection) -> None:
-    """From version 1 to 2: the plans, which the reproduction rules made anew at each opening, become events.
+    """From version 1 to 2: plans become events. Version 1 computed them with the reproduction rules at each opening.
 
-    They are made by the rules once more. A study of which that is not possible is left as it is.
+    The rules compute them once more here. If that is not possible, the study is left unchanged.
     """
     for study, name, header in connection.execute(select(studies.c.id, studies.c.name, studies.c.header)).all():
         of_study = events.c.study == study
@@ -134,7 +135,7 @@ def _write_plans(connection: Connection) -> None:
         except (GpbtError, KeyError, TypeError, ValueError) as error:
             logger.warning("study %s: its plans cannot be written down, and are made at each opening: %s", name, error)
             continue
-        moved = {row["before"]: row["sequence"] for row in rows}  # a plan stands behind the event that it follows
+        moved = {row["before"]: row["sequence"] for row in rows}  # a plan comes after the event that it follows
         connection.execute(delete(events).where(of_study))
         if rows:
             connection.execute(insert(events), [{k: row[k] for k in row if k != "before"} for row in rows])
@@ -144,7 +145,7 @@ def _write_plans(connection: Connection) -> None:
 
 
 def _with_plans(study: int, header: Mapping[str, Any], stored: Sequence[Any]) -> list[dict[str, Any]]:
-    """The rows of a study with a row for each plan; `before`: the sequence of the last stored event up to there."""
+    """The rows of a study, with a row for each plan; `before` is the sequence of the last stored event up to there."""
     log = [decode_event(json.loads(row.payload)) for row in stored]
     start = initial(decode_settings(header["settings"], resolve_rule))
     rows: list[dict[str, Any]] = []
@@ -167,12 +168,12 @@ def _with_plans(study: int, header: Mapping[str, Any], stored: Sequence[Any]) ->
 
 
 def _add_checksums(connection: Connection) -> None:
-    """From version 2 to 3: studies get identities and stores, events checksums."""
+    """From version 2 to 3: adds identities and stores to studies, and checksums to events."""
     for table, names in (("studies", ("checksum", "identity", "store")), ("events", ("checksum",))):
         for name in names:
             connection.execute(text(f"ALTER TABLE gpbt_{table} ADD COLUMN {name} TEXT"))
     connection.execute(text("ALTER TABLE gpbt_snapshots ADD COLUMN checksum TEXT"))
-    connection.execute(delete(snapshots))  # made without a checksum; the next one comes by itself
+    connection.execute(delete(snapshots))  # they have no checksum; the next one is stored automatically
     heads.create(connection)
     for study, header in connection.execute(select(studies.c.id, studies.c.header)).all():
         last, count = checksum("", header), 0
@@ -187,14 +188,14 @@ def _add_checksums(connection: Connection) -> None:
 
 
 MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {1: _write_plans, 2: _add_checksums}
-"""For each older version, what makes the next one of it."""
+"""For each older version, the migration to the next one."""
 
 
 def prepare(connection: Connection) -> None:
-    """Makes the tables where there are none, and brings older ones to this version; within the caller's transaction.
+    """Creates missing tables and migrates older ones to this version, within the caller's transaction.
 
     Raises:
-        ConfigError: The tables are of a version that this gpbt does not know.
+        ConfigError: The tables have a version that this gpbt does not know.
     """
     if not inspect(connection).has_table(version.name):
         metadata.create_all(connection)
@@ -210,10 +211,10 @@ def prepare(connection: Connection) -> None:
 
 
 def check_version(connection: Connection) -> None:
-    """Makes sure that the tables can be read as they are.
+    """Checks that the tables can be read without a migration.
 
     Raises:
-        ConfigError: They are of another version.
+        ConfigError: They have another version.
     """
     found = _found(connection)
     if found < VERSION:

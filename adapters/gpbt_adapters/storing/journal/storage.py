@@ -1,7 +1,8 @@
-"""The database of a journal: studies, their events and leases; every statement is here, and no rule of a run.
+"""The database of a journal: studies, their events and leases.
 
-A write is one transaction, durable when the method returns. `append` is the one place where processes meet: it writes
-all of its events behind the last one that the caller knows, or none. What is read is compared with its checksums.
+This module contains all SQL statements and none of the rules of a run. Each write is one transaction and is durable
+when the method returns. Processes synchronize only in `append`: it writes all of its events after the last one that
+the caller knows, or none. Everything that is read is verified against its checksums.
 """
 
 import contextlib
@@ -43,23 +44,23 @@ __all__ = ["Entry", "Journal", "JournalError", "Lease"]
 logger = logging.getLogger(__name__)
 
 LOCK = 0x67706274
-"""Of PostgreSQL's advisory locks the one under which tables are made: "gpbt"."""
+"""The PostgreSQL advisory lock that is held while tables are created: "gpbt" in ASCII."""
 
 
 class JournalError(GpbtError, RuntimeError):
-    """The database failed or refused; what was to be written is not to be relied on."""
+    """The database failed or refused the call; do not rely on the write having succeeded."""
 
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """A study as it is listed.
+    """A study, as listed in the database.
 
     Attributes:
-        id: In this database, never used again.
-        name: By which it is opened.
-        header: Its settings and searchers, as plain data.
-        identity: No other study has it, in whatever database.
-        store: The path or URL of its checkpoints; None: nobody has said so.
+        id: The id in this database; never reused.
+        name: The name by which the study is opened.
+        header: The settings and searchers, as plain data.
+        identity: An identifier that is unique across all databases.
+        store: The path or URL of the checkpoints; None if it has not been set.
     """
 
     id: int
@@ -74,9 +75,9 @@ class Lease:
     """A trial that a worker trains.
 
     Attributes:
-        trial: Its id.
-        worker: Who.
-        seconds: For how long the lease still runs; at most 0: it has expired.
+        trial: The id of the trial.
+        worker: The worker that holds the lease.
+        seconds: The time until the lease expires; 0 or less if it has expired.
     """
 
     trial: int
@@ -85,17 +86,18 @@ class Lease:
 
 
 class Journal:
-    """A database of studies; a context manager. May be used from several threads, not across a fork.
+    """A database of studies; also a context manager. It is thread-safe, but cannot be used across a fork.
 
     Args:
-        url: "sqlite:///path", or a path, or "postgresql://user@host/database".
-        durability: "full": what happened survives a power cut; "process": the death of processes only, and fast.
-        read_only: Whether nothing is to be written, not even to begin a journal. A file that cannot be written, or lies
-            on a disk that cannot, is opened only so.
+        url: "sqlite:///path", a path, or "postgresql://user@host/database".
+        durability: With "full", committed events survive a power cut. "process" is faster, but they survive only the
+            death of processes.
+        read_only: Whether to write nothing, not even to create a journal. Required for a file that is not writable or
+            is on a read-only disk.
 
     Raises:
-        ConfigError: The URL is no such one, the place is on a network file system, a package is missing, or the tables
-            are of a later version, or of an earlier one and cannot be written.
+        ConfigError: The URL is invalid, the file is on a network file system, a package is missing, or the tables have
+            a later version, or an earlier one and cannot be written.
         JournalError: The database cannot be reached.
     """
 
@@ -129,13 +131,13 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Closes the connections. May be called again."""
+        """Closes the connections. Calling it again has no effect."""
         self._engine.dispose()
 
     # ------------------------------------------------------------------------------------------------------ studies
 
     def names(self) -> tuple[str, ...]:
-        """The studies by name, in the order in which they were made.
+        """The names of the studies, in order of creation.
 
         Raises:
             JournalError: The database fails.
@@ -144,7 +146,7 @@ class Journal:
             return tuple(connection.execute(select(schema.studies.c.name).order_by(schema.studies.c.id)).scalars())
 
     def find(self, name: str) -> Entry | None:
-        """The study of a name; None where there is none.
+        """The study with this name, or None if there is none.
 
         Raises:
             JournalError: The database fails.
@@ -159,7 +161,7 @@ class Journal:
         return Entry(id=row.id, name=name, header=json.loads(row.header), identity=row.identity, store=row.store)
 
     def get(self, name: str) -> Entry:
-        """The study of a name.
+        """The study with this name.
 
         Raises:
             ConfigError: There is none.
@@ -171,15 +173,15 @@ class Journal:
         return entry
 
     def add(self, name: str, header: Mapping[str, Any], events: Sequence[Event] = ()) -> Entry:
-        """Makes a study, or finds the one that another process has made of the same name at the same time.
+        """Creates a study, or returns the one that another process has created concurrently under the same name.
 
         Args:
-            name: Not empty.
-            header: JSON-able.
-            events: What has happened to it already; its open trials are nobody's.
+            name: The name; not empty.
+            header: The settings and searchers, as JSON-serializable data.
+            events: The past events of the study; nobody holds a lease on its open trials.
 
         Raises:
-            ConfigError: The name is empty or has characters that cannot be shown, or is taken and there are events.
+            ConfigError: The name is empty or has unprintable characters, or it is taken and `events` is not empty.
             JournalError: The database fails.
         """
         if not isinstance(name, str) or not name or not name.isprintable():
@@ -191,7 +193,7 @@ class Journal:
                 made = connection.execute(
                     insert(schema.studies).values(name=name, header=plain, checksum=begin, identity=identity)
                 )
-                assert made.inserted_primary_key is not None  # both databases give it
+                assert made.inserted_primary_key is not None  # both databases return it
                 study = int(made.inserted_primary_key[0])
                 connection.execute(insert(schema.heads).values(study=study, sequence=0, checksum=begin))
                 self._insert(connection, study, 0, begin, events, worker="", lease=0.0)
@@ -203,7 +205,7 @@ class Journal:
         return Entry(id=study, name=name, header=header, identity=identity)
 
     def keep_store(self, study: int, address: str) -> None:
-        """Notes where the checkpoints of a study are.
+        """Records where the checkpoints of a study are.
 
         Raises:
             JournalError: The database fails.
@@ -213,7 +215,7 @@ class Journal:
             connection.execute(update(table).where(table.c.id == study).values(store=address))
 
     def damage(self) -> str:
-        """What the database says is wrong with itself; "" if nothing, or if it cannot tell.
+        """The problems that the database's own integrity check finds; "" if there are none or there is no such check.
 
         Raises:
             JournalError: The database cannot be read.
@@ -228,10 +230,10 @@ class Journal:
         return "" if found == ["ok"] else "; ".join(one for one in found if one != "ok")
 
     def delete(self, name: str) -> None:
-        """Removes a study and all that happened to it. There is no way back; processes that hold it fail at once.
+        """Deletes a study and all of its events. This cannot be undone; processes that have it open fail immediately.
 
         Raises:
-            ConfigError: There is none of this name.
+            ConfigError: There is no study with this name.
             JournalError: The database fails.
         """
         with self._writing("delete") as connection:
@@ -245,20 +247,20 @@ class Journal:
     # ------------------------------------------------------------------------------------------------------- events
 
     def events(self, study: int, after: int = 0) -> list[Event]:
-        """The events of a study behind the first `after` ones.
+        """The events of a study after the first `after` ones.
 
         Raises:
-            JournalError: The database fails, or what it holds is damaged.
+            JournalError: The database fails, or its content is damaged.
         """
         with self._reading("events") as connection:
             head = connection.execute(_HEAD, {"of": study}).one_or_none()
             if head is None or head.sequence == after:
-                return []  # nothing is new, or the study is deleted, which `check` says
+                return []  # there are no new events, or the study is deleted, which `check` reports
             if head.sequence < after:
                 raise self._behind(study, after, head.sequence)
             rows = connection.execute(_EVENTS, {"of": study, "after": after}).all()
         last = head.anchor
-        if after:  # the event before these is read too, and is what they follow
+        if after:  # also read the event before these: their checksums build on it
             last, rows = (rows[0].checksum if rows and rows[0].sequence == after else None), rows[1:]
         if last is None or len(rows) < head.sequence - after or rows[-1].sequence != after + len(rows):
             raise JournalError(
@@ -280,7 +282,7 @@ class Journal:
             ) from error
 
     def written(self, study: int, after: int = 0) -> list[float]:
-        """When the events of a study behind the first `after` ones were written, in seconds since 1970.
+        """When the events of a study after the first `after` ones were written, in seconds since 1970.
 
         Raises:
             JournalError: The database fails.
@@ -291,20 +293,20 @@ class Journal:
             return list(connection.execute(chosen.order_by(table.c.sequence)).scalars())
 
     def append(self, study: int, after: int, events: Sequence[Event], *, worker: str, lease: float) -> bool:
-        """Writes events behind the first `after` ones, and leases with them; durable on return.
+        """Writes events after the first `after` ones, together with their leases; durable on return.
 
-        An asked trial is leased to `worker` for `lease` seconds; the lease goes with the trial's end or return.
+        An asked trial is leased to `worker` for `lease` seconds. The lease ends when the trial ends or is requeued.
 
         Returns:
-            False, and nothing is written, where somebody else has written there first, or the study is deleted.
+            False if another process has appended first or the study is deleted; nothing is then written.
 
         Raises:
-            JournalError: The database fails: disk full, connection lost, locked for a minute. Where a connection was
-                lost it may be that the events are written; read them.
+            JournalError: The database fails: disk full, connection lost, locked for a minute. After a lost connection
+                the events may have been written nevertheless; read them to find out.
         """
         try:
             with self._writing("append") as connection:
-                # PostgreSQL: whoever comes second waits here, and then sees the first one's head.
+                # PostgreSQL: a second writer waits here, and then sees the head that the first one wrote.
                 head = connection.execute(_LOCKED_HEAD, {"of": study}).one_or_none()
                 if head is None or head.sequence > after:
                     return False
@@ -324,14 +326,14 @@ class Journal:
         )
 
     def check(self, study: int, *, least: int = 0) -> None:
-        """Makes sure that a study is there.
+        """Checks that a study exists.
 
         Args:
-            study: Which.
-            least: How many events its head must know of.
+            study: The id of the study.
+            least: The minimum number of events that its head must record.
 
         Raises:
-            JournalError: It is deleted, or its head is missing or behind.
+            JournalError: The study is deleted, or its head is missing or out of date.
         """
         with self._reading("check") as connection:
             if not connection.execute(select(exists().where(schema.studies.c.id == study))).scalar_one():
@@ -363,7 +365,7 @@ class Journal:
         connection.execute(_INSERT_EVENTS, rows)
         connection.execute(_MOVE_HEAD, {"of": study, "to": after + len(rows), "last": last})
         begun, done = _trials(events)
-        ended = sorted({*done, *begun})  # by id, as in `renew`; of those begun none is left over
+        ended = sorted({*done, *begun})  # by id, as in `renew`; includes leftover leases of the trials that begin
         if ended:
             connection.execute(_DELETE_LEASES, [{"of": study, "which": trial} for trial in ended])
         if begun:
@@ -374,7 +376,7 @@ class Journal:
     # ------------------------------------------------------------------------------------------------------- leases
 
     def leases(self, study: int) -> list[Lease]:
-        """The trials of a study that somebody trains, by id.
+        """The leases on the trials of a study, ordered by trial id.
 
         Raises:
             JournalError: The database fails.
@@ -389,7 +391,7 @@ class Journal:
         return [Lease(trial=row.trial, worker=row.worker, seconds=row.seconds) for row in rows]
 
     def renew(self, study: int, worker: str, seconds: float) -> None:
-        """Lets all leases of a worker run for so many seconds from now; 0 ends them.
+        """Renews all leases of a worker for this many seconds from now; 0 ends them.
 
         Raises:
             JournalError: The database fails.
@@ -404,11 +406,11 @@ class Journal:
     # ---------------------------------------------------------------------------------------------------- snapshots
 
     def snapshot(self, study: int, *, strict: bool = False) -> tuple[int, Mapping[str, Any]] | None:
-        """The newest snapshot of a study: how many events are in it, and the state after them as plain data.
+        """The newest snapshot of a study: the number of events it covers, and the state after them as plain data.
 
         Args:
-            study: Whose.
-            strict: Whether a damaged one is an error; else it counts as none, as the events have all that is in it.
+            study: The id of the study.
+            strict: Whether a damaged snapshot is an error. Otherwise it is ignored, as the events hold the same data.
 
         Raises:
             JournalError: The database fails, or the snapshot is damaged.
@@ -434,7 +436,7 @@ class Journal:
         return row.sequence, json.loads(row.payload)
 
     def keep_snapshot(self, study: int, sequence: int, data: Mapping[str, Any]) -> None:
-        """Puts a snapshot in the place of the one before it, unless that one is as new.
+        """Replaces the previous snapshot, unless that one is as recent.
 
         Raises:
             JournalError: The database fails.
@@ -452,12 +454,12 @@ class Journal:
                 values = {"study": study, "sequence": sequence, "payload": payload, "checksum": checksum}
                 connection.execute(insert(table).values(values))
         except IntegrityError:
-            return  # another process has kept one as new, or the study is deleted
+            return  # another process has stored one as recent, or the study is deleted
 
     # ------------------------------------------------------------------------------------------------------- inside
 
     def _clock(self) -> ColumnElement[float]:
-        """The time by which leases expire: the server's where there is one, as the hosts' may differ."""
+        """The clock for the expiry of leases: the server's if there is one, as the clocks of the hosts may differ."""
         if self._sqlite:
             return literal(time.time(), Float)
         return func.extract("epoch", func.clock_timestamp()).cast(Float)
@@ -466,7 +468,7 @@ class Journal:
         return time.time() if self._sqlite else float(connection.execute(select(self._clock())).scalar_one())
 
     def _which(self) -> tuple[int, int] | None:
-        """Which file is at the path of a SQLite journal."""
+        """Identifies the file at the path of a SQLite journal."""
         if self._path is None:
             return None
         try:
@@ -477,7 +479,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _reading(self, who: str) -> Iterator[Connection]:
-        if self._read_only and self._which() != self._file:  # it was replaced: the new one is to be looked at
+        if self._read_only and self._which() != self._file:  # the file was replaced: read the new one
             self._engine.dispose()
             self._engine, self._file = self._connect(), self._which()
         with self._named(who), self._engine.connect() as connection:
@@ -485,7 +487,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _writing(self, who: str) -> Iterator[Connection]:
-        """A transaction, committed when the block ends; an IntegrityError leaves it as it is."""
+        """A transaction, committed when the block ends; an IntegrityError is raised unchanged."""
         if self._read_only:
             raise JournalError(f"{self!r}: {who}: nothing can be written, as it was opened with read_only=True")
         if self._file is not None and self._which() != self._file:
@@ -540,7 +542,7 @@ _DELETE_LEASES = delete(schema.leases).where(
 
 
 def _trials(events: Iterable[Event]) -> tuple[list[int], list[int]]:
-    """The trials that are in training after these events, and those that no longer are."""
+    """The trials that are in training after these events, and those that are no longer in training."""
     begun: dict[int, None] = {}
     done: dict[int, None] = {}
     for event in events:

@@ -1,8 +1,9 @@
-"""An optimizer whose events are in a journal: what it says has happened is written down, and others may take part.
+"""An optimizer that stores its events in a journal, so that several processes can share it.
 
-Every change goes through `_transact`: it is computed against what this process knows, appended behind it, and computed
-again after reading on if another process was first. Only reports that let a trial go on are held back until the next
-event of this process: nothing depends on them before their trial ends, and a trial that is lost is trained again.
+Every change goes through `_transact`. It is computed against the events that this process knows, and appended after
+them. If another process has appended first, the new events are read and the change is computed again. Only reports that
+let a trial continue are held back until the next event of this process: nothing depends on them before their trial
+ends, and a trial that is lost is trained again.
 """
 
 import contextlib
@@ -41,11 +42,11 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 HEADER = 1
-"""The version of what a study is started with."""
+"""The version of the header of a study."""
 
 SNAPSHOT = (2000, 1.25)
-"""A snapshot is kept once there are 2000 events more than 1.25 times those of the last one: opening replays at most a
-fifth, and the snapshots of a whole run cost as much as some five of its last one."""
+"""A snapshot is stored once the number of events exceeds 1.25 times that of the last snapshot by 2000. Opening then
+replays at most a fifth of the events, and all snapshots of a run together cost about five times its last one."""
 
 
 def open_study(
@@ -58,23 +59,24 @@ def open_study(
     read_only: bool = False,
     **settings: Unpack[RunSettings],
 ) -> "Study":
-    """Opens a study, or starts it where there is none of that name.
+    """Opens a study, or starts it if there is none with that name.
 
     Args:
-        url: The database: "sqlite:///path", or a path, or "postgresql://user@host/database".
-        name: Of the study.
-        space: What is tuned. None: as it was started.
-        durability: "full": what happened survives a power cut; "process": only the death of processes, but some fifty
-            times as fast.
-        lease: Seconds, above 0 and finite, after which others may train the trials of a process that no longer gives a
-            sign of life. (One that is known to be dead, on the same host, need not be waited for.)
-        read_only: Whether the study is only to be looked at, as where the file cannot be written: it must be there, and
-            every call that would change it is refused.
-        settings: The other arguments of `gpbt.Optimizer`; without a space: none.
+        url: The database: "sqlite:///path", a path, or "postgresql://user@host/database".
+        name: The name of the study.
+        space: The search space. By default, the one that the study was started with.
+        durability: With "full", events survive a power cut. "process" is about fifty times as fast, but events survive
+            only the death of processes.
+        lease: Seconds, above 0 and finite, after which others may train the trials of a process that no longer renews
+            its leases. (If the process is on the same host and known to have ended, they need not wait.)
+        read_only: Whether to open the study for reading only, for example if the file is not writable. The study must
+            exist, and every call that would change it is refused.
+        settings: The other arguments of `gpbt.Optimizer`; not allowed without a space.
 
     Raises:
-        ConfigError: The study was started with another space or other settings, which the error names; or there is
-            none, and no space to start it with; or an argument is out of its range; or the database cannot be used.
+        ConfigError: The study was started with another space or other settings, which the error names; or it does not
+            exist, and there is no space to start it with; or an argument is out of range; or the database cannot be
+            used.
         JournalError: The database fails, or the study is damaged.
         PluginError: A searcher's or rule's name is unknown, offered twice, or cannot be built.
 
@@ -113,30 +115,30 @@ def open_study(
 
 
 class Study(Optimizer):
-    """An optimizer in a journal; made by `open_study`, used as any other, by as many processes as there are.
+    """An optimizer in a journal, created by `open_study`. Any number of processes can use it like any other optimizer.
 
-    What a method says has happened is durable when it returns; only reports that let their trial go on may be written
-    later, with the next event. Where another process was first, a call sees what that one did, and may be refused for
-    it: its `ProtocolError` then says what has become of the trial. An empty answer of `ask` means to wait, not to ask
-    again at once.
+    The events of a call are durable when it returns. Only reports that let their trial continue may be written later,
+    with the next event. If another process has appended first, the call sees its events and may be refused because of
+    them; the `ProtocolError` then explains what happened to the trial. If `ask` returns no trials, wait before asking
+    again.
 
-    A trial that was asked is leased, and the lease is renewed in the background as long as this object lives. When it
-    has expired, `ask` of any process hands the trial out again, with its next `attempt`. From then on, what the first
-    worker says of it is refused, so that the score and the checkpoint of a trial come from one worker.
+    A trial that was asked is leased, and the lease is renewed in the background as long as this object exists. Once it
+    has expired, `ask` in any process returns the trial again, with its next `attempt`. From then on, calls of the first
+    worker for this trial are refused, so that the score and the checkpoint of a trial come from one worker.
 
-    Use by one thread, as for any optimizer; and not across a fork.
+    Like any optimizer, use it from one thread only, and not across a fork.
     """
 
     def __init__(self, space: Space, *, journal: Journal, entry: Entry, lease: float, **settings: Any) -> None:
-        """Opens an entry of a journal, which is closed with this object; see `open_study`."""
+        """Opens an entry of a journal; closing this object closes the journal. See `open_study`."""
         super().__init__(space, **settings)
         self.name, self.identity, self.store = entry.name, entry.identity, entry.store
         self._journal, self._entry, self._lease = journal, entry, lease
         self._worker = identity()
         self._proposed: dict[tuple[int, int | None], Config] = {}
-        self._handed: dict[int, Trial] = {}  # the trials that this process was handed and that have not ended
-        self._elsewhere: set[int] = set()  # trials whose asking was read: another's, or ours whose answer was lost
-        self._looked = time.monotonic()  # when the leases were looked at
+        self._handed: dict[int, Trial] = {}  # the trials that this process has asked and that have not ended
+        self._elsewhere: set[int] = set()  # trials asked by another process, or by this one when the answer was lost
+        self._looked = time.monotonic()  # when the leases were last read
         self._in_use = threading.Lock()
         self._unwritten: list[Event] = []
         self._written, self._sequence = self._newest_snapshot()
@@ -158,9 +160,9 @@ class Study(Optimizer):
         self.close()
 
     def close(self) -> None:
-        """Writes what is held back, ends the leases and closes the journal. May be called again.
+        """Writes events that are held back, ends the leases and closes the journal. Calling it again has no effect.
 
-        Trials that were asked and not told are then free for others.
+        Trials that were asked and not told then become available to other processes.
 
         Raises:
             JournalError: The database fails.
@@ -172,10 +174,10 @@ class Study(Optimizer):
                 self._end()
 
     def keep_store(self, address: str) -> None:
-        """Notes in the journal where the checkpoints of the study are: `run` does so, and goes on there by itself.
+        """Records in the journal where the checkpoints of the study are. `run` calls this, and resumes from there.
 
         Args:
-            address: A path or URL.
+            address: The path or URL of the checkpoints.
 
         Raises:
             JournalError: The database fails.
@@ -184,10 +186,10 @@ class Study(Optimizer):
         self.store = address
 
     def refresh(self) -> int:
-        """Reads what other processes did; `ask` does so by itself. Returns how many events that were.
+        """Reads the events of other processes, as `ask` does automatically. Returns the number of new events.
 
         Raises:
-            JournalError: The database fails, or what it holds is damaged.
+            JournalError: The database fails, or its content is damaged.
             ProtocolError: Another call is using the study: from another thread, a searcher or a rule.
         """
         with self._alone():
@@ -212,7 +214,7 @@ class Study(Optimizer):
         for event in self._unwritten:
             try:
                 state = apply(state, event)
-            except ProtocolError:  # its trial was given to another, or has ended: the next call for it says so
+            except ProtocolError:  # its trial was reassigned or has ended: the next call for it raises the error
                 continue
             kept.append(event)
         self._written, self._sequence, self._state, self._unwritten = written, self._sequence + len(news), state, kept
@@ -221,13 +223,13 @@ class Study(Optimizer):
 
     @property
     def events(self) -> Vector[Event]:
-        """What has happened since the study was opened, in the order in which this process came to know of it."""
+        """The events since the study was opened, in the order in which this process learned of them."""
         return self._events
 
     # ---------------------------------------------------------------------------------------- as of any other optimizer
 
     def ask(self, count: int = 1) -> tuple[Trial, ...]:
-        """As `Optimizer.ask`; all trials are asked and leased in one transaction, those of lost workers among them.
+        """As `Optimizer.ask`; all trials, including those of lost workers, are asked and leased in one transaction.
 
         Raises:
             ConfigError: `count` is not a whole number of at least 1.
@@ -259,7 +261,7 @@ class Study(Optimizer):
 
         Raises:
             ConfigError: The score is not a number.
-            ProtocolError: As for any optimizer; or the lease had expired and the trial was handed to another worker.
+            ProtocolError: As for any optimizer; or the lease had expired and the trial was leased to another worker.
             JournalError: The database fails.
         """
         return self._transact(
@@ -272,7 +274,7 @@ class Study(Optimizer):
 
         Raises:
             ConfigError: The score is not a number.
-            ProtocolError: As for any optimizer; or the lease had expired and the trial was handed to another worker.
+            ProtocolError: As for any optimizer; or the lease had expired and the trial was leased to another worker.
             JournalError: The database fails.
         """
         self._transact(lambda: super(Study, self).tell(self._ours(trial), score, steps=steps))
@@ -292,7 +294,7 @@ class Study(Optimizer):
         """As `Optimizer.requeue`, for a trial that no other worker is training.
 
         Raises:
-            ProtocolError: The trial is unknown, has ended, was given back already; or another worker has a lease on it.
+            ProtocolError: The trial is unknown, has ended, was already requeued, or is leased to another worker.
             JournalError: The database fails.
         """
 
@@ -330,7 +332,7 @@ class Study(Optimizer):
         self._transact(lambda: super(Study, self).extend(generations))
 
     def replay(self, events: Iterable[Event]) -> None:
-        """As `Optimizer.replay`, all or none; the trials that they leave in training are leased to this process.
+        """As `Optimizer.replay`, all or none; trials that are then in training are leased to this process.
 
         Raises:
             ConfigError: A config is not in the space.
@@ -344,7 +346,7 @@ class Study(Optimizer):
 
     @classmethod
     def from_state(cls, state: State, *, space: Space | None = None, search: Search | None = None) -> Self:  # noqa: ARG003
-        """Refused: a study goes on from its journal.
+        """Not supported: a study resumes from its journal.
 
         Raises:
             ConfigError: Always.
@@ -357,7 +359,7 @@ class Study(Optimizer):
         return f"{super().__repr__()[:-1]}, study {self.name!r} of {self._journal!r}>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """The HTML that a notebook displays."""
         from gpbt_adapters.views.notebook import run_html
 
         return run_html(self, note=f"; study {self.name!r}")
@@ -365,18 +367,18 @@ class Study(Optimizer):
     # ----------------------------------------------------------------------------------------------------------- inside
 
     def _ours(self, trial: Trial | int) -> Trial | int:
-        """The trial as this process was handed it, for one that is given by its id: its attempt is then checked."""
+        """Replaces the id of a trial by the trial that this process has asked, so that its attempt is checked."""
         return trial if isinstance(trial, Trial) else self._handed.get(id_of("study", trial), trial)
 
     def _forget(self, trial: Trial | int) -> None:
         self._handed.pop(id_of("study", trial), None)
 
     def _transact(self, action: Callable[[], T], *, hold: Callable[[T], bool] = lambda _: False) -> T:
-        """Lets `action` commit events against the newest state, and writes them.
+        """Runs `action`, which commits events against the newest state, and writes them.
 
         Args:
-            action: Called again where another process was first; whatever it raises undoes what it did.
-            hold: Whether its events may wait for the next ones.
+            action: Called again if another process has appended first; if it raises, its changes are undone.
+            hold: Whether its events may be held back until the next ones.
         """
         if not self._end.alive:
             raise ProtocolError(f"study {self.name!r} is closed; open it again")
@@ -387,10 +389,10 @@ class Study(Optimizer):
                     result = action()
                     written = hold(result) or self._write()
                 except BaseException as error:
-                    # What was written all the same (its answer was lost, or Ctrl-C came behind it) is read as news.
+                    # Events that were written nevertheless (a lost answer, or Ctrl-C after the write) are read as new.
                     self._state, self._events, self._unwritten, self._written, self._sequence = before
                     if isinstance(error, ProtocolError) and self._refresh():
-                        continue  # it may be legal after what another process did
+                        continue  # it may be legal after the events of another process
                     raise
                 if written:
                     return result
@@ -400,7 +402,7 @@ class Study(Optimizer):
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """A call that no other one may interrupt: its transaction is undone as a whole."""
+        """A call that no other call may interrupt; its transaction is undone as a whole."""
         if not self._in_use.acquire(blocking=False):
             raise ProtocolError(
                 f"study {self.name!r}: another call is using it: another thread, or a searcher or rule that calls "
@@ -412,12 +414,12 @@ class Study(Optimizer):
             self._in_use.release()
 
     def _commit(self, before: State, state: State, happened: Sequence[Event]) -> None:
-        """Lets events happen here; `_transact` writes them."""
+        """Applies events in this process; `_transact` writes them."""
         super()._commit(before, state, happened)
         self._unwritten.extend(happened)
 
     def _write(self) -> bool:
-        """Writes what is unwritten; False: another process was first."""
+        """Writes unwritten events; returns False if another process has appended first."""
         if not self._unwritten:
             return True
         if not self._journal.append(
@@ -433,23 +435,23 @@ class Study(Optimizer):
         return True
 
     def _propose(self, state: State, parent: int | None, order: Order) -> Config:
-        """A slot's config does not depend on who came first: a second try in the same `ask` need not search again."""
+        """The config of a slot does not depend on which process is first: a retry in the same `ask` reuses it."""
         key = (order.id, order.parent)
         if key not in self._proposed:
             self._proposed[key] = super()._propose(state, parent, order)
         return self._proposed[key]
 
     def _give_back_lost(self) -> None:
-        """Gives back the trials whose workers are lost."""
+        """Requeues the trials whose workers are lost."""
         self._looked = time.monotonic()
         for lease in self._journal.leases(self._entry.id):
-            ours = lease.worker == self._worker  # lost only where the answer to our asking was
+            ours = lease.worker == self._worker  # lost only if the answer to our `ask` was lost
             if lease.trial in self._elsewhere if ours else _is_lost(lease):
                 logger.warning("study %s: trial %d is given out again: its worker is lost", self.name, lease.trial)
                 self._happen(Requeued(trial_id=lease.trial))
 
     def _newest_snapshot(self) -> tuple[State, int]:
-        """The state to replay from, and how many events are in it."""
+        """The state to replay from, and the number of events it covers."""
         found = self._journal.snapshot(self._entry.id)
         if found is not None:
             try:
@@ -462,30 +464,30 @@ class Study(Optimizer):
     def _keep_snapshot(self) -> None:
         try:
             self._journal.keep_snapshot(self._entry.id, self._sequence, encode_state(self._written))
-        except JournalError as error:  # nothing depends on it but the speed of opening
+        except JournalError as error:  # only the speed of opening depends on it
             logger.warning("study %s: no snapshot: %s", self.name, error)
         self._snapshot = self._sequence
 
 
 def header_of(optimizer: Optimizer) -> dict[str, Any]:
-    """What a study is started with, as plain data.
+    """The settings that a study is started with, as plain data.
 
     Raises:
-        ConfigError: A searcher or a rule was given as an object without a name, and cannot be written down.
+        ConfigError: A searcher or a rule is an object without a name, and cannot be serialized.
     """
     data = optimizer.to_dict()
     plain = {"version": HEADER, "settings": data["state"]["settings"], "search": data["search"]}
     try:
-        return dict(json.loads(json.dumps(plain)))  # as it will be read: tuples are lists
+        return dict(json.loads(json.dumps(plain)))  # as it will be read back: tuples become lists
     except (TypeError, ValueError) as error:
         raise ConfigError(f"open_study: options must be such that they can be written as JSON: {error}") from error
 
 
 def settings_of(header: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of the optimizer that a header is of, the space among them.
+    """The arguments of the optimizer that a header describes, including the space.
 
     Raises:
-        ConfigError: It is no such data.
+        ConfigError: The data is not a valid header.
         PluginError: A rule's name is unknown, offered twice, or cannot be built.
     """
     try:
@@ -517,7 +519,7 @@ def _differences(path: str, stored: Any, given: Any) -> Iterator[str]:
     if isinstance(stored, Mapping) and isinstance(given, Mapping):
         for key in dict.fromkeys((*stored, *given)):
             yield from _differences(f"{path}.{key}" if path else key, stored.get(key), given.get(key))
-    elif stored != given or isinstance(stored, bool) is not isinstance(given, bool):  # 1 is 1.0, and not True
+    elif stored != given or isinstance(stored, bool) is not isinstance(given, bool):  # 1 equals 1.0, but not True
         yield f"{path} was {stored!r}, is now {given!r}"
 
 

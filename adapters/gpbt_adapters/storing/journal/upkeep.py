@@ -1,4 +1,4 @@
-"""Looking after a journal: checking that it is whole, and copying it while it is in use."""
+"""Maintenance of a journal: checking its integrity, and copying it while it is in use."""
 
 import contextlib
 import os
@@ -17,13 +17,13 @@ __all__ = ["check_journal", "copy_journal"]
 
 
 def check_journal(url: str | os.PathLike[str]) -> dict[str, str | None]:
-    """Reads all of a journal, compares it with its checksums and replays every study.
+    """Reads an entire journal, verifies its checksums and replays every study.
 
     Args:
         url: The database; nothing is written to it.
 
     Returns:
-        For each study what is wrong with it, None if nothing is. An entry "" says what is wrong with the database.
+        For each study, its problem, or None if it has none. The entry "" describes a problem of the database itself.
 
     Raises:
         ConfigError: There is no such journal.
@@ -58,16 +58,16 @@ def _check_study(journal: Journal, name: str) -> None:
 
 
 def copy_journal(url: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:
-    """Copies a SQLite journal as it stands, also while processes write to it; the copy is whole, or is not there.
+    """Copies a SQLite journal, even while processes write to it. The copy is complete, or does not exist.
 
-    A copy of the file alone would miss what is still in the file beside it, `-wal`.
+    Copying only the file would miss events that are still in the `-wal` file beside it.
 
     Args:
         url: The database.
-        destination: The path of the copy, which must not be there yet.
+        destination: The path of the copy, which must not exist yet.
 
     Raises:
-        ConfigError: The database is no SQLite file, or the destination is there already.
+        ConfigError: The database is not a SQLite file, or the destination already exists.
         OSError: The copy cannot be written.
     """
     made = made_url(url)
@@ -76,7 +76,7 @@ def copy_journal(url: str | os.PathLike[str], destination: str | os.PathLike[str
     target = Path(destination)
     if target.exists():
         raise ConfigError(f"copy_journal: {str(target)!r} is there already; name a new file")
-    Journal(url, read_only=True).close()  # that it is one
+    Journal(url, read_only=True).close()  # check that it is a journal
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with (
@@ -84,7 +84,7 @@ def copy_journal(url: str | os.PathLike[str], destination: str | os.PathLike[str
             contextlib.closing(sqlite3.connect(draft)) as copy,
         ):
             origin.backup(copy)
-            copy.execute("PRAGMA journal_mode=DELETE").close()  # one file, which can be moved
+            copy.execute("PRAGMA journal_mode=DELETE").close()  # a single file, which can be moved
         os.link(draft, target)
     except FileExistsError:
         raise ConfigError(f"copy_journal: {str(target)!r} is there already; name a new file") from None

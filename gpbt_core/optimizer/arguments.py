@@ -1,4 +1,4 @@
-"""Checks of what callers pass: each returns the value in its plain form, or raises an error that names the call."""
+"""Checks of arguments: each returns the value in its plain form, or raises an error that names the call."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ __all__ = ["id_and_attempt", "id_of", "last_report", "number", "resolved", "rule
 
 
 def id_of(who: str, trial: object, records: Sequence[Record] | None = None) -> Any:
-    """The id of a trial that is given as itself or by its id.
+    """The id of a trial, given the trial or its id.
 
     Args:
         who: The call, for errors.
         trial: The trial or its id.
-        records: If given, the id must be one of them. (The transitions look up their ids by themselves.)
+        records: If given, the id must be one of them. (The transitions look up ids themselves.)
 
     Raises:
         ProtocolError: There is no such trial in `records`.
@@ -34,7 +34,7 @@ def id_of(who: str, trial: object, records: Sequence[Record] | None = None) -> A
 
 
 def id_and_attempt(trial: object) -> tuple[Any, int | None]:
-    """The id and the attempt of a trial that is given as itself; of one that is given by its id, that id and None."""
+    """The id and attempt of a trial; given an id, that id and None."""
     return (trial.id, trial.attempt) if isinstance(trial, Trial) else (plain(trial), None)
 
 
@@ -47,7 +47,7 @@ def last_report(records: Sequence[Record], trial_id: object, steps: int | None =
         steps: How many steps it trained; None: its whole segment, unless it was told to stop.
 
     Raises:
-        ProtocolError: It is running and has reported nothing.
+        ProtocolError: The trial is running and has reported nothing.
         ProtocolError: Its last report is not of its last step.
     """
     if not isinstance(trial_id, int) or not 0 <= trial_id < len(records):
@@ -59,7 +59,7 @@ def last_report(records: Sequence[Record], trial_id: object, steps: int | None =
         raise ProtocolError(f"tell: trial {trial_id} reported no score; give its score")
     step, loss = record.reports[-1]
     wanted = record.trial.steps if steps is None else steps
-    if step == wanted or record.status is Status.STOPPING or not math.isfinite(loss):  # it failed at any step
+    if step == wanted or record.status is Status.STOPPING or not math.isfinite(loss):  # a failure at any step
         return loss
     if steps is None:
         raise ProtocolError(
@@ -94,7 +94,7 @@ def number(who: str, trial_id: object, score: Any) -> float:
 
 
 def rule(kind: Literal["reproduction", "early stopping"], given: Any) -> Any:
-    """A rule from what a caller may write: a name, (name, options), or the rule itself; None stays None.
+    """The rule for a name, (name, options), or a rule; None for None.
 
     Raises:
         ConfigError: It is none of these, or the options do not fit the rule.
@@ -111,7 +111,7 @@ def rule(kind: Literal["reproduction", "early stopping"], given: Any) -> Any:
 
 
 def stopping_rule(argument: str, given: Any) -> Any:
-    """As `rule`, for early stopping; False is none, too."""
+    """As `rule`, for early stopping; False also means None."""
     if given is False:
         return None
     if given is True:
@@ -130,10 +130,10 @@ def resolved(kind: Literal["reproduction", "early stopping"], name: str, options
 
 
 def selecting(rule: Any, select_by: str) -> Any:
-    """A rule like the given one that goes by something else.
+    """A rule like the given one, with another criterion of selection.
 
     Raises:
-        ConfigError: The rule is of another kind than "genealogical", or the one of that name goes by something else.
+        ConfigError: The rule is of another kind than "genealogical", or the rule of that name has another criterion.
         PluginError: The name is unknown, offered twice, or its build failed.
     """
     if select_by == getattr(rule, "select_by", None):

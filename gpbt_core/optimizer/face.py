@@ -1,7 +1,7 @@
-"""The public face: ask for trials, tell results; a thin shell around one State.
+"""The public face: ask for trials, tell results; a thin wrapper around one State.
 
-Every call computes its events and the state after them first, and then takes them over in `_commit`, the one place
-where an optimizer changes. One thread owns an optimizer; only the training is concurrent.
+Every call first computes its events and the state after them, then applies them in `_commit`, the only place where an
+optimizer changes. One thread owns an optimizer; only the training is concurrent.
 """
 
 import enum
@@ -60,7 +60,7 @@ __all__ = ["Best", "Optimizer", "RunSettings"]
 
 
 class _Preset(enum.Enum):
-    """Stands for what the preset says, where None says "none"."""
+    """Stands for the choice of the preset, where None means "none"."""
 
     ITS_OWN = "the preset's"
 
@@ -93,8 +93,8 @@ class Best:
     """The best result of a run.
 
     Attributes:
-        trial: The completed trial with the best score, of equal ones the earliest; or the one that the rule of
-            selection prefers.
+        trial: The completed trial with the best score, the earliest if several are equal; or the one preferred by
+            the selection rule.
         score: Its score.
         schedule: The configs along its lineage.
     """
@@ -107,8 +107,8 @@ class Best:
 class Optimizer:
     """Finds a schedule of hyperparameters while the models train.
 
-    The budget is population x steps. The result depends on the seed, the settings and the scores; not on how many
-    workers there are nor on who finishes first (but for a `quorum` below 1).
+    The budget is population x steps. The result depends on the seed, the settings and the scores. It does not
+    depend on the number of workers or on which trial finishes first, except with a `quorum` below 1.
 
     Examples:
         >>> from gpbt_core import Float, Optimizer, Space
@@ -142,9 +142,9 @@ class Optimizer:
     ) -> None:
         """Starts a run.
 
-        `space` and `steps` are all that a run needs. The other arguments come in three groups: what the run is
-        (`population` to `known_configs`), how it uses workers (`max_concurrent`, `quorum`), and the set-up, of which a
-        `preset` chooses everything and each further argument replaces one part.
+        Only `space` and `steps` are required. The other arguments form three groups: the definition of the run
+        (`population` to `known_configs`), its use of workers (`max_concurrent`, `quorum`) and the set-up. A `preset`
+        chooses the whole set-up, and each further argument replaces one part of it.
 
         Args:
             space: What to tune.
@@ -152,12 +152,12 @@ class Optimizer:
                 segment per generation, some 2 % in all. `needs` says how many trials, steps and checkpoints it takes.
             steps: T, the steps per model, at least 1.
             direction: Whether low or high scores are better.
-            seed: At least 0.
+            seed: The seed, at least 0.
             known_configs: Configs to start from, each a dict from names to values. They take the first slots of
-                generation 0, in their order, so there can be as many as generation 0 has slots. What a config leaves
-                open, the searcher of its slot fills in.
-            max_concurrent: m, at least 1: how many slots may be in training at once without the result depending on the
-                workers. About twice the number of workers keeps them busy.
+                generation 0, in their order, so there can be as many as generation 0 has slots. The
+                searcher of the slot fills in missing values.
+            max_concurrent: m, at least 1: how many slots may be in training concurrently without the result depending
+                on the workers. About twice the number of workers keeps them busy.
             quorum: In (0, 1]. Below 1 the next generation opens once this share of the asked trials is told and nothing
                 else can be asked: faster, but the result then depends on which trials finish first.
             preset: The set-up: one of `PRESETS`.
@@ -199,7 +199,7 @@ class Optimizer:
         self._start(initial(settings))
 
     def _start(self, state: State) -> None:
-        """Stands where `state` does; nothing has happened here yet."""
+        """Starts from `state`, with no events yet."""
         settings = state.settings
         if settings.search is None:
             raise ConfigError(
@@ -213,7 +213,7 @@ class Optimizer:
             search = attrs.evolve(settings.search, known_configs=configs)
             state = attrs.evolve(state, settings=attrs.evolve(settings, search=search))
         self._state, self._events = state, Vector[Event]()
-        self._seen = 0  # how many of state.released the caller was told of
+        self._seen = 0  # how many of state.released the caller has received
 
     # ------------------------------------------------------------------------------------------------------ the loop
 
@@ -221,8 +221,8 @@ class Optimizer:
         """The next trials to train, at most `count` (at least 1).
 
         Returns:
-            Fewer than `count`, or none, when the next one depends on results that are not told yet, or none will come
-            any more: `finished` tells which. Trials that were given back come first.
+            Fewer than `count`, or none, if the next trial depends on results that have not been told, or if the run has
+            no more trials; `finished` distinguishes the two. Requeued trials come first.
 
         Raises:
             ConfigError: `count` is not a whole number of at least 1.
@@ -241,7 +241,7 @@ class Optimizer:
         return tuple(trials)
 
     def report(self, trial: Trial | int, step: int, score: SupportsFloat) -> Verdict:
-        """Notes the score of a running trial after a step.
+        """Records the score of a running trial after a step.
 
         Args:
             trial: The trial, or its id.
@@ -253,8 +253,8 @@ class Optimizer:
 
         Raises:
             ConfigError: The score is not a number.
-            ProtocolError: The trial is unknown, has ended, was given back or told to stop; or the step is not its next.
-            ProtocolError: `trial` was given back, and another worker trains it now.
+            ProtocolError: The trial is unknown, has ended, was requeued or told to stop; or the step is not its next.
+            ProtocolError: `trial` was requeued, and another worker now trains it.
         """
         trial_id, attempt = id_and_attempt(trial)
         value = number("report", trial_id, score)
@@ -272,7 +272,7 @@ class Optimizer:
             score: In the direction of the run; NaN or infinity: the trial failed. None: the last reported score, which
                 must be that of the last step.
             steps: How many steps of the segment the trial trained, if you end the segment early on purpose: at least
-                as many as it reported, at most `trial.steps`. The trial is completed all the same, and its children
+                as many as it reported, at most `trial.steps`. The trial still counts as completed, and its children
                 continue from that step. None: all steps, or those reported when `report` answered STOP.
 
         Raises:
@@ -280,7 +280,7 @@ class Optimizer:
             ProtocolError: The trial is unknown or has ended.
             ProtocolError: No score is given, and the trial did not report the score of its last step.
             ProtocolError: `steps` is not a number of steps that the trial can have trained.
-            ProtocolError: `trial` was given back, and another worker trains it now.
+            ProtocolError: `trial` was requeued, and another worker now trains it.
         """
         trial_id, attempt = id_and_attempt(trial)
         steps = plain(steps)
@@ -297,7 +297,7 @@ class Optimizer:
             self._happen(Told(trial_id=trial_id, loss=None, reason=reason, steps=steps, attempt=attempt))
 
     def fail(self, trial: Trial | int, reason: str | BaseException) -> None:
-        """Ends a trial whose training failed; the run goes on.
+        """Ends a trial whose training failed; the run continues.
 
         Args:
             trial: The trial, or its id.
@@ -311,19 +311,19 @@ class Optimizer:
         self._happen(Told(trial_id=trial_id, loss=None, reason=words, attempt=attempt))
 
     def requeue(self, trial: Trial | int) -> None:
-        """Gives a trial back whose worker was lost: a later `ask` hands it out again, with its next `attempt`.
+        """Requeues a trial whose worker was lost: a later `ask` returns it again, with its next `attempt`.
 
-        Calls of the lost worker are then refused, should it still be alive, if they pass the trial and not its id. Its
-        final result counts as long as the trial is not handed out again.
+        If the lost worker is still alive, its calls are then refused if they pass the trial and not its id. Its final
+        result counts until the trial is asked again.
 
         Raises:
-            ProtocolError: The trial is unknown, has ended, or was given back already.
+            ProtocolError: The trial is unknown, has ended, or is already requeued.
         """
         trial_id, attempt = id_and_attempt(trial)
         self._happen(Requeued(trial_id=trial_id, attempt=attempt))
 
     def cancel(self, trial: Trial | int, reason: str = "cancelled by the caller") -> None:
-        """Gives a trial up: its slot is used, and it takes part in nothing.
+        """Cancels a trial: its slot is used up, and it takes no further part in the run.
 
         Raises:
             ProtocolError: The trial is unknown or has ended.
@@ -362,7 +362,7 @@ class Optimizer:
     def best(self) -> Best:
         """The best completed trial so far, its score and its schedule.
 
-        The one with the best score; of a finished run whose `select_by` is not "score", the first of `finalists`.
+        The one with the best score; in a finished run whose `select_by` is not "score", the first of `finalists`.
 
         Raises:
             ExtinctError: The run has ended, and none was ever completed.
@@ -379,7 +379,7 @@ class Optimizer:
 
     @property
     def finalists(self) -> tuple[Best, ...]:
-        """The trials that the reproduction rule would go on from after the end, in its order; their checkpoints stay.
+        """The trials from which the reproduction rule would continue, in its order; their checkpoints are kept.
 
         With `select_by="posterior"` the first of them is the final model by its posterior mean. Empty for an extinct
         run.
@@ -405,7 +405,7 @@ class Optimizer:
 
     @property
     def events(self) -> Vector[Event]:
-        """All that happened since this optimizer was made, in order; an immutable sequence."""
+        """The events since this optimizer was made, in order; an immutable sequence."""
         return self._events
 
     @property
@@ -415,7 +415,7 @@ class Optimizer:
 
     @property
     def results(self) -> Results:
-        """What became of every trial asked, by id, with scores in the direction of the run; a sequence.
+        """The result of every trial asked, by id, with scores in the direction of the run; a sequence.
 
         Examples:
             >>> from gpbt_core import Float, Optimizer, Space
@@ -429,17 +429,17 @@ class Optimizer:
 
     @property
     def needs(self) -> Needs:
-        """What the whole run needs at most: trials, steps, and checkpoints at a time."""
+        """Upper bounds on what the whole run needs: trials, steps, and checkpoints at a time."""
         return needs_of(self._state.settings, self._state.generations)
 
     @property
     def settings(self) -> Settings:
-        """What the run was started with."""
+        """The settings of the run."""
         return self._state.settings
 
     @property
     def space(self) -> Space:
-        """What is tuned."""
+        """The search space."""
         return self._state.settings.space
 
     @property
@@ -449,7 +449,7 @@ class Optimizer:
 
     @property
     def direction(self) -> Literal["minimize", "maximize"]:
-        """Whether scores are to be small or large."""
+        """Whether low or high scores are better."""
         return self._state.settings.direction
 
     @property
@@ -464,7 +464,7 @@ class Optimizer:
 
     @property
     def budget(self) -> int:
-        """The steps that the run may train: those of its slots at full length; stopped trials may leave some over."""
+        """The steps that the run may train: those of its slots at full length; stopped trials may leave some unused."""
         lengths = self.settings.lengths
         return self.settings.population * (sum(lengths) + lengths[-1] * (self.generations - len(lengths)))
 
@@ -477,7 +477,7 @@ class Optimizer:
     def search(self) -> Search:
         """How the run finds its configs."""
         search = self._state.settings.search
-        assert search is not None  # `_start` sees to it
+        assert search is not None  # `_start` ensures it
         return search
 
     @property
@@ -515,17 +515,17 @@ class Optimizer:
 
     @classmethod
     def from_state(cls, state: State, *, space: Space | None = None, search: Search | None = None) -> Self:
-        """Goes on from a state, exactly as the optimizer that it was taken from would have.
+        """Resumes from a state, exactly as the optimizer that it was taken from would continue.
 
         Args:
-            state: Where to go on.
-            space: If given, must be the state's own.
-            search: How to find configs from now on. None: as before, which the state of an optimizer says; a state
-                that was decoded does not say it.
+            state: The state to resume from.
+            space: If given, must equal that of the state.
+            search: How to find configs from now on. None: as before, which is stored in the state of an optimizer but
+                not in a decoded state.
 
         Raises:
-            ConfigError: The space differs from the state's; or the state does not say how the run finds its configs,
-                and no search is given.
+            ConfigError: The space differs from the state's; or the state does not store how the run finds its
+                configs, and no search is given.
             PluginError: A searcher's name is unknown, offered twice, or cannot be built.
         """
         if space is not None and space != state.settings.space:
@@ -535,33 +535,33 @@ class Optimizer:
             )
         if search is not None:
             state = attrs.evolve(state, settings=attrs.evolve(state.settings, search=search))
-        made = cls.__new__(cls)  # which checks nothing that the state was not checked for
+        made = cls.__new__(cls)  # skips `__init__`: the state is already checked
         made._start(state)  # noqa: SLF001  # its own
         return made
 
     @classmethod
     def from_events(cls, space: Space, events: Iterable[Event], **settings: Unpack[RunSettings]) -> Self:
-        """Goes on from what happened, exactly as the optimizer that it happened to would have; no searcher is called.
+        """Resumes from the events of a run, exactly as its optimizer would continue; no searcher is called.
 
         Args:
             space: The space of the run.
-            events: In order.
+            events: The events, in order.
             settings: The other arguments that the run was started with.
 
         Raises:
             ConfigError: A config of the events is not in the space.
-            ProtocolError: An event is not legal after those before it: these are not the settings of that run.
+            ProtocolError: An event is not legal after the previous ones: the settings are not those of that run.
         """
         made = cls(space, **settings)
         made.replay(events)
         return made
 
     def replay(self, events: Iterable[Event]) -> None:
-        """Lets events happen that happened elsewhere: this optimizer then stands where that one stood.
+        """Applies events recorded by another optimizer, and so reaches the same state.
 
         Raises:
             ConfigError: A config is not in the space.
-            ProtocolError: An event is not legal after those before it; those before it have happened.
+            ProtocolError: An event is not legal after the previous ones, which have been applied.
         """
         before = state = self._state
         happened: list[Event] = []
@@ -576,22 +576,22 @@ class Optimizer:
         """The whole run as plain JSON-able data, versioned.
 
         Raises:
-            ConfigError: A searcher was given as an object, which has no name, and cannot be written down.
+            ConfigError: A searcher was given as an object, which has no name, and cannot be serialized.
         """
-        from gpbt_core import codec  # for those who write runs down
+        from gpbt_core import codec  # needed only to save a run
 
         return {"state": codec.encode_state(self._state), "search": search_to_dict(self.search)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, space: Space | None = None) -> Self:
-        """Goes on from `to_dict`.
+        """Resumes from the data of `to_dict`.
 
         Args:
-            data: What `to_dict` gave.
+            data: The data returned by `to_dict`.
             space: If given, must be the one in the data.
 
         Raises:
-            ConfigError: It is of another version, is no such data, or has another space.
+            ConfigError: The data is invalid, of another version, or has another space.
             PluginError: A searcher's or rule's name is unknown, offered twice, or cannot be built.
         """
         from gpbt_core import codec  # as above
@@ -621,10 +621,10 @@ class Optimizer:
         return state
 
     def _commit(self, before: State, state: State, happened: Sequence[Event]) -> None:
-        """Takes over what a call has computed; every change of an optimizer goes through here, once per call.
+        """Applies the result of a call; every change of an optimizer goes through here, once per call.
 
-        A hook for subclasses: extend it to pass the events on, as a journalled study does. If it raises before it calls
-        `super()._commit`, nothing has happened.
+        A hook for subclasses: extend it to pass the events on, as a journalled study does. If it raises before it
+        calls `super()._commit`, the optimizer does not change.
 
         Args:
             before: The state from which the call computed.
@@ -632,7 +632,7 @@ class Optimizer:
             happened: The events, in order; may be empty.
 
         Raises:
-            ProtocolError: The optimizer is no longer in the state `before`; nothing happened.
+            ProtocolError: The optimizer is no longer in the state `before`; it does not change.
         """
         events = self._events.extend(happened)
         if self._state is not before:  # no call stands between here and the end: under the GIL no other thread runs
@@ -673,7 +673,7 @@ class Optimizer:
 def _search(
     own: Search, searcher: Choice | Searcher | Search | None, known_configs: Sequence[Mapping[str, Any]]
 ) -> Search:
-    """The preset's search with what the caller replaces."""
+    """The search of the preset, with the replacements of the caller."""
     if isinstance(searcher, Search):
         search = searcher
     else:

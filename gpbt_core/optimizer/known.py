@@ -1,4 +1,4 @@
-"""Configs that the caller knows already: checked when a run is made, completed when their slot is asked."""
+"""Configs supplied by the caller: checked when a run is made, completed when their slot is asked."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,13 +18,13 @@ def known(space: Space, configs: Sequence[Config], slots: int) -> tuple[Config, 
     """Known configs in their plain form, in the order of the space.
 
     Args:
-        space: What is tuned.
-        configs: Each complete or partial.
-        slots: How many slots generation 0 has.
+        space: The search space.
+        configs: The configs, each complete or partial.
+        slots: The number of slots of generation 0.
 
     Raises:
-        ConfigError: They are more than `slots`; a parameter is unknown or not active; a value is not one of its
-            parameter; or a complete config is there twice.
+        ConfigError: There are more configs than `slots`; a parameter is unknown or inactive; a value is invalid for its
+            parameter; or a complete config occurs twice.
     """
     if len(configs) > slots:
         raise ConfigError(
@@ -42,9 +42,9 @@ def known(space: Space, configs: Sequence[Config], slots: int) -> tuple[Config, 
 
 
 def completed(space: Space, config: Config, proposed: Mapping[str, Any], rng: "np.random.Generator") -> Config:
-    """A known config with what it leaves open taken from a proposal.
+    """A known config, with its missing values taken from a proposal.
 
-    Where the known values make parameters active that are not in the proposal, these are drawn uniformly.
+    Parameters that the known values activate, but that the proposal lacks, are drawn uniformly.
     """
     found: dict[str, Any] = {}
     waiting = list(space.names)

@@ -1,4 +1,4 @@
-"""What a run needs at most, worked out from its settings before it starts."""
+"""Upper bounds on what a run needs, computed from its settings before it starts."""
 
 import attrs
 
@@ -9,7 +9,7 @@ __all__ = ["Needs", "needs_of"]
 
 @attrs.frozen(kw_only=True)
 class Needs:
-    """What a run needs at most.
+    """Upper bounds on what a run needs.
 
     Attributes:
         trials: How many trials the run plans. Each slot that a refill opens is one more, in place of at least half a
@@ -25,11 +25,11 @@ class Needs:
 
 
 def needs_of(settings: Settings, generations: int) -> Needs:
-    """What a run of so many generations needs at most.
+    """Upper bounds on what a run of this many generations needs.
 
-    A reproduction rule says with `slots(generation, population, steps)` how many slots a generation has, and with
-    `number_of_parents(generation, population)` how many parents; a rule without such methods is taken to have one slot
-    per model, and as many parents as slots.
+    A reproduction rule may define `slots(generation, population, steps)`, the number of slots of a generation, and
+    `number_of_parents(generation, population)`, the number of its parents. By default, a generation has one slot per
+    model, and as many parents as slots.
     """
     rule, n = settings.reproduction, settings.population
     lengths = [settings.lengths[min(g, len(settings.lengths) - 1)] for g in range(generations)]

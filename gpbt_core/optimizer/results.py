@@ -1,4 +1,4 @@
-"""What became of the trials, in the scores of the caller: a view of the records, which keep losses."""
+"""The results of the trials, as scores of the caller: a view of the records, which keep losses."""
 
 from collections.abc import Sequence
 from typing import Literal, overload
@@ -12,16 +12,16 @@ __all__ = ["Results", "TrialResult"]
 
 @attrs.frozen(kw_only=True)
 class TrialResult:
-    """A trial and what became of it, with scores in the direction of the run.
+    """A trial and its result, with scores in the direction of the run.
 
     Attributes:
-        trial: The order.
-        status: Where it stands.
-        score: What was told of it; None unless completed or stopped.
+        trial: The trial.
+        status: The status of the trial.
+        score: The score told for it; None unless completed or stopped.
         steps: The steps trained in this segment, as in `Record`.
         reports: The reported (step within the segment from 1, score) pairs, steps rising. A score that was not finite
             is the worst there is: infinite in the wrong direction.
-        reason: Why it failed or was cancelled, in words; None otherwise.
+        reason: Why it failed or was cancelled; None otherwise.
     """
 
     trial: Trial
@@ -34,7 +34,7 @@ class TrialResult:
 
 @attrs.frozen
 class Results(Sequence[TrialResult]):
-    """The results of all trials asked, by id; each is made when it is looked at."""
+    """The results of all trials asked, by id; each is created on access."""
 
     _records: Sequence[Record]
     _direction: Literal["minimize", "maximize"]

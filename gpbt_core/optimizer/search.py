@@ -1,4 +1,4 @@
-"""The search step: who is asked for the config of the next slot, with which query, and what may come back."""
+"""The search step: selects the searcher for the next slot, makes its query and checks its proposal."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
@@ -27,7 +27,7 @@ class Searchers:
         """Builds them.
 
         Raises:
-            ConfigError: A build does not take the options.
+            ConfigError: A searcher does not accept the options.
             PluginError: A name is unknown, offered twice, or cannot be built.
         """
         searcher = _built(search.searcher)
@@ -77,8 +77,8 @@ def propose(searchers: Searchers, state: State, parent: int | None, order: Order
 def _tried(state: State, parent: int | None) -> Iterator[Config]:
     """The configs of a parent's children, those of the founders if there is no parent.
 
-    Training one of them again from the same weights would tell nothing new, and its clones would take the places of
-    parents. A repeat that the plan still holds counts too. All of this is known whatever has been told.
+    Training one of them again from the same weights would give no new information, and its clones would take the places
+    of other parents. A repeat still to come in the plan counts too. None of this depends on the results told so far.
     """
     born, plan = -1, state.open.plan
     if parent is not None:
@@ -101,7 +101,7 @@ def search_to_dict(search: Search) -> dict[str, Any]:
         "founders": None if search.founders is None else _choice_data("founders", search.founders),
         "number_of_founders": search.number_of_founders,
         "history": search.history,
-        # Left out where there are none, so that what was stored before there could be any compares equal.
+        # Omitted if empty, so that data stored before this field existed compares equal.
         **({"known_configs": [dict(config) for config in search.known_configs]} if search.known_configs else {}),
     }
 
@@ -110,7 +110,7 @@ def search_from_dict(data: Mapping[str, Any]) -> Search:
     """A search from `search_to_dict`.
 
     Raises:
-        ConfigError: It is no such data.
+        ConfigError: The data is invalid.
     """
     try:
         searcher, founders = data["searcher"], data["founders"]

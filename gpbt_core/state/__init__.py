@@ -1,22 +1,22 @@
-"""The state of a run and its transitions: all that affects what may happen next lives here, and nothing else does.
+"""The state of a run and its transitions: this package holds everything that affects what may happen next.
 
-How it works. A run is a row of generations; the last one is open. Its plan says which parent each slot has. Slots are
-asked in order, so a trial's id is its generation's first id plus its slot. What is decided for slot k may use only a
-*view*: the results of a prefix of the slots, fixed by the rule of `max_concurrent` and never by who finished first. The
-view moves slot by slot, as does everything else, through `apply`:
+A run is a sequence of generations; the last one is open. Its plan gives each slot a parent. Slots are asked in order,
+so a trial's id is its generation's first id plus its slot. A decision for slot k may use only a *view*: the results of
+a prefix of the slots, determined by `max_concurrent` and never by which trial finished first. The view advances slot by
+slot. Every change, that of the view included, goes through `apply`:
 
-    Asked      the next slot opens, or a trial that was given back is handed out again
-    Reported   a running trial has a loss at a step of its segment; past its limit it is to stop
+    Asked      the next slot opens, or a requeued trial is asked again
+    Reported   a running trial has a loss at a step of its segment; above its limit it must stop
     Told       a trial has ended: completed, stopped or failed
     Cancelled  a trial has ended without a result
-    Requeued   a trial was given back
+    Requeued   a trial was requeued
     Planned    the generation is closed, and the next one opens by this plan
-    Extended   there are to be more generations
+    Extended   the run has more generations
 
-After each event the view moves as far as the results allow, and it is known whether the next slot may open. When none
-will any more, the plan of the next generation is due: the reproduction rule makes it (`plans_due`), and the event that
-carries it closes the generation. A replay takes the plans from the log and asks no rule. The run is finished when the
-generation that would be next lies beyond the last; its plan then stands ready for an extension.
+After each event the view advances as far as the results allow, which determines whether the next slot may open. When
+no more slots will open, the plan of the next generation is due: the reproduction rule makes it (`plans_due`), and the
+event that carries it closes the generation. A replay takes the plans from the log and calls no rule. The run is
+finished when the next generation would be beyond the last; its plan is then ready for an extension.
 """
 
 from gpbt_core.state.events import Asked, Cancelled, Event, Extended, Planned, Reported, Requeued, Told

@@ -1,7 +1,7 @@
 """The boundary to the rules: each call of a reproduction or stopping rule goes through here, and its answer is checked.
 
-A rule is somebody else's code. What it raises, and an answer that would spoil the run later on, is a `PluginError`
-that names the rule; as every transition is computed before it is committed, nothing has changed then.
+A rule is third-party code. If it raises, or returns an answer that would break the run later, a `PluginError` that
+names the rule is raised. The state is then unchanged, because every transition is computed before it is committed.
 """
 
 import math
@@ -58,8 +58,8 @@ def next_plan(rule: Reproduction, closing: Closing, rng: "np.random.Generator", 
 
     Args:
         rule: The rule.
-        closing: What it may look at.
-        rng: The generator of this decision.
+        closing: The data available to the rule.
+        rng: The random generator of this decision.
         most: The number of slots that the budget of the run leaves; None: any number.
 
     Raises:
@@ -123,7 +123,7 @@ def limits(rule: TrialStopping | None, rankings: Iterable[Sequence[tuple[float, 
 
 
 def found_enough(rule: GenerationStopping, best: float, before: Sequence[float]) -> bool:
-    """Whether the slots of the open generation that are not asked yet are cancelled.
+    """Whether to cancel the slots of the open generation that have not been asked.
 
     Raises:
         PluginError: The rule raised, or its answer is not a bool.
@@ -144,7 +144,7 @@ def _answer(rule: Any, asked: str, call: Callable[[], T], passes: type[Exception
 
 
 def _faults(plan: object, closing: Closing) -> Iterator[str]:
-    """What is wrong with a plan, in words that follow its name; what comes first may make the rest impossible."""
+    """Yields the faults of a plan, as text to follow its name; an early fault may prevent the later checks."""
     if not isinstance(plan, Plan):
         yield f"must be a Plan, got {plan!r:.200}"
         return

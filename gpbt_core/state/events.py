@@ -1,4 +1,4 @@
-"""What can happen to a run: plain facts; their sequence is the log from which a run can be replayed."""
+"""The events of a run, as plain records; their sequence is the log from which a run can be replayed."""
 
 import attrs
 
@@ -21,7 +21,7 @@ class Reported:
 
     Attributes:
         trial_id: The trial.
-        step: Within the segment, from 1.
+        step: The step within the segment, from 1.
         loss: The loss there.
         attempt: The `Trial.attempt` that reported; None: not said.
     """
@@ -40,8 +40,8 @@ class Told:
         trial_id: The trial.
         loss: Its loss; None: it failed.
         reason: Why it failed.
-        steps: How many steps it trained, where the caller said so. None: all of its segment, or as many as it reported
-            if it was told to stop.
+        steps: How many steps it trained, if the caller specified it. None: its whole segment, or the steps that it
+            reported if it was told to stop.
         attempt: The `Trial.attempt` that told; None: not said.
     """
 
@@ -63,7 +63,7 @@ class Cancelled:
 
 @attrs.frozen(kw_only=True)
 class Requeued:
-    """A trial's worker was lost: the trial is to be handed out again, and what it reported is forgotten."""
+    """A trial's worker was lost: the trial will be asked again, and its reports are discarded."""
 
     trial_id: int
     attempt: int | None = None
@@ -71,7 +71,7 @@ class Requeued:
 
 @attrs.frozen(kw_only=True)
 class Extended:
-    """The run has `generations` more."""
+    """The run was extended by `generations`."""
 
     generations: int
 
@@ -80,8 +80,8 @@ class Extended:
 class Planned:
     """A generation was closed, and the next one planned; the event carries the plan, so that a replay needs no rule.
 
-    It follows directly upon the event that closed the generation. Logs of version 1 do not have it: their plans are
-    made by the rule again.
+    It directly follows the event that closed the generation. Logs of version 1 lack it: the rule makes their plans
+    again.
 
     Attributes:
         generation: The generation that is planned, from 1.
@@ -93,4 +93,4 @@ class Planned:
 
 
 Event = Asked | Reported | Told | Cancelled | Requeued | Extended | Planned
-"""Anything that can happen to a run."""
+"""Any event of a run."""

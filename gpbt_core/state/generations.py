@@ -1,4 +1,4 @@
-"""How generations go by: the view moves, the next slot opens, a generation closes and a plan opens the next one."""
+"""The course of generations: the view advances, slots open, a generation closes and a plan opens the next one."""
 
 import math
 from typing import Any, NamedTuple
@@ -101,12 +101,12 @@ def moved(state: State, records: Vector[Record], **changes: Any) -> Open:
 
 
 def looked(state: State) -> State:
-    """The state with the first look at its open generation: whether its next slot may open."""
+    """The state after the first check of its open generation: whether its next slot may open."""
     return with_(state, open=moved(state, state.records))
 
 
 def due(state: State) -> bool:
-    """Whether nothing more can come of the open generation, so that the plan of the next one is due."""
+    """Whether the open generation can have no further results, so that the plan of the next one is due."""
     o = state.open
     if o.ready or state.extinct or o.index >= state.generations:
         return False
@@ -168,8 +168,8 @@ def _look(
 ) -> tuple[View, bool, bool]:
     """The view of the next slot as far as the results go, whether it may open, and whether none will any more.
 
-    The view of slot k holds slots 0 .. k-m. Where the budget forbids the slot at full length of those that are
-    pending, the view is extended slot by slot until it allows it. What failed trials left over is refilled too.
+    The view of slot k holds slots 0 .. k-m. If the budget does not allow the slot while pending trials count at full
+    length, the view is extended slot by slot until it does. Steps left over by failed trials are refilled too.
     """
     k, view, steps, rule = asked, o.view, o.steps, settings.generation_stopping
     end = k - settings.max_concurrent + 1
@@ -192,7 +192,7 @@ def _look(
 
 
 def _hopeless(records: Vector[Record], first: int, view: View, planned: int) -> bool:
-    """Whether all planned slots have failed: refilled, a training that can't work would be tried T times as often."""
+    """Whether all planned slots have failed: with refills, a broken training would be tried T times as often."""
     return view.end >= planned and all(
         records[first + i].status in (Status.FAILED, Status.CANCELLED) for i in range(view.end)
     )

@@ -1,4 +1,4 @@
-"""The life of a trial: one table says which status may follow which; errors and a diagram are made from it."""
+"""The life cycle of a trial: one table of status transitions, from which errors and a diagram are made."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -37,10 +37,10 @@ LIFE: Mapping[Status, Mapping[Move, Status]] = {
     Status.FAILED: {},
     Status.CANCELLED: {},
 }
-"""From each status, what each move leads to; a move that is not there is refused. A new trial is RUNNING."""
+"""For each status, the status after each move; other moves are refused. A new trial is RUNNING."""
 
 ENDED = tuple(status for status, moves in LIFE.items() if not moves)
-"""The statuses of a trial that has ended. A tuple: to hash an enum takes longer than four comparisons by identity."""
+"""The statuses of a trial that has ended. A tuple: hashing an enum is slower than four identity comparisons."""
 
 PENDING = tuple(status for status, moves in LIFE.items() if moves)
 """The statuses of a trial whose result is awaited."""

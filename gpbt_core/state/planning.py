@@ -1,4 +1,4 @@
-"""The plans that are due: made by the reproduction rule, once; from then on they are facts in the log."""
+"""The plans that are due: the reproduction rule makes each once, and the log records it."""
 
 from collections.abc import Iterable, Iterator
 
@@ -44,7 +44,7 @@ def plans_due(state: State) -> tuple[State, list[Planned]]:
 
 
 def _most_slots(state: State, generation: int) -> int | None:
-    """How many slots the budget leaves for a generation; None: it leaves that open (an extension, a quorum)."""
+    """How many slots the budget leaves for a generation; None: no limit (an extension, a quorum)."""
     settings, lengths = state.settings, state.settings.lengths
     if generation >= len(lengths) or settings.quorum < 1:
         return None
@@ -57,7 +57,7 @@ def replay(state: State, events: Iterable[Event]) -> Iterator[tuple[State, Event
     """The state after each event of a log; plans that the log lacks, as one of version 1 does, are made and inserted.
 
     A log may be replayed in pieces. If a piece ends just before a plan, the plan is made there, and the same plan at
-    the beginning of the next piece is passed over.
+    the beginning of the next piece is skipped.
 
     Args:
         state: The state before the first event.

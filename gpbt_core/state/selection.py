@@ -1,6 +1,6 @@
-"""Who may still be a parent, and whose checkpoint nothing needs any more.
+"""Determines which trials may still become parents, and which checkpoints are no longer needed.
 
-A trial is released when the last reason to hold it falls away, and only then: events name those who may be leaving.
+A trial is released as soon as there is no more reason to hold it: events name the trials that may be released.
 """
 
 from collections.abc import Iterable
@@ -21,8 +21,8 @@ def with_candidate(
     outranked: list[int] = []  # list[int]() takes ten times as long
     if keep is None:
         return candidates, litters, outranked
-    # The last candidate only gets better, so the litter need not know a trial that is behind it: whatever that trial
-    # would outrank in the litter is behind it, too.
+    # The last candidate only gets better, so the litter can ignore a trial ranked behind it: every trial in the litter
+    # that it would outrank is ranked behind the last candidate, too.
     if len(candidates) == keep.count and key > candidates[-1]:
         return candidates, litters, [key[1]]
     place = 0 if keep.per_parent is None or trial.parent is None else o.plan.parents.index(trial.parent)
@@ -64,7 +64,7 @@ def _clone(o: Open, trial: Trial, litter: tuple[Key, ...], records: Vector[Recor
 def free(
     leavers: Iterable[int], records: Vector[Record], o: Open, best: Key | None, late: tuple[int, ...]
 ) -> list[int]:
-    """Those of the ended trials `leavers` that nothing in a state of these parts holds any more."""
+    """The ended trials among `leavers` that a state of these parts no longer holds."""
     return [trial_id for trial_id in dict.fromkeys(leavers) if not _held(trial_id, records, o, best, late)]
 
 

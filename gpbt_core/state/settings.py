@@ -1,4 +1,4 @@
-"""What a run is started with, checked when it is made; it never changes."""
+"""The settings of a run: checked when they are made, and immutable."""
 
 from typing import Any, Literal
 
@@ -38,14 +38,14 @@ def _direction(_: object, __: object, value: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """All that decides what a run does.
+    """Everything that determines the course of a run.
 
     Attributes:
         space: The space of the configs.
         population: n, the number of models, at least 1.
         steps: T, the steps per model, at least 1; the budget of a run is n x T steps.
-        direction: Of the caller's scores; inside everything is a loss.
-        seed: At least 0.
+        direction: The direction of the caller's scores; internally, everything is a loss.
+        seed: The seed, at least 0.
         max_concurrent: m, at least 1: slot k may be asked once slots 0 .. k-m of its generation are told.
         quorum: In (0, 1]: the share of a generation's asked trials that must be told before the next one opens.
         reproduction: Which trials become parents, and of how many children.
@@ -86,5 +86,5 @@ def generator(settings: Settings, kind: Literal["trial", "plan"], index: int) ->
     words = settings.seed, 0 if kind == "trial" else 1, index
     if settings.seed >> 32:
         return np.random.Generator(np.random.SFC64(words))
-    # The same as above, without numpy's taking numbers of any size apart, which takes most of its time.
+    # Same as above, but avoids numpy's splitting of arbitrarily large integers, which takes most of the time.
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(np.array(words, dtype=np.uint32))))

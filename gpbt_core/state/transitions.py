@@ -1,4 +1,4 @@
-"""Every change of a run: `apply` and what it does for each event; nothing else makes one state from another."""
+"""Every change of a run: `apply` and its handler for each event; no other code derives one state from another."""
 
 import math
 
@@ -22,8 +22,8 @@ def apply(state: State, event: Event) -> State:
     """The next state; every change of a run goes through here.
 
     Raises:
-        ConfigError: A loss or a number of generations in the event is none.
-        ProtocolError: The event is not legal in this state, which stays as it was.
+        ConfigError: The event has an invalid loss or number of generations.
+        ProtocolError: The event is not legal in this state, which does not change.
     """
     match event:
         case Asked():
@@ -41,7 +41,7 @@ def apply(state: State, event: Event) -> State:
 
 
 def _refuse_before_plan(state: State, call: str) -> None:
-    """Refuses what may change a plan that is due: late results, an extension."""
+    """Refuses events that may change a plan that is due: late results, an extension."""
     if due(state):
         raise ProtocolError(
             f"{call}: the plan of generation {state.open.index + 1} must come first, which `plans_due` makes"
@@ -144,7 +144,7 @@ def _ended_record(state: State, event: Told | Cancelled) -> Record:
     """The record of a trial after the event that ends it."""
     call = "tell" if type(event) is Told else "cancel"
     record = _known(state, event.trial_id, event.attempt, call)
-    # A trial without a score and without reports may have trained its whole segment: that is what is counted.
+    # A trial without a score and reports may have trained its whole segment, so the whole segment is counted.
     steps = record.steps if record.reports else record.trial.steps
     loss = None
     if type(event) is Told:
@@ -217,11 +217,11 @@ def _planned(state: State, event: Planned) -> State:
 
 
 def _known(state: State, trial_id: int, attempt: int | None, call: str) -> Record:
-    """The record of a trial, if it may be spoken of by the worker of an attempt."""
+    """The record of a trial, if the worker of the given attempt may still change it."""
     if as_int(trial_id) is None or not 0 <= trial_id < len(state.records):
         raise ProtocolError(f"{call}: trial {trial_id!r} is unknown; {len(state.records)} trials were asked so far")
     record = state.records[trial_id]
-    # A trial that was given back and is not handed out again yet has no other worker: a late result of it may count.
+    # A requeued trial that has not been asked again has no other worker, so a late result may count.
     if attempt is not None and attempt != record.trial.attempt and record.status in (Status.RUNNING, Status.STOPPING):
         raise ProtocolError(
             f"{call}: trial {trial_id} was given back and handed out again as attempt {record.trial.attempt}, this is "
@@ -231,6 +231,6 @@ def _known(state: State, trial_id: int, attempt: int | None, call: str) -> Recor
 
 
 def _first_refill(state: State, generation: int) -> int:
-    """The id from which on the trials of a generation are in slots behind the planned ones."""
+    """The id of the first trial of a generation in a slot after the planned ones."""
     found = state.open if generation == state.open.index else state.closed[generation]
     return found.first + len(found.plan.slots)

@@ -1,7 +1,7 @@
-"""The command line `gpbt`: each command is a thin shell over the module that does its work.
+"""The command line `gpbt`: each command is a thin wrapper around the module that does its work.
 
-Nothing heavy is imported before a command needs it, so that `gpbt --help` answers at once. An error is one line on
-stderr; its traceback is shown with `--debug` only. Exit codes: 0 done, 1 an error, 2 wrong usage, 130 interrupted.
+Heavy modules are imported only when a command needs them, so that `gpbt --help` is fast. An error is one line on
+stderr; its traceback is shown only with `--debug`. Exit codes: 0 done, 1 an error, 2 wrong usage, 130 interrupted.
 """
 
 import json
@@ -56,7 +56,7 @@ def plugins(*, as_json: bool) -> None:
     from gpbt_core.registry import registry
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what did not load is listed below
+        warnings.simplefilter("ignore")  # plugins that did not load are listed below
         found = registry()
     headings = ("kind", "name", "summary", "distribution")
     rows = [
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Args:
-        arguments: What stands after the program's name; None: the process's own.
+        arguments: The arguments after the program's name; None: those of the process.
 
     Returns:
         The exit code.

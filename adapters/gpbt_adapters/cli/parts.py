@@ -1,4 +1,4 @@
-"""What all commands share: how examples stand below their help, and how tables are printed.
+"""Helpers shared by all commands: examples below the help, and tables.
 
 Rich is imported only when something is printed.
 """

@@ -1,7 +1,7 @@
-"""Commands about runs that are written down: which there are, how far they are, what they found.
+"""Commands for stored runs: list them, show their progress and print their results.
 
-As everywhere on the command line nothing heavy is imported before a command needs it. All of them only read; where a
-SOURCE is a database, it must be there.
+As everywhere on the command line, heavy modules are imported only when a command needs them. All commands are
+read-only; if a SOURCE is a database, it must exist.
 """
 
 import csv
@@ -47,7 +47,7 @@ def studies(*, url: str, as_json: bool) -> None:
         for name in journal.names():
             try:
                 found.append(_plain(Follower(journal, name).read()))
-            except GpbtError as error:  # a rule that is not installed, say: the other studies are none the worse
+            except GpbtError as error:  # e.g. a rule that is not installed; the other studies are unaffected
                 found.append({"study": name, "stands": f"cannot be read: {error}"})
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -84,9 +84,9 @@ def studies(*, url: str, as_json: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch a line each time.")
 def status(*, url: str, study: str | None, watch: bool, interval: float, as_json: bool) -> None:
-    """Show how far a study is: generation, best score, what runs, what failed, time left.
+    """Show the progress of a study: generation, best score, running and failed trials, time left.
 
-    STUDY may be left out where there is only one.
+    STUDY may be omitted if there is only one.
     """
     from rich.console import Console
     from rich.live import Live
@@ -133,7 +133,7 @@ def status(*, url: str, study: str | None, watch: bool, interval: float, as_json
     help="What it is printed as.",
 )
 def schedule(*, source: str, study: str | None, trial: int | None, form: str) -> None:
-    """Print the schedule that led to the best trial, or to any other.
+    """Print the schedule of the best trial, or of any other.
 
     SOURCE is a journal, as for `gpbt studies`, or a file: the JSON of Optimizer.to_dict(), or what `gpbt export` wrote.
     """
@@ -181,7 +181,7 @@ def schedule(*, source: str, study: str | None, trial: int | None, form: str) ->
 @click.option("--title", help="Title of the page; default: the study's name.")
 @click.option("--importance/--no-importance", default=True, help="Find out what mattered; seconds per generation.")
 def report(*, source: str, study: str | None, output: Path, title: str | None, importance: bool) -> None:
-    """Write a run as one HTML file that shows all of it and needs no network.
+    """Write a complete report of a run as one HTML file that needs no network.
 
     SOURCE is a journal, as for `gpbt studies`, or a file: the JSON of Optimizer.to_dict(), or what `gpbt export` wrote.
     """
@@ -241,7 +241,7 @@ def check(*, url: str) -> None:
     from gpbt_adapters.showing.sources import reading
     from gpbt_adapters.views.words import printable
 
-    with reading(url):  # says what is no journal
+    with reading(url):  # raises if it is not a journal
         from gpbt_adapters.storing.journal import check_journal
 
         found = check_journal(url)
@@ -260,9 +260,9 @@ def check(*, url: str) -> None:
 @_URL
 @click.argument("destination", type=click.Path(path_type=Path))
 def copy(*, url: str, destination: Path) -> None:
-    """Copy a SQLite journal as it stands, also while it is in use.
+    """Copy a SQLite journal in its current state, even while it is in use.
 
-    A copy of the file alone would miss what is still in the file beside it (-wal). DESTINATION must not be there yet.
+    A copy of the file alone would miss data still in its write-ahead log (-wal). DESTINATION must not exist yet.
     """
     from gpbt_adapters.showing.sources import reading
 
@@ -279,15 +279,15 @@ def copy(*, url: str, destination: Path) -> None:
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0: any that is free.")
 @click.option("--name", "names", multiple=True, help="Another name under which browsers may ask for it.")
 def dashboard(*, url: str, host: str, port: int, names: tuple[str, ...]) -> None:
-    """Serve what a report shows, live, over the studies of a journal.
+    """Serve a live report of the studies of a journal.
 
-    Nothing can be changed through it. It has no password: whoever reaches the port sees the runs, which by default is
-    this machine alone. Ctrl-C ends it.
+    The dashboard is read-only. It has no password: anyone who can reach the port sees the runs. By default, only this
+    machine can. Ctrl-C ends it.
     """
     from gpbt_adapters.showing.sources import reading
 
     with reading(url) as journal:
-        from gpbt_adapters.showing.dashboard import serve  # after a missing SQLAlchemy was named
+        from gpbt_adapters.showing.dashboard import serve  # after the check for SQLAlchemy
 
         serve(
             journal,
@@ -299,7 +299,7 @@ def dashboard(*, url: str, host: str, port: int, names: tuple[str, ...]) -> None
 
 
 commands = (studies, status, schedule, report, export, check, copy, dashboard)
-"""What `gpbt` takes from here."""
+"""The commands that `gpbt` adds from here."""
 
 
 # ------------------------------------------------------------------------------------------------------------- inside
@@ -356,7 +356,7 @@ def _screen(seen: "Watched") -> "RenderableType":
     from gpbt_adapters.views.words import number, printable
 
     data = _plain(seen)
-    kinds = {} if seen.workers else {"running": "unfinished"}  # of a study that nobody trains
+    kinds = {} if seen.workers else {"running": "unfinished"}  # no worker trains the study
     counts = ", ".join(f"{count} {kinds.get(kind, kind)}" for kind, count in data["trials"].items())
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
@@ -407,6 +407,6 @@ def _write_trials(state: "State", file: IO[str]) -> None:
 
 
 def _cells(config: Mapping[str, Any], names: Iterable[str]) -> list[Any]:
-    """A config as a part of a row: empty where a parameter is not active, and only there, None being a value too."""
+    """A config as part of a row: only inactive parameters are empty, because None is a value too."""
     values = [config.get(name, "") for name in names]
     return ["None" if value is None else value for value in values]

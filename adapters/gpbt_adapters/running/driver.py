@@ -1,7 +1,8 @@
 """Runs an optimizer on trainables to the end: in this process, or on any executor of `concurrent.futures`.
 
-The driver decides nothing about the search: which workers there are, which die and who finishes first cannot be seen in
-the result. Whatever ends a run (the budget, Ctrl-C, an error) leaves an optimizer and a store with which `run` goes on.
+The driver makes no decisions about the search: the result does not depend on the number of workers, on which of them
+die or on which finishes first. However a run ends (budget, Ctrl-C, error), `run` can resume it with the same optimizer
+and store.
 """
 
 import math
@@ -35,12 +36,13 @@ class Result:
 
     Attributes:
         optimizer: The optimizer, which knows all trials.
-        store: The checkpoints that are left: the best one's and those that further generations need.
-        factory: What made the trainables.
-        interrupted: Whether Ctrl-C or SIGTERM ended the run; call `run` with the same optimizer and store to go on.
-        seconds: How long it took.
+        store: The remaining checkpoints: those of the best trial and those that further generations need.
+        factory: The factory that made the trainables.
+        interrupted: Whether Ctrl-C or SIGTERM ended the run; call `run` with the same optimizer and store to
+            resume.
+        seconds: The duration of the run.
         figures: What the trainables reported besides the score, by trial, for the trials of this call.
-        tracebacks: Where the trials of this call failed, by trial, as Python prints a traceback.
+        tracebacks: The tracebacks of the failed trials of this call, by trial, as Python prints them.
     """
 
     optimizer: Optimizer
@@ -91,11 +93,11 @@ class Result:
         """Trains new models from scratch under the best schedule: is the schedule good, or were its weights lucky?
 
         Args:
-            seeds: How many fresh seeds, which no model of the run has had (the same ones each time); or the seeds
+            seeds: The number of fresh seeds, which no model of the run used (the same ones each time); or the seeds
                 themselves, each 0 .. 2**32 - 1.
 
         Returns:
-            The scores of the new models, with their mean and spread; `print` shows them in a line, and `write_report`
+            The scores of the new models, with their mean and spread; `print` shows them in one line, and `write_report`
             takes them.
 
         Raises:
@@ -124,7 +126,7 @@ class Result:
         Raises:
             ExtinctError: The run has ended, and no trial was ever completed.
             ProtocolError: The run was interrupted before a trial was completed.
-            CheckpointError: Its checkpoint is gone, or damaged.
+            CheckpointError: Its checkpoint is missing or damaged.
         """
         trial = self.optimizer.best.trial
         trainable = self.factory()
@@ -152,51 +154,51 @@ def run(
 ) -> Result:
     """Trains what the optimizer asks for until it has finished, or until Ctrl-C or SIGTERM.
 
-    The first Ctrl-C lets what is in training end and asks for no more; the second ends it, to be trained again by a
-    later `run`. SIGTERM, which SLURM, Kubernetes and spot instances send before they kill, is the first, and after
-    `shutdown` seconds the second. Either way a result comes back. (In the main thread only; elsewhere signals are the
-    caller's, and so is SIGTERM if the program handles it already.)
+    After the first Ctrl-C, the trials in training finish and no new ones start. The second ends them, and a later `run`
+    trains them again. SIGTERM, which SLURM, Kubernetes and spot instances send before they kill a process, counts as
+    the first Ctrl-C, and after `shutdown` seconds as the second. In either case `run` returns a result. Signals are
+    handled in the main thread only, and SIGTERM only if the program does not already handle it.
 
     Args:
-        optimizer: Says what to train. Trials that it holds as running are asked again, but for those of a study that
+        optimizer: Proposes the trials. Trials that it lists as running are asked again, except those of a study that
             another process is training.
         factory: Makes a fresh trainable for each segment. For other processes it is pickled once. If it has a method
-            `check(space, changes=...)`, that is called before anything is trained; `changes` says whether a child may
-            get another config than its parent.
-        executor: Where to train: an executor, a function that makes one (so that it can be replaced when its workers
+            `check(space, changes=...)`, that is called before anything is trained; `changes` says whether a
+            child's config may differ from its parent's.
+        executor: Where to train: an executor, a function that makes one (so that it can be replaced if its workers
             die), or None.
-        workers: How many segments to train at once. Without an executor: in so many processes, started afresh
-            ("spawn"); None: in this thread.
+        workers: How many segments to train in parallel. Without an executor, this many processes are started
+            ("spawn"); None trains in this thread.
         store: Where to keep checkpoints, shared by all workers: a path, a URL ("s3://bucket/run", see `RemoteStore`) or
-            a store. It is tied to this study or optimizer, which goes on with its checkpoints; another one is refused.
-            None: where the study keeps them already, else a temporary directory, which lives as long as the result and
-            is lost with an error.
+            a store. It belongs to this study or optimizer, which resumes from its checkpoints; any other is refused. By
+            default, the store that the study already uses, or else a temporary directory, which is deleted with the
+            result or after an error.
         callbacks: Called with each event: callables (event, optimizer), or objects with such a method `gpbt_event`.
-        progress: Whether to show on stderr how far the run is: a bar in a terminal, elsewhere a line now and then, the
-            first after half a minute ("rich": after two seconds). Each generation is a log record at INFO besides.
-        retries: How often a trial is trained again whose worker died; after that it counts as failed. Also how often in
-            a row new workers may die as they start.
-        timeout: Seconds that a segment may take; checked after each step, after which the trial counts as failed.
-        grace: Seconds beyond `timeout` after which a worker that does not answer is given up, and ended where the
-            workers can be replaced. Has to cover the start of the workers. Only where it is known how many there are.
-        failures_in_a_row: How many trials may fail, all for the same reason, before their first step is done or while
-            they are saved, until the run ends with that reason: so many if they are the first ones, three times as many
-            once a trial has got further. They are given back, so that the run can go on once the mistake is mended.
-            None: any number.
-        shutdown: Seconds after SIGTERM that what is in training has to end.
+        progress: Whether to show progress on stderr: a bar in a terminal, otherwise an occasional line, the first after
+            half a minute ("rich": after two seconds). Each generation is also logged at level INFO.
+        retries: How often a trial is retrained after its worker died, before it counts as failed. Also how often in a
+            row new workers may die while they start.
+        timeout: Seconds that a segment may take; checked after each step. A trial that exceeds it counts as failed.
+        grace: Seconds after `timeout` until a worker that does not answer is abandoned, and killed if the workers can
+            be replaced. Must cover the start of the workers. Applies only if the number of workers is known.
+        failures_in_a_row: How many trials in a row may fail for the same reason, before their first step is done or
+            while they are saved, until the run ends with that reason. Once a trial has got further, the limit is three
+            times as high. The failed trials are requeued, so that the run can resume once the mistake is fixed. None:
+            no limit.
+        shutdown: Seconds that the trials in training have to finish after SIGTERM.
 
     Returns:
-        The result; also when interrupted, and when no trial was ever completed.
+        The result, even if the run was interrupted or no trial was ever completed.
 
     Raises:
-        ConfigError: An argument is out of its range; `check` refused the space; the store is another's; the factory or
-            a score is wrong; or trial after trial failed before its first step.
+        ConfigError: An argument is out of its range; `check` rejected the space; the store belongs to another study;
+            the factory or a score is wrong; or trial after trial failed before its first step.
         HyperparameterNotAppliedError: A live value was not what the config wants.
         CheckpointError: A checkpoint could not be written, or is damaged.
         WorkersLostError: The workers died and cannot be replaced.
         SearcherError: The searcher raised, or proposed a config that is not in the space.
-        GpbtError: Whatever else of the kind the trainable raised.
-            After any of these the trials in training are given back: `run` goes on with the same optimizer and store.
+        GpbtError: Any other such error raised by the trainable.
+            After any of these, the trials in training are requeued: `run` resumes with the same optimizer and store.
     """
     ranges = (
         ("retries", retries, 0),

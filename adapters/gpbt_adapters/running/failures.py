@@ -1,7 +1,7 @@
-"""Failures that tell of the set-up and not of a config: they cost no trial and end the run before the budget is spent.
+"""Failures caused by the set-up rather than a config: they cost no trial and end the run before the budget is spent.
 
-A trial that fails before its first step, or while it is saved, is held back. Once some training works, or the reasons
-differ, held failures count as any other; a row of them for one reason is a mistake that all trials share.
+The failure of a trial before its first step, or while it is saved, is held back. Once a trial succeeds in training, or
+the reasons differ, held failures count as any other. Several in a row for the same reason are a mistake in the set-up.
 """
 
 from gpbt_adapters.views.words import without_numbers
@@ -13,18 +13,18 @@ from gpbt_core.state import Told, apply
 __all__ = ["Failures"]
 
 LATER = 3
-"""How many times as many failures in a row there may be once a trial has got further."""
+"""Factor by which the limit on failures in a row rises once a trial has got further."""
 
 
 class Failures:
     """Holds failures back and says when they are a mistake in the set-up.
 
     Args:
-        limit: How many may come in a row for one reason; None: any number, and none is held.
-        optimizer: Whose trials they are.
+        limit: How many failures in a row may have the same reason; None: no limit, and none is held.
+        optimizer: The optimizer of the trials.
 
     Attributes:
-        held: Trials and their reasons that the optimizer was not told of yet.
+        held: Failed trials and their reasons, not yet told to the optimizer.
     """
 
     def __init__(self, limit: int | None, optimizer: Optimizer) -> None:
@@ -61,7 +61,7 @@ class Failures:
         """The error with which to end the run, or None.
 
         Args:
-            stuck: Whether the optimizer has nothing to train until it is told what is held.
+            stuck: Whether the optimizer has nothing to train until the held failures are told.
         """
         if self._limit is None or not self.held:
             return None
@@ -81,6 +81,6 @@ class Failures:
         try:
             for trial, reason in self.held:
                 state = apply(state, Told(trial_id=trial.id, loss=None, reason=reason))
-        except ProtocolError:  # somebody else has ended one
+        except ProtocolError:  # a callback or another process has ended one
             return False
         return state.extinct

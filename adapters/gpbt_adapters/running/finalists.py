@@ -1,7 +1,7 @@
-"""Scores the finalists of a run again, where one noisy score is not enough to choose the final model by.
+"""Scores the finalists of a run again, for when one noisy score is not enough to choose the final model.
 
-A re-evaluation is a trial of zero steps: the finalist's weights under its config, scored and not trained. It is no part
-of the run, whose records and checkpoints stay as they are.
+A re-evaluation is a trial of zero steps: the finalist's weights are scored under its config without further training.
+It is not part of the run, whose records and checkpoints do not change.
 """
 
 import math
@@ -21,9 +21,9 @@ class Reevaluated:
     """A finalist and its new scores.
 
     Attributes:
-        finalist: Its trial, told score and schedule.
-        scores: The new ones, in the order in which they came; NaN or infinity where scoring failed.
-        score: Their mean. The told score is not in it: it was chosen for being good, so it is too good on average.
+        finalist: The trial, its score in the run and its schedule.
+        scores: The new scores, in order of evaluation; NaN or infinity where scoring failed.
+        score: Their mean. It excludes the score of the run, which is optimistic because the trial was selected by it.
     """
 
     finalist: Best
@@ -37,14 +37,14 @@ def reevaluate(
     """Scores the finalists again.
 
     Args:
-        optimizer: A finished run.
-        score: Scores the weights of `trial.parent`, under `trial.config`, after `trial.steps` = 0 steps: as in the
-            run's own loop, but on other validation data or with another seed, else it gives the same score again.
-        times: How often each, at least 1. The mean's error falls with its square root.
-        count: How many finalists, from the first; None: all.
+        optimizer: The optimizer of a finished run.
+        score: Scores the weights of `trial.parent`, under `trial.config`, after `trial.steps` = 0 steps, as
+            in the run's own loop. Use other validation data or another seed, or it returns the same score again.
+        times: How often to score each finalist, at least 1. The error of the mean falls with its square root.
+        count: How many finalists to score, from the first; None: all.
 
     Returns:
-        Them, best mean first; those with a score that is not finite last. Empty for an extinct run.
+        The finalists, best mean first; those with a non-finite score come last. Empty for an extinct run.
 
     Raises:
         ConfigError: `times` or `count` is not a whole number of at least 1.

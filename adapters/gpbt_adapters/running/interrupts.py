@@ -1,8 +1,8 @@
-"""Ctrl-C in two strengths, the first to ask a run to end, the second to end it; and SIGTERM, which is both in turn.
+"""Handles Ctrl-C and SIGTERM: the first Ctrl-C asks a run to end, the second ends it; SIGTERM does both in turn.
 
-Signals are the main thread's; anywhere else this does nothing, and an interrupt is what it always was. A handler runs
-between any two instructions, perhaps while a lock is held that printing needs: so it notes what came, and another
-thread says and does the rest.
+Only the main thread receives signals; in other threads this does nothing, and interrupts behave as usual. A handler may
+run between any two instructions, perhaps while a lock is held that printing needs. It therefore only records the
+signal, and another thread does the rest.
 """
 
 import _thread
@@ -17,19 +17,19 @@ __all__ = ["Interrupts"]
 
 
 class Interrupts:
-    """While it is entered, counts presses of Ctrl-C instead of raising `KeyboardInterrupt`.
+    """Context manager that counts presses of Ctrl-C instead of raising `KeyboardInterrupt`.
 
-    SIGTERM, which batch systems send some time before they kill, counts as a press, and after `shutdown` seconds as
-    another one.
+    SIGTERM, which batch systems send some time before they kill a process, counts as one press, and after `shutdown`
+    seconds as another.
 
     Args:
-        on_press: Called in the signal handler with the number of presses so far; must be quick and re-entrant, so it
-            may set flags and put something into a `SimpleQueue`. What it raises leaves the code that was interrupted.
-        on_first: Called once, in a thread of its own, with the name of the signal, after the first press.
-        shutdown: Seconds between SIGTERM and the press that ends what is in training.
+        on_press: Called in the signal handler with the number of presses so far. It must be quick and re-entrant: it
+            may set flags and put items into a `SimpleQueue`. An exception it raises leaves the interrupted code.
+        on_first: Called once, in a separate thread, with the name of the signal, after the first press.
+        shutdown: Seconds between SIGTERM and the press that ends the trials in training.
 
     Attributes:
-        presses: How many there were.
+        presses: The number of presses so far.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 before = signal.getsignal(number)
-                if number == signal.SIGINT or before is signal.SIG_DFL:  # whoever handles SIGTERM already goes on
+                if number == signal.SIGINT or before is signal.SIG_DFL:  # an existing SIGTERM handler is kept
                     self._before[number] = signal.signal(number, self._pressed)
             self._thread = threading.Thread(target=self._serve, name="gpbt-interrupts", daemon=True)
             self._thread.start()
@@ -58,15 +58,15 @@ class Interrupts:
             signal.signal(number, before)
         self._heard.put(None)
         if self._thread is not None:
-            self._thread.join(timeout=2)  # until it has said what it has to say
+            self._thread.join(timeout=2)  # until its message is printed
 
-    def _pressed(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as signal.signal wants it
+    def _pressed(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature for signal.signal
         self.presses += 1
         self._heard.put(number)
         self._on_press(self.presses)
 
     def _serve(self) -> None:
-        """Does in its own thread what a handler must not do."""
+        """Does, in a separate thread, what a handler must not do."""
         number = self._heard.get()
         if number is None:
             return

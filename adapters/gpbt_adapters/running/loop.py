@@ -1,7 +1,7 @@
-"""The loop of a run: asks while there is room, waits for a message, tells what it says.
+"""The loop of a run: it asks for trials while workers are free, waits for a message and tells the optimizer.
 
-One thread, the caller's, runs it and owns the optimizer; workers answer through one queue. Nothing is decided here
-about the search, and nothing here outlives a run: what is to last is in the optimizer and in the store.
+The loop runs in the caller's thread, which owns the optimizer; workers answer through one queue. The loop makes no
+decisions about the search and keeps no state beyond the run: persistent state is in the optimizer and in the store.
 """
 
 import contextlib
@@ -44,27 +44,27 @@ __all__ = ["Limits", "Loop", "configs_change"]
 logger = logging.getLogger(__name__)
 
 POLL = 0.2
-"""Seconds between two looks at an optimizer whose next trial depends on the results of others."""
+"""Seconds between polls of an optimizer whose next trial depends on the results of other processes."""
 
 LOOK_UP = 1.0
-"""Seconds after which a wait ends though nothing has happened: Ctrl-C that comes just as it begins does not end it."""
+"""Longest wait in seconds: a Ctrl-C that arrives just as a wait begins does not interrupt it."""
 
 _NOT_SENT = (TypeError, AttributeError, ImportError, pickle.PickleError)
-"""What an executor raises where no worker has died: what training raises comes back as an answer."""
+"""What an executor raises when no worker has died; exceptions raised by training are returned as outcomes."""
 
 _LOST_RESULT = frozenset({Status.FAILED, Status.CANCELLED, Status.STOPPED})
 
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """What a run puts up with.
+    """The limits of a run.
 
     Attributes:
-        retries: How often a trial is trained again whose worker died.
-        timeout: Seconds that a segment may take; None: as many as it likes.
-        grace: Seconds beyond that after which a silent worker is given up.
-        failures_in_a_row: How many trials may fail before their first step, all for one reason; None: any number.
-        shutdown: Seconds that what is in training has to end after SIGTERM.
+        retries: How often a trial is retrained after its worker died.
+        timeout: Seconds that a segment may take; None: no limit.
+        grace: Seconds after the timeout until a worker that does not answer is abandoned.
+        failures_in_a_row: How many trials may fail before their first step for the same reason; None: no limit.
+        shutdown: Seconds that the trials in training have to finish after SIGTERM.
     """
 
     retries: int
@@ -85,7 +85,7 @@ class _Running:
 
 @attrs.frozen
 class _Step:
-    """A step that a worker which shares this memory has just made."""
+    """A step just completed by a worker that shares this process's memory."""
 
     running: _Running
     step: int
@@ -99,19 +99,19 @@ class Loop:
     """One run.
 
     Args:
-        optimizer: Says what to train.
+        optimizer: The optimizer that proposes the trials.
         factory: Makes the trainables.
-        store: Where their checkpoints are.
-        pool: Where they are trained; closed at the end.
-        watchers: Who is told of the events.
-        display: Who says that Ctrl-C was heard.
-        limits: What is put up with.
+        store: The store of the checkpoints.
+        pool: The pool that trains the trials; closed at the end.
+        watchers: Called with each event.
+        display: Reports that Ctrl-C was received.
+        limits: The limits of the run.
 
     Attributes:
-        ending: Whether no more is to be asked (Ctrl-C).
-        halting: Whether what is in training is not waited for any more (Ctrl-C, twice).
-        figures: Of each trial, what its trainable said of itself.
-        tracebacks: Of each trial that failed, where, as Python prints it.
+        ending: Whether to stop asking for trials (Ctrl-C).
+        halting: Whether to stop waiting for the trials in training (a second Ctrl-C).
+        figures: The figures that each trial's trainable reported besides its score.
+        tracebacks: The traceback of each failed trial, as Python prints it.
     """
 
     def __init__(
@@ -125,19 +125,19 @@ class Loop:
         limits: Limits,
     ) -> None:
         self.ending = self.halting = False
-        self._left = False  # whether nobody waits for a result any more, whatever ended the run
+        self._left = False  # whether the run has ended, for any reason, so that no result is awaited
         self.figures: dict[int, Mapping[str, float]] = {}
         self.tracebacks: dict[int, str] = {}
         self._optimizer, self._factory, self._store = optimizer, factory, store
         self._shared = hasattr(optimizer, "refresh")  # a study: other processes may train for it too
         self._pool, self._watchers, self._display, self._limits = pool, watchers, display, limits
-        self._package: Package | None = None  # of the factory, where it has to travel
-        self._training = False  # whether a segment runs in this very thread
+        self._package: Package | None = None  # of the factory, if it must be sent to other processes
+        self._training = False  # whether a segment runs in this thread
         self._messages: SimpleQueue[_Message] = SimpleQueue()
         self._in_flight: dict[Future[Outcome], _Running] = {}
         self._given_up: dict[Future[Outcome], _Running] = {}  # futures whose result no longer counts
         self._held: Trial | None = None  # a suspect that waits until it can be trained alone
-        self._suspects: set[int] = set()  # in training when a pool broke, together with others
+        self._suspects: set[int] = set()  # trials in training, along with others, when a pool broke
         self._deaths: dict[int, int] = {}
         self._seen = 0
         self._lines = Lines(optimizer)
@@ -145,10 +145,10 @@ class Loop:
         self._failures = Failures(limits.failures_in_a_row, optimizer)
 
     def go(self) -> None:
-        """Runs until the optimizer has finished or Ctrl-C.
+        """Runs until the optimizer has finished or Ctrl-C is pressed.
 
         Raises:
-            GpbtError: As in `run`; the trials in training are given back.
+            GpbtError: As in `run`; the trials in training are requeued.
         """
         with Interrupts(self._pressed, self._say_pressed, self._limits.shutdown):
             clean = False
@@ -172,7 +172,7 @@ class Loop:
     # --------------------------------------------------------------------------------------------------------- the loop
 
     def _pressed(self, presses: int) -> None:
-        """Notes a press, in the signal handler; training in this very thread can only be ended from here."""
+        """Records a press, in the signal handler; training in this thread can only be interrupted from here."""
         self.ending = True
         self._messages.put(None)
         if presses > 1:
@@ -185,7 +185,7 @@ class Loop:
             text = f"what is in training has {self._limits.shutdown:g} s to end"
         else:
             text = "what is in training ends first; press again to end it now"
-        with contextlib.suppress(Exception):  # of whatever is in place of stderr
+        with contextlib.suppress(Exception):  # whatever replaces stderr may raise
             self._display.say(f"{name}: {text}")
 
     def _warn_of_idle_workers(self) -> None:
@@ -207,7 +207,7 @@ class Loop:
         return not self._in_flight and self._held is None and not self._failures.held and self._optimizer.finished
 
     def _take_over(self) -> None:
-        """Gives back the trials that a run before this one was training when it ended."""
+        """Requeues the trials that were in training when an earlier run ended."""
         self._seen = len(self._optimizer.events)
         for record in self._optimizer.records:
             if record.status in {Status.RUNNING, Status.STOPPING}:
@@ -215,7 +215,7 @@ class Loop:
         self._collect()
 
     def _fill(self) -> None:
-        """Starts trials while there is room for them."""
+        """Starts trials while workers are free."""
         while self._has_room():
             trial = self._held or next(iter(self._optimizer.ask(1)), None)
             self._held = None
@@ -269,12 +269,12 @@ class Loop:
         future.add_done_callback(self._messages.put)
 
     def _train_here(self, order: Order, running: _Running) -> Outcome:
-        """Trains in this process; each step is shown as it is made."""
+        """Trains in this process; each step is displayed as it completes."""
 
         def show(step: int, score: float) -> None:
             self._messages.put(_Step(running, step, score))
             if self._pool.inline:
-                self._training = False  # what is done here must not be cut short; `halted` is asked next
+                self._training = False  # must not be interrupted here; `halted` is checked next
                 self._drain()
                 self._training = True
 
@@ -304,7 +304,7 @@ class Loop:
     def _take(self, message: _Message) -> None:
         if isinstance(message, _Step):
             if message.running in self._in_flight.values() or self._pool.inline:
-                # Where a callback has ended the trial, this is refused; so will be its result, which is said then.
+                # If a callback has ended the trial, this is refused; its result will be refused too, and logged then.
                 with contextlib.suppress(ProtocolError):
                     self._report(message.running.trial, ((message.step, message.score),))
         elif message is not None and message in self._in_flight:
@@ -312,12 +312,12 @@ class Loop:
         elif message is not None and message in self._given_up:
             self._clear_away(self._given_up.pop(message).trial)
 
-    # --------------------------------------------------------------------------------------------------- what came back
+    # --------------------------------------------------------------------------------------------------------- outcomes
 
     def _end(self, future: "Future[Outcome]", running: _Running) -> None:
         try:
             error = future.exception()
-        except CancelledError as cancelled:  # an executor that loses a worker may cancel what it had
+        except CancelledError as cancelled:  # an executor that loses a worker may cancel its calls
             error = cancelled
         if error is None:
             self._settle(running, future.result())
@@ -326,7 +326,7 @@ class Loop:
         self._collect()
 
     def _settle(self, running: _Running, outcome: Outcome) -> None:
-        """Tells an outcome."""
+        """Tells the optimizer an outcome."""
         trial = running.trial
         if isinstance(outcome.error, MissingCheckpointError) and not running.rebuilt and not self.ending:
             self._start(trial, rebuild=True)
@@ -350,7 +350,7 @@ class Loop:
             except ProtocolError:
                 if outcome.status == "stopped":
                     raise
-                # Of a study whose lease on the trial has expired the reports are refused; the result may still count.
+                # A study whose lease on the trial has expired refuses the reports; the result may still count.
             if outcome.status == "failed":
                 self._note_failure(trial, outcome)
                 return
@@ -359,13 +359,13 @@ class Loop:
             self._watchers.tell_figures(trial.id, outcome.figures)
             self._optimizer.tell(trial, outcome.scores[-1][1])
             self.figures[trial.id] = outcome.figures
-        except ProtocolError as error:  # somebody else has ended this trial meanwhile: a callback, another process
+        except ProtocolError as error:  # a callback or another process has ended this trial meanwhile
             logger.warning("the result of trial %d does not count: %s", trial.id, error)
             self._clear_away(trial)
         self._announce()
 
     def _note_failure(self, trial: Trial, outcome: Outcome) -> None:
-        """Tells a failure, or holds it back while it may be a mistake in the set-up, which costs no trial."""
+        """Tells a failure, or holds it back while the set-up may be at fault, which must not cost a trial."""
         reason = outcome.reason or "unknown"
         if outcome.traceback:
             self.tracebacks[trial.id] = outcome.traceback
@@ -376,10 +376,10 @@ class Loop:
         self._judge_failures()
 
     def _judge_failures(self, *, stuck: bool = False) -> None:
-        """Ends the run where its set-up must be wrong; where nothing else can go on, failures are told.
+        """Ends the run if its set-up must be wrong; tells the failures held back if nothing else can continue.
 
         Raises:
-            ConfigError: The set-up must be wrong; the trials are given back.
+            ConfigError: The set-up must be wrong; the trials are requeued.
         """
         error = self._failures.verdict(stuck=stuck)
         if error is not None:
@@ -392,17 +392,17 @@ class Loop:
             self._fail(trial, reason)
 
     def _report(self, trial: Trial, scores: Iterable[tuple[int, float]]) -> None:
-        """Reports the steps that are not reported yet; a score that is no number is left to the end of the trial."""
+        """Reports the steps not yet reported; a score that is not a number is handled at the end of the trial."""
         for step, score in scores:
             if step > self._optimizer.records[trial.id].steps and math.isfinite(score):
                 self._optimizer.report(trial, step, score)
                 self._announce()
 
     def _lose(self, running: _Running, error: BaseException) -> None:
-        """A worker died, and with it perhaps the whole pool: gives back what was lost, and replaces the pool.
+        """Requeues the trials lost when a worker, and perhaps the whole pool, died, and replaces the pool.
 
-        Who killed a pool of several cannot be told; they are suspects, and each is trained alone until it has proved
-        itself. One that was alone is charged with the death.
+        If several trials were in training, it is unknown which one broke the pool. All of them become suspects, and
+        each is trained alone until it succeeds. A trial that was in training alone is blamed for the death.
         """
         lost = [running]
         if isinstance(error, BrokenExecutor):
@@ -415,7 +415,7 @@ class Loop:
             ) from error
         logger.warning("the workers of trials %s died: %r", [one.trial.id for one in lost], error)
         for one in lost:
-            if self.ending or self._pool.stillborn:  # it may have been the interrupt; or none came so far as to train
+            if self.ending or self._pool.stillborn:  # the interrupt may be the cause, or no worker ever started
                 self._requeue(one.trial)
             elif len(lost) == 1:
                 self._charge(one.trial, error)
@@ -443,14 +443,14 @@ class Loop:
         self._announce()
 
     def _take_unanswered(self) -> list[_Running]:
-        """Takes out of flight what will not be answered any more; what is answered already is a message on its way."""
+        """Removes futures that will no longer be answered; those already answered have a message in the queue."""
         gone = [future for future in self._in_flight if not future.done() or _broken(future)]
         return [self._in_flight.pop(future) for future in gone]
 
     # -------------------------------------------------------------------------------------------------------- deadlines
 
     def _patience(self) -> float | None:
-        """How long to wait for the next message; None: for as long as it takes."""
+        """Seconds to wait for the next message; None: no limit."""
         poll = POLL if not self._in_flight or (self._shared and self._has_room()) else None
         deadline = self._deadline()
         if deadline is None or not self._in_flight:
@@ -462,7 +462,7 @@ class Loop:
         return left if poll is None else min(left, poll)
 
     def _deadline(self) -> float | None:
-        """Seconds after its start at which a trial is given up; None where it may have waited in a queue first."""
+        """Seconds after its start at which a trial is abandoned; None if it may have waited in a queue first."""
         if self._limits.timeout is None or self._pool.inline or self._pool.capacity is None:
             return None
         return self._limits.timeout + self._limits.grace
@@ -478,7 +478,7 @@ class Loop:
             running = self._in_flight.pop(future)
             reason = f"no answer for {now - running.started:.3g} s, expected one within {self._limits.timeout:g} s"
             self._fail(running.trial, reason)
-            if not future.cancel():  # a cluster's executor may end the call alone, even while it runs
+            if not future.cancel():  # a cluster's executor may be able to end just this call, even while it runs
                 stuck = True
                 if not self._pool.replaceable:
                     self._given_up[future] = running
@@ -493,13 +493,13 @@ class Loop:
             )
         self._collect()
 
-    # ---------------------------------------------------------------------------------------------------- keeping house
+    # -------------------------------------------------------------------------------------------------------- clean-up
 
     def _requeue(self, trial: Trial) -> bool:
-        """Gives a trial back; False: it is not this run's any more."""
+        """Requeues a trial; returns False if it no longer belongs to this run."""
         try:
             self._optimizer.requeue(trial)
-        except ProtocolError as error:  # it has ended meanwhile, or another process is training it
+        except ProtocolError as error:  # it has ended, or another process is training it
             logger.debug("trial %d is not given back: %s", trial.id, error)
             return False
         finally:
@@ -507,21 +507,21 @@ class Loop:
         return True
 
     def _give_back(self) -> None:
-        """Gives back all that is still in training, whatever ended the run."""
+        """Requeues every trial still in training, whatever ended the run."""
         held = [self._held] if self._held is not None else []
         held += [trial for trial, _ in self._failures.take()]
         for trial in [*held, *(running.trial for running in self._in_flight.values())]:
             try:
                 self._requeue(trial)
-            except GpbtError as error:  # of a database, say; what ended the run is the error to see
+            except GpbtError as error:  # from a database, say; it must not hide the error that ended the run
                 logger.warning("trial %d is not given back: %s", trial.id, error)
         self._held = None
         for future in self._in_flight:
-            future.cancel()  # where an executor can; what ends by itself is trained again, to the same
+            future.cancel()  # if the executor can; a segment that still finishes is retrained, with the same result
         self._in_flight.clear()
 
     def _clear_away(self, trial: Trial) -> None:
-        """Removes what a worker wrote for a trial that has ended without it."""
+        """Deletes what a worker wrote for a trial whose result was not used."""
         if self._optimizer.records[trial.id].status in _LOST_RESULT:
             self._store.delete([trial.id])
 
@@ -529,7 +529,7 @@ class Loop:
         self._store.delete(self._optimizer.released())
 
     def _announce(self) -> None:
-        """Tells the watchers of what has happened since the last time."""
+        """Passes the events since the last call to the watchers."""
         events = self._optimizer.events
         while self._seen < len(events):
             self._seen += 1
@@ -537,10 +537,10 @@ class Loop:
 
 
 def configs_change(optimizer: Optimizer) -> bool:
-    """Whether a child may get another config than its parent."""
+    """Whether a child's config may differ from its parent's."""
     return not isinstance(optimizer.settings.reproduction, Independent)
 
 
 def _broken(future: "Future[Any]") -> bool:
-    """Whether a future ended with its pool."""
+    """Whether a future failed because its pool did."""
     return not future.cancelled() and isinstance(future.exception(), BrokenExecutor)

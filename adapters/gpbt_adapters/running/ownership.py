@@ -1,7 +1,7 @@
-"""Whose checkpoints are in a store: the identity of a study or optimizer, and of the line that a trial ends.
+"""Ownership of the checkpoints in a store: identifies the study or optimizer, and the line of each trial.
 
-Two studies in one store would train from each other's weights. So a store is tied to one of them, and each checkpoint
-says how it was trained.
+Two studies that share a store would train from each other's weights. A store therefore belongs to one study or
+optimizer, and each checkpoint records how it was trained.
 """
 
 import hashlib
@@ -23,8 +23,9 @@ def store_for(optimizer: Optimizer, given: Store | str | os.PathLike[str] | None
     """Opens the store of a run and ties it to its study or optimizer.
 
     Args:
-        optimizer: Whose checkpoints are to be kept.
-        given: A store, or a path or URL; None: where the study keeps them already, else a temporary directory.
+        optimizer: The optimizer whose checkpoints are kept.
+        given: A store, or a path or URL; None: the store that the study already uses, or else a temporary
+            directory.
 
     Raises:
         ConfigError: The store belongs to another study or optimizer, or lacks the checkpoints that are needed.
@@ -57,7 +58,7 @@ def _identity(optimizer: Optimizer) -> tuple[str, str]:
     settings = optimizer.settings
     try:
         text = json.dumps(codec.encode_settings(settings), sort_keys=True)
-    except (ConfigError, TypeError, ValueError):  # a rule given as an object that cannot be written down
+    except (ConfigError, TypeError, ValueError):  # a rule given as an object that cannot be serialized
         text = f"{settings.space!r} {settings.population} {settings.steps} {settings.direction} {settings.seed}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:32]
     return f"settings-{digest}", f"an optimizer of {settings.population} x {settings.steps} steps, seed {settings.seed}"
@@ -67,7 +68,7 @@ class Lines:
     """A digest for each trial of what it was trained under: the seed of its set-up, and the configs and steps.
 
     Args:
-        optimizer: Whose trials they are.
+        optimizer: The optimizer of the trials.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:

@@ -1,7 +1,7 @@
-"""Where segments run: an executor of whatever kind behind one face that can say how much it takes, and be replaced.
+"""Pools that run segments: one interface to any executor, which reports its capacity and can replace the executor.
 
-A pool knows nothing of trials. What it hides is what `concurrent.futures` leaves open: how many workers there are,
-whether they share the driver's memory, how to stop one that hangs, and what to do once the executor is broken.
+A pool does not know about trials. It handles what `concurrent.futures` leaves open: how many workers there are,
+whether they share the driver's memory, how to stop one that hangs, and what to do when the executor breaks.
 """
 
 import contextlib
@@ -25,42 +25,43 @@ logger = logging.getLogger(__name__)
 
 Executors: TypeAlias = Executor | Callable[[], Executor] | None
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""What tells numerical libraries how many threads a process may have."""
+"""Environment variables that set the number of threads of numerical libraries."""
 
 
 class WorkersLostError(GpbtError, RuntimeError):
-    """The workers are gone and cannot be replaced; the run can be taken up again with others."""
+    """The workers have died and cannot be replaced; the run can be resumed with others."""
 
 
 class InlineExecutor(Executor):
-    """Runs each call at once, in the calling thread."""
+    """Runs each call immediately, in the calling thread."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Returns a future that is done; an interrupt leaves this call instead."""
+        """Runs the call and returns a completed future; an interrupt is raised instead."""
         future: Future[Any] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - as of any executor, it comes with the future
+        except Exception as error:  # noqa: BLE001 - as with any executor, the future holds it
             future.set_exception(error)
         return future
 
 
 class Pool:
-    """An executor, given, made by the caller's function, or made here.
+    """An executor that is passed in, made by a function passed in, or made here.
 
     Args:
         executor: An executor, which the caller shuts down; a function that makes one, which this pool shuts down and
-            calls again where the workers died; or None.
-        workers: How many segments may run at once. Without an executor: the number of processes to start; None: none,
-            segments run in the calling thread. With one: None to ask the executor, and where it does not say, no limit.
-        retries: How often in a row replaced workers may die as they start.
+            makes again if the workers die; or None.
+        workers: How many segments may run concurrently. Without an executor, this many processes are started; if None,
+            segments run in the calling thread. With an executor, None uses its number of workers; if that is unknown,
+            there is no limit.
+        retries: How often in a row replacement workers may die while they start.
 
     Attributes:
         local: Whether workers share the driver's memory.
-        inline: Whether a segment runs within `submit`.
+        inline: Whether `submit` itself runs the segment.
 
     Raises:
-        ConfigError: `workers` is below 1, or `executor` is, or makes, something else.
+        ConfigError: `workers` is below 1, or `executor` neither is an executor nor makes one.
     """
 
     def __init__(self, executor: Executors, workers: int | None, *, retries: int = 0) -> None:
@@ -89,7 +90,7 @@ class Pool:
 
     @property
     def capacity(self) -> int | None:
-        """How many segments may run at once, which may change (a cluster grows); None: no limit is known."""
+        """How many segments may run concurrently; may change, as when a cluster grows. None: no known limit."""
         if self.inline or self._workers is not None:
             return 1 if self.inline else self._workers
         known = getattr(self._executor, "_max_workers", None)
@@ -97,13 +98,13 @@ class Pool:
 
     @property
     def main_is_there(self) -> bool:
-        """Whether workers have the classes and functions of the main program under their names."""
+        """Whether workers can import the classes and functions of the main program by name."""
         if not isinstance(self._executor, ProcessPoolExecutor):
             return False
         context = getattr(self._executor, "_mp_context", None)
         if context is not None and context.get_start_method() == "fork":
             return True
-        prepared = spawn.get_preparation_data("gpbt")  # what the children are told
+        prepared = spawn.get_preparation_data("gpbt")  # what child processes receive
         return "init_main_from_name" in prepared or "init_main_from_path" in prepared
 
     @property
@@ -113,17 +114,17 @@ class Pool:
 
     @property
     def _starting(self) -> int | None:
-        """How many processes of its own there are to be, as long as not all of them are started."""
+        """How many processes this pool starts, until all of them have been started."""
         started = getattr(self._executor, "_processes", None) or ()
         return None if self._own is None or len(started) >= self._own else self._own
 
     @property
     def stillborn(self) -> bool:
-        """Whether the workers have died as they started."""
+        """Whether the workers died while they started."""
         return self._probe is not None and self._probe.done() and self._probe.exception() is not None
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        """Hands a call to the executor; one that is found broken is replaced first, where that can be.
+        """Submits a call to the executor; a broken executor is replaced first, if possible.
 
         Raises:
             WorkersLostError: The executor is broken or shut down.
@@ -139,10 +140,10 @@ class Pool:
         """Ends the workers, busy or not, and starts others.
 
         Args:
-            error: What happened to the old ones.
+            error: What happened to the old workers.
 
         Raises:
-            WorkersLostError: The executor is the caller's own, or no worker of it ever started.
+            WorkersLostError: The executor belongs to the caller, or none of its workers ever started.
         """
         if not self.replaceable:
             raise WorkersLostError(
@@ -160,10 +161,10 @@ class Pool:
         self._executor = self._made()
 
     def close(self, *, now: bool) -> None:
-        """Shuts down an executor that was made here or for here; the caller's own is left to the caller.
+        """Shuts down the executor, unless it belongs to the caller.
 
         Args:
-            now: Whether to end workers that are busy, rather than wait for them.
+            now: Whether to end busy workers rather than wait for them.
         """
         if self._make is None:
             return
@@ -184,27 +185,27 @@ class Pool:
 
 
 def _processes(workers: int) -> ProcessPoolExecutor:
-    """Fresh processes: forked ones would inherit threads and devices in a state that nobody knows."""
+    """Spawned processes: forked ones would inherit threads and devices in an undefined state."""
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent)
 
 
 def end_with_parent() -> None:
-    """Lets this worker end once the process that started it has, whatever it is doing; does nothing elsewhere.
+    """Makes this worker exit when the process that started it does, even if busy; does nothing outside a worker.
 
-    The workers of a killed driver would wait for orders for ever, with all the memory that they have, and what one of
-    them still has in training would write a checkpoint while another run of the same study trains that trial again.
+    Otherwise, the workers of a killed driver would wait for orders forever and keep their memory. One that is still
+    training would write a checkpoint while another run of the same study retrains that trial.
     """
     _watch_parent(os.getpid())
 
 
 @cache
-def _watch_parent(pid: int) -> None:  # noqa: ARG001 - once in each process: a forked one inherits what is cached
+def _watch_parent(pid: int) -> None:  # noqa: ARG001 - once per process: a forked one inherits the cache
     parent = parent_process()
     if parent is None:
         return
     if parent.sentinel is not None:
         ended: Callable[[], object] = parent.join
-    elif os.getppid() == parent.pid:  # the workers of other libraries, such as loky's, have nothing to wait on
+    elif os.getppid() == parent.pid:  # workers of other libraries, such as loky, have no sentinel to wait on
         ended = partial(_lose_parent, parent.pid)
     else:
         return
@@ -217,16 +218,16 @@ def _watch_parent(pid: int) -> None:  # noqa: ARG001 - once in each process: a f
 
 
 def _lose_parent(pid: int) -> None:
-    """Returns once another process than this one has become the parent."""
+    """Returns when the given process is no longer the parent."""
     while os.getppid() == pid:
         time.sleep(1)
 
 
 @contextlib.contextmanager
 def _cores_shared(workers: int | None) -> Iterator[None]:
-    """Gives processes that are started here their share of the cores, of which each would otherwise take all.
+    """Gives each process started here its share of the cores; by default, each would use all of them.
 
-    Nothing is done where the environment says how many threads numerical libraries may have; None: nothing either.
+    Does nothing if the environment already sets the number of threads of numerical libraries, or for None.
     """
     if workers is None or any(name in os.environ for name in THREADS):
         yield
@@ -242,9 +243,9 @@ def _cores_shared(workers: int | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _interrupts_held(*, wanted: bool) -> Iterator[None]:
-    """Holds Ctrl-C back while processes are started, which inherit that, and so are deaf to it from their first moment.
+    """Blocks Ctrl-C while processes are started; they inherit this and ignore it from the start.
 
-    It reaches all processes of a terminal; when to stop is the driver's to say, whose own comes through at the end.
+    Ctrl-C reaches all processes of a terminal, but the driver decides when to stop. Its own signal arrives at the end.
     """
     if not wanted or not hasattr(signal, "pthread_sigmask"):
         yield
@@ -257,15 +258,15 @@ def _interrupts_held(*, wanted: bool) -> Iterator[None]:
 
 
 def _end(executor: Executor) -> None:
-    """Kills the worker processes of an executor, where it has any, and shuts it down."""
+    """Kills the worker processes of an executor, if it has any, and shuts it down."""
     shutdown: Callable[..., None] = executor.shutdown
     if "kill_workers" in inspect.signature(shutdown).parameters:  # loky
         shutdown(wait=False, kill_workers=True)
         return
     processes, manager = getattr(executor, "_processes", None), getattr(executor, "_executor_manager_thread", None)
     for process in list(processes.values()) if isinstance(processes, dict) else []:
-        with contextlib.suppress(ProcessLookupError, ValueError):  # it is gone already
+        with contextlib.suppress(ProcessLookupError, ValueError):  # it has already exited
             process.kill()
     shutdown(wait=False)
-    if manager is not None:  # ends with them; left to the end of the program, it writes to what is closed by then
+    if manager is not None:  # must end with them: at interpreter exit it would write to closed files
         manager.join(timeout=5)

@@ -1,7 +1,7 @@
-"""What a run says while it runs: a progress bar in a terminal, elsewhere a line now and then; and log records.
+"""The progress display of a run: a bar in a terminal, otherwise an occasional line; and log records.
 
-It shows only what the optimizer knows; the time left is the time so far, scaled by the share of steps still to train.
-No display ever ends or disturbs a run: once the terminal is gone, what would be written there is dropped.
+It shows only what the optimizer knows. The time left is the time so far, scaled by the share of steps still to train.
+The display never ends or disturbs a run: once the terminal is closed, its output is dropped.
 """
 
 import contextlib
@@ -24,25 +24,25 @@ __all__ = ["ProgressBar"]
 logger = logging.getLogger(__name__)
 
 WIDE = 110
-"""Columns of a terminal from which on there is room for all that the bar can say."""
+"""Minimum width of a terminal, in columns, for the full bar."""
 
 FIRST = {True: 30.0, "rich": 2.0}
-"""Seconds until the first line where there is no terminal; a run that ends before says nothing."""
+"""Seconds until the first line without a terminal; a shorter run prints nothing."""
 
 LONGEST = 600.0
-"""Seconds between two lines, at most; from the first one on each pause is half as long again as the one before."""
+"""Longest pause between two lines, in seconds; each pause is 1.5 times as long as the one before."""
 
 
 class ProgressBar:
     """Shows generation, best score, steps and time left; a context manager.
 
-    In a terminal of at least `WIDE` columns also the trials in training and the time so far. Without a terminal, it
-    writes a line now and then. Each generation that ends is a log record at level INFO, whatever `wanted` says.
+    In a terminal of at least `WIDE` columns, also shows the trials in training and the time so far. Without a terminal,
+    writes an occasional line. Each generation that ends is logged at level INFO, whatever the value of `wanted`.
 
     Args:
         wanted: True: on stderr, the first line after half a minute if that is no terminal; "rich": the first line after
             two seconds, and the whole bar at the end, or as it grows in a notebook; False: nothing.
-        optimizer: Whose run it is.
+        optimizer: The optimizer of the run.
 
     Raises:
         ConfigError: `wanted` is something else.
@@ -51,7 +51,7 @@ class ProgressBar:
     def __init__(self, wanted: bool | Literal["rich"], optimizer: Optimizer) -> None:  # noqa: FBT001 - as `run` takes it
         if wanted not in (True, False, "rich"):
             raise ConfigError(f'run: progress must be True, False or "rich", got {wanted!r}')
-        self._training: dict[int, int] = {}  # of each trial in training, the steps that it has reported
+        self._training: dict[int, int] = {}  # steps reported by each trial in training
         self._bar: Progress | None = None
         self._out = _Outlet()
         self._begun = time.monotonic()
@@ -73,7 +73,7 @@ class ProgressBar:
                 TextColumn("left"),
                 TimeRemainingColumn(elapsed_when_finished=True),
                 console=console,
-                redirect_stdout=_is_terminal(sys.stdout),  # what is printed into a file or a pipe belongs there
+                redirect_stdout=_is_terminal(sys.stdout),  # output to a file or a pipe stays there
             )
             self._task = self._bar.add_task("", total=None)
             self._show(optimizer)

@@ -1,6 +1,6 @@
-"""Training new models under a schedule that a run has found, from scratch and without an optimizer.
+"""Trains new models from scratch under a schedule found by a run, without an optimizer.
 
-A replay is what a line of trials is, without the breaks: the hyperparameters change on the living model.
+A replay is a line of trials without interruptions: the hyperparameters change on the live model.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def replay(factory: Factory, schedule: Schedule, seed: int) -> Replay:
     Args:
         factory: Makes the trainable.
         schedule: What to train under; all of it.
-        seed: Of the set-up, 0 .. 2**32 - 1.
+        seed: Seed of the set-up, 0 .. 2**32 - 1.
 
     Raises:
         ConfigError: The schedule is empty.
@@ -73,13 +73,13 @@ def replay(factory: Factory, schedule: Schedule, seed: int) -> Replay:
 def replays(factory: Factory, schedule: Schedule, seeds: Sequence[int]) -> Replays:
     """Trains a new model from scratch under a schedule for each seed, one after the other, and keeps the scores.
 
-    The score of a run's best model is too good on average: the run chose it. The mean over fresh seeds is what the
-    schedule itself is worth. To compare it with another schedule, replay both under the same seeds.
+    The score of a run's best model is optimistic, because the run selected it. The mean over fresh seeds measures the
+    schedule itself. To compare it with another schedule, replay both under the same seeds.
 
     Args:
         factory: Makes the trainables; each is closed after its training.
         schedule: What to train under; all of it.
-        seeds: Of the set-ups, each 0 .. 2**32 - 1; at least one.
+        seeds: Seeds of the set-ups, each 0 .. 2**32 - 1; at least one.
 
     Raises:
         ConfigError: There are no seeds, or the schedule is empty.

@@ -1,8 +1,8 @@
-"""`GPBTSearchCV`: the search behind scikit-learn's own interface, cross-validated, for what can be trained on.
+"""`GPBTSearchCV`: a cross-validated search with scikit-learn's interface, for estimators that can continue training.
 
-What scikit-learn's searches share (prediction, scoring, tags, routing, the table of results) is theirs and inherited;
-here is what differs: the candidates are trials of one run, each with a continued model per fold, and the best estimator
-is trained under a schedule.
+What scikit-learn's searches share (prediction, scoring, tags, routing, the table of results) is inherited. This module
+implements the differences: the candidates are trials of one run, each with a continued model per fold, and the best
+estimator is trained under a schedule.
 """
 
 import functools
@@ -43,51 +43,51 @@ _SHOWN = {Status.COMPLETED, Status.STOPPED, Status.FAILED}
 class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no types
     """Searches schedules of an estimator's parameters while it trains, by cross-validation.
 
-    One run of gpbt, in which a model is one estimator per fold, all under the same config and each trained on from its
-    parent's; the score of a trial is the mean over the folds. The best schedule is then followed from scratch on all of
-    the data.
+    The search is one run of gpbt. A model is one estimator per fold; all have the same config, and each continues from
+    the parent's estimator for that fold. The score of a trial is the mean over the folds. The best estimator is then
+    trained from scratch on all of the data under the best schedule.
 
     Args:
-        estimator: What can be trained on: anything with `partial_fit`, or with `warm_start` and an iteration count, or
-            an estimator of XGBoost or LightGBM; also a pipeline that ends in such, with resamplers of imbalanced-learn
-            if you like. See `gpbt.sklearn.WarmStart`.
+        estimator: An estimator that can continue training: one with `partial_fit`, or with `warm_start` and an
+            iteration count, or one of XGBoost or LightGBM; or a pipeline that ends in such an estimator, optionally
+            with resamplers of imbalanced-learn. See `gpbt.sklearn.WarmStart`.
         space: The parameters to search: a `gpbt.Space`, or a dictionary as RandomizedSearchCV takes it, of lists and of
-            distributions of scipy.stats; gpbt's parameters (`Float`, `Int`, `Categorical`) may stand beside these.
-            Parameters that cannot change mid-run are refused, and so are those that training step by step never reads
+            distributions of scipy.stats; gpbt's parameters (`Float`, `Int`, `Categorical`) may be mixed in.
+            Parameters that cannot change mid-run are rejected, and so are those that training step by step never reads
             (`max_iter` and `tol` of SGDClassifier, say).
         population: How many models, at least 1.
         steps: How many steps per model, at least 1. The budget is population x steps x iterations per fold.
         iterations: How many passes over the data, members or solver iterations make a step, at least 1.
         searcher: A searcher's name, its name and options, or the object; None: the preset's.
-        preset: The named set-up.
+        preset: The name of a preset.
         known_configs: Configs to start from, complete or partial, as dicts from names to values; see `gpbt.Optimizer`.
-        max_concurrent: How many trials may be in training at once without their results being waited for.
-        scoring: As in RandomizedSearchCV. Of several scores the search follows the one named by `refit`, where that is
-            a name, and otherwise the first.
-        n_jobs: How many trials to train at once, in processes.
+        max_concurrent: How many trials may be in training concurrently without waiting for their results.
+        scoring: As in RandomizedSearchCV. With several scores, the search uses the one named by `refit` if that is a
+            name, and otherwise the first.
+        n_jobs: How many trials to train in parallel, in processes.
         refit: As in RandomizedSearchCV. A callable's choice must be a completed trial.
         cv: As in RandomizedSearchCV.
         verbose: Above 0: print the size of the search on stdout, as RandomizedSearchCV does, and show progress on
             stderr.
-        error_score: The score that `cv_results_` shows for a trial that failed, or "raise" to end the search. What
-            failed is no parent and never the best.
-        return_train_score: Whether `cv_results_` has scores on the training data too.
+        error_score: The score that `cv_results_` shows for a trial that failed, or "raise" to end the search. A
+            failed trial never becomes a parent or the best.
+        return_train_score: Whether `cv_results_` includes scores on the training data.
         random_state: Seed, `numpy.random.RandomState`, or None.
 
     Attributes:
         best_schedule_: The configs that led to the best score, with the steps that each held for.
-        best_params_: The last of them.
-        best_score_: Its mean score over the folds.
-        best_index_: Its row in `cv_results_`.
+        best_params_: The last config of the best schedule.
+        best_score_: The mean score of the best trial over the folds.
+        best_index_: The row of the best trial in `cv_results_`.
         state_: The whole run, as `gpbt_adapters.showing.report` and `gpbt.plots` take it.
-        best_estimator_: Trained on all of the data under the schedule; where `refit` is not False.
-        refit_time_: Seconds that this took.
+        best_estimator_: The estimator trained on all of the data under the best schedule, if `refit` is not False.
+        refit_time_: Seconds taken to train `best_estimator_`.
         cv_results_: One row per trial. Besides the columns of RandomizedSearchCV: `trial`, `parent` (-1: none),
             `generation`, `start_step`, `steps` and `status`. Trials that were stopped or failed share the last rank.
-        scorer_: The scorer, or several by name.
-        multimetric_: Whether there are several.
+        scorer_: The scorer, or a dictionary of several by name.
+        multimetric_: Whether there are several scorers.
         n_splits_: The number of folds.
-        n_features_in_, feature_names_in_, classes_: Of the best estimator.
+        n_features_in_, feature_names_in_, classes_: As in the best estimator.
 
     Examples:
         >>> from scipy.stats import loguniform
@@ -148,14 +148,15 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         Args:
             X: Samples by features.
             y: One entry or row per sample, or None.
-            **params: Passed on as by RandomizedSearchCV: to the estimator, the scorer and the splitter; of a pipeline
-                to the last step alone. Arrays with one entry per sample are split with the data.
+            **params: Passed to the estimator, the scorer and the splitter, as in RandomizedSearchCV; in a pipeline,
+                only to the last step. Arrays with one entry per sample are split with the data.
 
         Raises:
-            ConfigError: A setting is out of its range, the estimator cannot be trained on, or cannot follow the space.
+            ConfigError: A setting is out of its range, the estimator cannot continue training or does not fit
+                the space.
             ValueError: No trial was completed, or a step of a pipeline before the last would get some of `params`.
             KeyboardInterrupt: Ctrl-C came before any trial was completed; later it ends the search early.
-            Exception: What the estimator raised, where `error_score` is "raise".
+            Exception: Raised by the estimator, if `error_score` is "raise".
         """
         scorer, metric = self._get_scorers()
         X, y = indexable(X, y)  # noqa: N806 - scikit-learn's name

@@ -1,8 +1,8 @@
-"""The training of one segment: the one function that every driver calls, in its own process or in another one's.
+"""Trains one segment: the function that every driver calls, in its own process or in another.
 
-A segment takes an order and answers with an outcome; both are plain and picklable. It knows no optimizer: the losses
-above which a trial stops are part of the order, fixed when the trial was asked, so that no worker ever waits for a
-verdict. An exception of the training is an answer too ("failed"), and so is a mistake in the set-up or the store
+A segment takes an order and returns an outcome; both are plain and picklable. It does not use the optimizer: the losses
+above which a trial stops are part of the order and fixed when the trial is asked, so that no worker waits for a
+decision. An exception in training is an outcome too ("failed"), and so is a mistake in the set-up or the store
 ("refused"), which ends the run.
 """
 
@@ -45,25 +45,25 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 INLINE = 1 << 16
-"""A pickled factory of at most so many bytes travels with each order; a larger one lies in the store."""
+"""A pickled factory of at most this many bytes is sent with each order; a larger one is put in the store."""
 
 
 @attrs.frozen(kw_only=True)
 class Order:
-    """What a worker needs to know of a trial.
+    """What a worker needs to train a trial.
 
     Attributes:
         trial: The trial.
-        seed: For the set-up, if the trial has no parent.
+        seed: Seed of the set-up, if the trial has no parent.
         maximize: Whether higher scores are better.
-        limits: For each step below the segment's length, the loss above which it ends there; may be empty.
+        limits: The loss above which the trial stops, for each step before the segment's last; may be empty.
         timeout: Seconds after which the segment ends as failed at its next step; None: no limit.
-        line: A digest of the seed, the configs and the steps along the trial's line, which its checkpoint carries.
-        parent_line: The same of the parent; "" without one.
+        line: A digest of the seed, configs and steps along the trial's line, stored in its checkpoint.
+        parent_line: The digest of the parent's line; "" without a parent.
         changing: The hyperparameters that may change along a line.
         rebuild: The line down to the parent, founder first, if the parent's checkpoint is lost; empty otherwise.
-        name: No other order has it, not even one to train the same trial again: a cluster that takes equal calls for
-            one (Dask) would answer with what became of the other, cancelled or never saved.
+        name: Unique to this order, even among orders that retrain the same trial: a cluster that merges equal calls
+            (Dask) would otherwise return the result of the other, which may be cancelled or never saved.
     """
 
     trial: Trial
@@ -80,18 +80,18 @@ class Order:
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """What became of an order.
+    """The result of an order.
 
     Attributes:
         trial_id: The trial.
-        status: "done": trained to the end and saved; "stopped": by a limit; "failed": by the training, `reason` says
-            how; "refused": by a mistake in the set-up or the store, which is `error`; "halted": because it was told to.
+        status: "done": trained to the end and saved; "stopped": by a limit; "failed": in training, for
+            `reason`; "refused": by a mistake in the set-up or the store, which is `error`; "halted": on request.
         scores: The (step within the segment, score) pairs, steps from 1 (0 in a segment without steps).
         reason: Why it failed, in one line.
         fruitless: Whether it failed outside its training: before the first step was done, or while saving.
         traceback: The traceback of a failure, as Python prints it; "" without one.
         error: Why it was refused.
-        figures: What the trainable says of itself besides its score.
+        figures: What the trainable reported besides its score.
         seconds: How long the segment took.
     """
 
@@ -119,12 +119,12 @@ def train_segment(
     Args:
         order: What to train.
         factory: Makes the trainable.
-        store: Where the parent's checkpoint is and the trial's own goes; a stopped or failed trial leaves none.
-        on_step: Called after each step with its number (from 1) and score, for a display; its answer is not waited for.
-        halted: Asked after each step; True ends the segment without a result.
+        store: Holds the parent's checkpoint and receives the trial's; a stopped or failed trial leaves none.
+        on_step: Called after each step with its number (from 1) and score, for a display; its return value is ignored.
+        halted: Called after each step; True ends the segment without a result.
 
     Returns:
-        The outcome, whatever the training raised. Interrupts (KeyboardInterrupt, SystemExit) are not caught.
+        The outcome, even if the training raises. Interrupts (KeyboardInterrupt, SystemExit) are not caught.
     """
     start = time.monotonic()
     scores: list[tuple[int, float]] = []
@@ -136,7 +136,7 @@ def train_segment(
         figures = dict(trainable.figures()) if end.status in {"done", "stopped"} else {}
     except GpbtError as error:
         end, figures = _End("refused", error=error), {}
-    except Exception as error:  # noqa: BLE001 - whatever the training raises ends this trial and no other
+    except Exception as error:  # noqa: BLE001 - whatever the training raises ends only this trial
         trace = _traceback(error)
         finished = len(scores) == order.trial.steps > 0 and math.isfinite(scores[-1][1])
         when = ", while saving" if finished else f", after {counted(len(scores), 'step')}"
@@ -160,7 +160,7 @@ def train_segment(
 
 @attrs.frozen
 class _Watch:
-    """The clock of a segment, and who looks on."""
+    """The start time and the callbacks of a segment."""
 
     start: float
     on_step: Callable[[int, float], None] | None
@@ -178,7 +178,7 @@ class _End:
 
 
 def _made(factory: Factory) -> Trainable:
-    """Calls the factory, which knows no config yet: what it raises would fail every trial alike."""
+    """Calls the factory, which does not depend on the config: an exception would fail every trial alike."""
     try:
         return factory()
     except GpbtError:
@@ -190,7 +190,7 @@ def _made(factory: Factory) -> Trainable:
 
 
 def _train(order: Order, trainable: Trainable, store: Store, scores: list[tuple[int, float]], watch: _Watch) -> _End:
-    """Trains and saves; appends to `scores` as it goes, so that they outlive an exception."""
+    """Trains and saves; appends to `scores` after each step, so that they survive an exception."""
     trial = order.trial
     if trial.parent is None:
         _check_fixed(order, trainable)
@@ -216,7 +216,7 @@ def _train(order: Order, trainable: Trainable, store: Store, scores: list[tuple[
 def _trained(order: Order, trainable: Trainable, scores: list[tuple[int, float]], watch: _Watch) -> _End:
     """Trains the steps of a segment."""
     trial, who = order.trial, f"{type(trainable).__name__}.step"
-    start = time.monotonic() if order.rebuild else watch.start  # the limit is for this segment alone
+    start = time.monotonic() if order.rebuild else watch.start  # the limit excludes rebuilding the parent
     for step in range(1, trial.steps + 1):
         score = as_score(trainable.step(), who)
         scores.append((step, score))
@@ -241,7 +241,7 @@ def _trained(order: Order, trainable: Trainable, scores: list[tuple[int, float]]
 
 
 def _check_fixed(order: Order, trainable: Trainable) -> None:
-    """Refuses, before the first step, hyperparameters that may change along a line and cannot change on a model."""
+    """Rejects, before the first step, hyperparameters that may change along a line but not on a trained model."""
     stuck = sorted(order.changing.intersection(trainable.fixed()))
     if stuck:
         raise ConfigError(
@@ -252,7 +252,7 @@ def _check_fixed(order: Order, trainable: Trainable) -> None:
 
 
 def _load(trial_id: int, parent: int, line: str, trainable: Trainable, store: Store) -> None:
-    """Loads a checkpoint that the store has verified; that it cannot be loaded is no failure of the training."""
+    """Loads a checkpoint verified by the store; an error in loading is not a failure of the training."""
     with store.reading(parent, line=line) as path:
         try:
             trainable.load(path)
@@ -267,7 +267,7 @@ def _load(trial_id: int, parent: int, line: str, trainable: Trainable, store: St
 
 
 def _rebuild(order: Order, trainable: Trainable, store: Store, halted: Callable[[], bool]) -> bool:
-    """Trains the parent again whose checkpoint is lost, from the last ancestor that has one; False: it was halted."""
+    """Retrains a parent with a lost checkpoint from the last ancestor that has one; returns False if halted."""
     there, line = store.ids(), list(order.rebuild)
     last = max((index for index, one in enumerate(line) if one.trial.id in there), default=-1)
     if last >= 0:
@@ -290,14 +290,14 @@ def _rebuild(order: Order, trainable: Trainable, store: Store, halted: Callable[
 
 
 _LONGEST = 1000
-"""Characters of a failure's reason that are kept."""
+"""Longest text kept of a failure's reason, in characters."""
 
 
 def describe(error: BaseException) -> str:
     """An exception in one line of printable text: its type, its message, and the line of the user's code behind it."""
     try:
         text = str(error)
-    except Exception as broken:  # noqa: BLE001 - a message that cannot be made must not hide the error
+    except Exception as broken:  # noqa: BLE001 - a broken message must not hide the error
         text = f"<its message cannot be shown: {type(broken).__name__}>"
     length, text = len(text), printable(text[: 4 * _LONGEST])  # cut first: a message may have millions of characters
     if length > _LONGEST:
@@ -313,7 +313,7 @@ _FOREIGN = re.compile(
     r"^<frozen |[/\\](site|dist)-packages[/\\]|[/\\]lib(64)?[/\\]python\d[.\d]*[/\\]|"
     r"[/\\]gpbt(_core|_adapters|_searchers)[/\\]"
 )
-"""Files that are not the user's: those of installed packages, of Python and of gpbt."""
+"""Matches files that are not user code: those of installed packages, Python and gpbt."""
 
 
 def _traceback(error: BaseException) -> str:
@@ -325,7 +325,7 @@ def _traceback(error: BaseException) -> str:
 
 
 def _close(trainable: Trainable, trial_id: int) -> None:
-    """Closes a trainable; an error there no longer concerns the result."""
+    """Closes a trainable; an error there does not affect the result."""
     try:
         trainable.close()
     except Exception:
@@ -337,14 +337,14 @@ def _close(trainable: Trainable, trial_id: int) -> None:
 
 @attrs.frozen(kw_only=True)
 class Package:
-    """A pickled factory on its way to other processes.
+    """A pickled factory to be sent to other processes.
 
     Attributes:
         digest: The SHA-256 of the pickle; workers unpickle each factory once.
-        content: The pickle itself, where it is small.
-        name: Of the store's file that holds it, where it is not.
-        pid: Of the process that packed it.
-        absent: Names of the main program that workers were found to lack, and that are in the pickle by value.
+        content: The pickle itself, if it is small.
+        name: The file in the store that holds the pickle, if it is large.
+        pid: ID of the process that packed it.
+        absent: Names in the main program that workers lack, and that are pickled by value.
     """
 
     digest: str
@@ -355,10 +355,10 @@ class Package:
 
 
 class MainNotFoundError(ConfigError):
-    """A worker does not find in its main program what the factory names there.
+    """A name that the factory uses is missing from the main program of a worker.
 
     Attributes:
-        missing: The name.
+        missing: The missing name.
     """
 
     def __init__(self, message: str, missing: str = "") -> None:
@@ -372,14 +372,14 @@ class MainNotFoundError(ConfigError):
 def pack(
     factory: Factory, store: Store, *, main_is_there: bool = False, absent: frozenset[str] = frozenset()
 ) -> Package:
-    """Pickles a factory once for all segments of a run; a large one into the store.
+    """Pickles a factory once for all segments of a run; a large pickle is put in the store.
 
     Args:
-        factory: What to send.
-        store: Where workers find a large one.
-        main_is_there: Whether workers import the main program. Its classes and functions then travel by name; if
-            not, or if they are lambdas or defined inside functions, by value.
-        absent: Those that workers lack all the same.
+        factory: The factory to send.
+        store: Where workers find a large pickle.
+        main_is_there: Whether workers import the main program. If so, its classes and functions are pickled by name.
+            Otherwise, or if they are lambdas or defined inside functions, they are pickled by value.
+        absent: The names that workers lack nevertheless.
 
     Raises:
         ConfigError: The factory cannot be pickled.
@@ -387,7 +387,7 @@ def pack(
     """
     try:
         content = pickle.dumps(factory, protocol=5)
-    except Exception:  # noqa: BLE001 - pickle raises whatever a __reduce__ raises; the next line tries another way
+    except Exception:  # noqa: BLE001 - pickle raises whatever a __reduce__ raises; another way is tried next
         content = _pickle_by_value(factory, main_is_there, absent)
     else:
         if b"__main__" in content:
@@ -418,7 +418,7 @@ def train_packed_segment(order: Order, package: Package, store: Store) -> Outcom
     if package.pid != os.getpid():
         end_with_parent()
     if package.pid != os.getpid() and threading.current_thread() is threading.main_thread():
-        # Ctrl-C reaches all processes of a terminal; when to stop is the driver's to say.
+        # Ctrl-C reaches all processes of a terminal, but the driver decides when to stop.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def factory() -> Trainable:
@@ -427,8 +427,8 @@ def train_packed_segment(order: Order, package: Package, store: Store) -> Outcom
     outcome = train_segment(order, factory, store)
     if outcome.error is not None:
         try:
-            pickle.loads(pickle.dumps(outcome.error))  # noqa: S301 - its own
-        except Exception:  # noqa: BLE001 - a stranger's exception class; its text is what matters
+            pickle.loads(pickle.dumps(outcome.error))  # noqa: S301 - pickled here
+        except Exception:  # noqa: BLE001 - a third-party exception class; only its text matters
             outcome = attrs.evolve(outcome, error=GpbtError(describe(outcome.error)))
     return outcome
 
@@ -443,7 +443,7 @@ def _unpack(package: Package, store: Store) -> Factory:
             if hashlib.sha256(content).hexdigest() != package.digest:
                 raise ConfigError(f"{package.name!r} in {store!r} is not the factory that the driver wrote")
         try:
-            factory = pickle.loads(content)  # noqa: S301 - the driver's own, compared with its digest
+            factory = pickle.loads(content)  # noqa: S301 - written by the driver, verified by digest
         except AbsentError as error:
             raise MainNotFoundError(f"run: a worker cannot unpickle the factory: {error}", str(error.name)) from error
         except Exception as error:

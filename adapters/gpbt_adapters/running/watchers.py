@@ -1,6 +1,6 @@
-"""Whoever looks on at a run: called with each event, in order, and never in its way.
+"""Watchers of a run: each is called with every event, in order, and cannot disturb the run.
 
-What a watcher raises is logged under its name and goes no further.
+An exception raised by a watcher is logged under its name and not propagated.
 """
 
 import logging
@@ -17,19 +17,19 @@ logger = logging.getLogger(__name__)
 Watcher: TypeAlias = Any
 """A callable `(event, optimizer)`, or an object with a method `gpbt_event` of these two arguments.
 
-If it has a method `gpbt_figures(trial_id, figures)` too, that is called with the figures of a trainable, such as its
-training loss, just before the event that tells the trial's score.
+If the object also has a method `gpbt_figures(trial_id, figures)`, that is called with the figures of a trainable, such
+as its training loss, just before the event with the trial's score.
 """
 
 
 class Watchers:
-    """Tells watchers of events: those of this run, then those of the installed plugins.
+    """Passes events to the watchers of this run, then to those of the installed plugins.
 
     Args:
-        watchers: Those of this run.
+        watchers: The watchers of this run.
 
     Raises:
-        ConfigError: One is neither a callable nor an object with `gpbt_event`.
+        ConfigError: A watcher is neither a callable nor an object with `gpbt_event`.
     """
 
     def __init__(self, watchers: Iterable[Watcher]) -> None:
@@ -47,7 +47,7 @@ class Watchers:
         self._calls.append(("of a plugin", registry().event))
 
     def tell(self, event: object, optimizer: object) -> None:
-        """Calls every watcher with an event that has just happened, and the optimizer after it."""
+        """Calls every watcher with an event that has just happened and the optimizer in the state after it."""
         for name, call in self._calls:
             try:
                 call(event, optimizer)
@@ -55,7 +55,7 @@ class Watchers:
                 logger.exception("watcher %s failed at %r; the run goes on", name, event)
 
     def tell_figures(self, trial_id: int, figures: Mapping[str, float]) -> None:
-        """Calls the watchers that want them with the figures of a trial that is about to be told."""
+        """Calls the watchers that have `gpbt_figures` with the figures of a trial about to be told."""
         for name, call in self._figures:
             try:
                 call(trial_id, figures)

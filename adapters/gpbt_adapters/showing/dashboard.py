@@ -1,7 +1,7 @@
-"""Serves the page of a run, live, over the studies of a journal: read-only, and to this machine unless told otherwise.
+"""Serves a live page of the studies of a journal: read-only and, by default, to this machine only.
 
-Each address is one of the fixed ones below; of a request only the name of a study is used, and only to find it among
-those of the journal. No file is opened and nothing is fetched for a request.
+The addresses are fixed. The only input from a request is the name of a study, which is looked up in the journal. A
+request never opens a file or fetches anything.
 """
 
 import ipaddress
@@ -55,29 +55,29 @@ _HEADERS = {
 }
 
 HELD = 8
-"""Studies whose states are held in memory, the last ones asked for."""
+"""How many studies are held in memory: the most recently requested ones."""
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 
 @attrs.frozen
 class _Seen:
-    """What was sent last of a study, as JSON."""
+    """The data last sent for a study, as JSON."""
 
     known: str
     run: str
 
 
 class _Mattering:
-    """Finds out in the background which hyperparameters mattered in the generations that are closed, each once."""
+    """Computes in the background, once per closed generation, which hyperparameters mattered."""
 
     def __init__(self) -> None:
         self.found: Mapping[int, Mapping[str, float]] = {}
-        self._looked = 0  # generations, from the first on, that were looked at
+        self._looked = 0  # the number of leading generations already processed
         self._thread: threading.Thread | None = None
 
     def look(self, state: State) -> None:
-        """Starts to look at what is new; one call at a time."""
+        """Starts to process new generations; one call at a time."""
         if self._looked < len(state.closed) and (self._thread is None or not self._thread.is_alive()):
             self._thread = threading.Thread(target=self._find, args=(state,), name="gpbt-importance", daemon=True)
             self._thread.start()
@@ -92,7 +92,7 @@ class _Mattering:
 
 @attrs.frozen
 class _Held:
-    """A study that is looked at: what reads it, what waits for its turn, and what was sent last (at most one)."""
+    """A study on display: its reader, its lock, and the data last sent (at most one)."""
 
     follower: Follower
     mattering: _Mattering = attrs.field(factory=_Mattering)
@@ -101,7 +101,7 @@ class _Held:
 
 
 class _Studies:
-    """Answers what the page asks; may be asked by several threads."""
+    """Answers the requests of the page; thread-safe."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -126,7 +126,7 @@ class _Studies:
             seen = self._seen(study)
         except GpbtError:
             with self._lock:
-                self._held.pop(study, None)  # it may have been deleted, and be made anew
+                self._held.pop(study, None)  # it may have been deleted, and may be created again
             raise
         head = json.dumps({"studies": names, "study": study, "known": seen.known})
         return f'{head[:-1]}, "run": {seen.run if seen.known != known else "null"}}}'
@@ -139,7 +139,7 @@ class _Studies:
             while len(self._held) > HELD:
                 self._held.popitem(last=False)
             held = self._held[study]
-        with held.lock:  # one page is made at a time, and serves all who wait for it
+        with held.lock:  # one page is made at a time, and shared by all waiting requests
             watched = held.follower.read()
             held.mattering.look(watched.state)
             found = held.mattering.found
@@ -154,7 +154,7 @@ def application(journal: Journal, *, hosts: tuple[str, ...] = _LOCAL) -> Starlet
     """The dashboard as an ASGI application.
 
     Args:
-        journal: What to show; stays open as long as this is used.
+        journal: The journal to show; must stay open while the application is in use.
         hosts: The names under which browsers may ask for it, besides addresses. A page from elsewhere could otherwise
             ask under a name of its own that leads here.
 
@@ -180,7 +180,7 @@ def application(journal: Journal, *, hosts: tuple[str, ...] = _LOCAL) -> Starlet
             answer = studies.answer(request.query_params.get("study"), request.query_params.get("known", ""))
         except KeyError:
             return _failed(404, "there is no such study in this journal")
-        except GpbtError as error:  # which may name places that are not the browser's business
+        except GpbtError as error:  # the message may contain paths, which the browser must not see
             logger.warning("a study cannot be shown: %s", error)
             return _failed(503, f"the study cannot be read ({type(error).__name__}); the dashboard's terminal says why")
         return _response(answer, "application/json")
@@ -206,14 +206,14 @@ def serve(
     """Serves the dashboard until it is interrupted.
 
     Args:
-        journal: What to show.
-        host: Where to listen; beyond this machine only if told so, as there is no password.
-        port: 0: any that is free.
+        journal: The journal to show.
+        host: The address to listen on; by default, only this machine can connect, as there is no password.
+        port: The port; 0: any free port.
         names: Further names of this machine under which browsers may ask; its host name and addresses always may.
-        announce: Told the address once it is listened on.
+        announce: Called with the address once the server listens.
 
     Raises:
-        OSError: The port is taken, or the host is not this machine's.
+        OSError: The port is taken, or the host does not belong to this machine.
         ImportError: plotly is not installed.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

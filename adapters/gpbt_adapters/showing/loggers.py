@@ -88,8 +88,8 @@ class CsvLog(_Logger):
     """One row per ended trial, in the order in which they end.
 
     The columns are `trial`, `parent`, `generation`, `depth`, `status`, `score`, `start_step`, `steps`, `reason`, and
-    one per parameter of the space. A value that a trial does not have is empty, and a value None is `None`. A parameter
-    with the name of another column is called `config.<name>`.
+    one per parameter of the space. A missing value is empty, and a value None is written as `None`. A
+    parameter with the name of another column is called `config.<name>`.
 
     Args:
         path: The file; if it exists with the same columns, rows are appended.
@@ -138,7 +138,7 @@ class _Curves(_Logger):
         self._figures: dict[int, dict[str, float]] = {}
 
     def gpbt_figures(self, trial_id: int, figures: Mapping[str, float]) -> None:
-        """Keeps the figures of a trial, such as its training loss, which are logged with its score."""
+        """Keeps the figures of a trial, such as its training loss, to log them with its score."""
         self._figures[trial_id] = {name: float(value) for name, value in figures.items()}
 
     def _curve(self, record: Record, optimizer: Optimizer) -> list[tuple[int, dict[str, float]]]:
@@ -164,14 +164,14 @@ class TensorBoardLog(_Curves):
     completed trial), `run/generation`, `run/stopped`, `run/failed`, and for each numeric parameter `config/<name>` of
     each completed trial and `best/<name>` of the best one.
 
-    Each completed or stopped trial is a run of its own, `trial-<id>`: its learning curve `score` over the steps of its
+    Each completed or stopped trial is a separate run, `trial-<id>`: its learning curve `score` over the steps of its
     line, so that a child continues where its parent ended; the figures of its trainable, such as `train_loss`; and its
     config in the tab HPARAMS. At the end `best-line` has the learning curve of the best model from its first step on,
     with the values that were in force.
 
     Args:
-        directory: Of the event files.
-        trials: Whether each trial is a run of its own.
+        directory: The directory of the event files.
+        trials: Whether to log each trial as a separate run.
 
     Raises:
         ConfigError: TensorBoard is not installed.
@@ -215,7 +215,7 @@ class TensorBoardLog(_Curves):
     def _write(
         self, run: str, points: list[tuple[int, dict[str, float]]], config: Mapping[str, Any] | None = None
     ) -> None:
-        """Writes a run of its own: a curve, and a session of the table of hyperparameters if there is a config."""
+        """Writes a separate run: a curve, and a session of the table of hyperparameters if there is a config."""
         files = _imported("tensorboard.summary.writer.event_file_writer", "loggers")
         events = _imported("tensorboard.compat.proto.event_pb2", "loggers")
         summaries = _imported("tensorboard.compat.proto.summary_pb2", "loggers")
@@ -237,10 +237,10 @@ class MlflowLog(_Curves):
     config as parameters and its learning curve as the metric `score`.
 
     Args:
-        experiment: Its name; None: MLflow's default.
-        tracking_uri: Of the server or store; None: as MLflow is configured.
-        name: Of the run; None: MLflow chooses one.
-        trials: Whether each trial is a child run. It takes some calls to the server for each of them.
+        experiment: The name of the experiment; None: MLflow's default.
+        tracking_uri: The URI of the server or store; None: as configured in MLflow.
+        name: The name of the run; None: MLflow chooses one.
+        trials: Whether to log each trial as a child run, which takes several calls to the server per trial.
 
     Raises:
         ConfigError: MLflow is not installed.
@@ -291,7 +291,7 @@ class MlflowLog(_Curves):
     def _log(self, run_id: str, points: Iterable[tuple[int, Mapping[str, float]]]) -> None:
         now, metric = int(1000 * time.time()), self._mlflow.entities.Metric
         metrics = [metric(name, value, now, step) for step, values in points for name, value in values.items()]
-        for start in range(0, len(metrics), 1000):  # as many as MLflow takes at once
+        for start in range(0, len(metrics), 1000):  # the most that MLflow accepts per call
             self._client.log_batch(run_id, metrics=metrics[start : start + 1000])
 
     def close(self) -> None:
@@ -316,9 +316,9 @@ class WandbLog(_Curves):
     steps of their lines (columns trial, parent, step, score).
 
     Args:
-        project: Its name; None: as W&B is configured.
-        name: Of the run; None: W&B chooses one.
-        directory: Of W&B's files; None: the working directory.
+        project: The name of the project; None: as configured in W&B.
+        name: The name of the run; None: W&B chooses one.
+        directory: The directory of W&B's files; None: the working directory.
         mode: "online"; "offline": nothing leaves this machine until `wandb sync`; "disabled"; None: as W&B
             is configured.
         settings: Further arguments of `wandb.init`: entity, group, tags, id and resume (to continue a run), ...
@@ -441,7 +441,7 @@ def _curves(record: Record, optimizer: Optimizer) -> Mapping[str, float]:
 
 
 def _session(config: Mapping[str, Any]) -> list[Any]:
-    """What tells TensorBoard's table of hyperparameters that a trial under a config has started, and ended."""
+    """The records that mark the start and end of a trial in TensorBoard's table of hyperparameters."""
     data = _imported("tensorboard.plugins.hparams.plugin_data_pb2", "loggers")
     metadata = _imported("tensorboard.plugins.hparams.metadata", "loggers")
     states = _imported("tensorboard.plugins.hparams.api_pb2", "loggers")

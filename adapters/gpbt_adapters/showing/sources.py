@@ -1,7 +1,7 @@
-"""Where a run is read from to be looked at: a study of a journal, or a file; no event is ever written here.
+"""Reads a run for display from a study of a journal or from a file; never writes an event.
 
-A run is read as a State: it can be seen where its searcher is not installed, and by someone who must not take part in
-it. A database that does not exist, or is no journal, is not made one by looking at it.
+A run is read as a State, so it can be shown without its searcher being installed, and without taking part in it. A
+database that does not exist, or is not a journal, is not created or changed.
 """
 
 import contextlib
@@ -34,17 +34,17 @@ PACED = 200
 
 @attrs.frozen(kw_only=True)
 class Watched:
-    """A study as far as it has come.
+    """The progress of a study.
 
     Attributes:
-        name: Its name.
-        identity: Tells it from any other study of this name.
-        store: Where its checkpoints are; None: nobody has said so.
-        state: Where it stands.
-        sequence: How many events have happened.
-        workers: How many workers train trials of it, as far as their leases tell.
-        left: Seconds until its budget is used up at the pace of its last trials; None where nobody trains it, or it is
-            too early to tell.
+        name: The name of the study.
+        identity: Distinguishes it from any other study of this name.
+        store: Where its checkpoints are; None: unknown.
+        state: The state of its run.
+        sequence: The number of events so far.
+        workers: The number of workers that train its trials, judging by their leases.
+        left: Seconds until its budget is used up at the pace of its last trials; None if no worker trains it, or it
+            is too early to tell.
     """
 
     name: str
@@ -57,11 +57,11 @@ class Watched:
 
 
 class Follower:
-    """Reads a study, and reads on; may be asked by several threads.
+    """Reads a study and follows its new events; thread-safe.
 
     Args:
-        journal: Where it is.
-        name: Of the study.
+        journal: The journal of the study.
+        name: The name of the study.
 
     Raises:
         ConfigError: There is no such study, or its header is damaged.
@@ -75,7 +75,7 @@ class Follower:
         self._begin(journal.get(name))
 
     def _begin(self, entry: "Entry") -> None:
-        """Takes the newest snapshot, so that only what came after it has to be replayed."""
+        """Loads the newest snapshot, so that only later events have to be replayed."""
         self._entry = entry
         self._ends: deque[tuple[int, int]] = deque(maxlen=PACED)  # events that end trials: number, steps trained then
         found = self._journal.snapshot(entry.id)
@@ -86,7 +86,7 @@ class Follower:
         self._state, self._sequence = _start(entry.header, f"study {entry.name!r}"), 0
 
     def read(self) -> Watched:
-        """The study as it stands now.
+        """The current progress of the study.
 
         Raises:
             ConfigError: Its events do not follow from its settings, or the study was deleted.
@@ -94,7 +94,7 @@ class Follower:
         """
         with self._lock:
             entry = self._journal.get(self._entry.name)
-            if entry.identity != self._entry.identity:  # deleted and made anew, or the file was replaced
+            if entry.identity != self._entry.identity:  # deleted and created again, or the file was replaced
                 self._begin(entry)
             self._entry, study = entry, entry.id
             self._journal.check(study)
@@ -102,7 +102,7 @@ class Follower:
             try:
                 for after, event in replay(self._state, tuple(news)):
                     self._state = after
-                    if news and event is news[0]:  # and not a plan that the log lacks
+                    if news and event is news[0]:  # not a plan that the log lacks
                         news.popleft()
                         self._sequence += 1
                     if type(event) is Told:
@@ -144,10 +144,10 @@ def is_journal(source: str | os.PathLike[str]) -> bool:
 
 @contextlib.contextmanager
 def reading(url: str | os.PathLike[str]) -> Iterator["Journal"]:
-    """A journal that is there, opened so that nothing is written, and closed at the end of the block.
+    """An existing journal, opened without writing to it and closed at the end of the block.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is no journal.
         JournalError: The database fails.
         ImportError: SQLAlchemy is not installed.
     """
@@ -167,10 +167,10 @@ def reading(url: str | os.PathLike[str]) -> Iterator["Journal"]:
 
 
 def only_study(journal: "Journal", name: str | None) -> str:
-    """The name of the study that is meant; None: the only one.
+    """The name of the given study; None: the only one.
 
     Raises:
-        ConfigError: There is none, or there are several.
+        ConfigError: There is no such study, or there are several.
         JournalError: The database fails.
     """
     if name is not None:
@@ -212,7 +212,7 @@ def read_file(path: str | os.PathLike[str]) -> State:
 
 
 def _check_sqlite(path: Path) -> None:
-    """Makes sure that there is a journal: SQLite would make an empty file of whatever is asked for."""
+    """Checks that the journal exists: SQLite would create an empty file otherwise."""
     from gpbt_adapters.storing.journal.engine import open_to_read
 
     if not path.is_file():

@@ -1,12 +1,12 @@
 """Runs on a Ray cluster, and classes written for Ray Tune as trainables.
 
 `RayExecutor` is the executor of a cluster, for `run(..., executor=RayExecutor(...))`; `RayStore` keeps checkpoints in
-its object store; `from_tune` makes a factory of trainables from a class that Tune knows. Importing this needs Ray, and
-nothing else of gpbt_adapters imports it.
+its object store; `from_tune` makes a factory of trainables from a Tune class. Importing this needs Ray; nothing else
+in gpbt_adapters imports it.
 """
 
 try:
-    import ray as _ray  # noqa: F401 - tells a missing extra from a broken module
+    import ray as _ray  # noqa: F401 - distinguishes a missing extra from a broken module
 except ImportError as error:
     raise ImportError('gpbt.ray needs Ray, which is not installed: pip install "gpbt[ray]"') from error
 

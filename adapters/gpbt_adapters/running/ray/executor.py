@@ -1,7 +1,7 @@
-"""The executor of a Ray cluster: each call is a task of Ray's, with the resources that it asks for.
+"""The executor of a Ray cluster: each call is a Ray task with the resources that it requests.
 
-Ray retries nothing here (the driver counts the deaths of workers, in one place), and one lost worker is the loss of one
-call: the cluster lives on. Only where Ray can run no call at all is the executor broken.
+Ray does not retry here, because the driver alone counts the deaths of workers. Losing a worker loses one call; the
+cluster stays usable. The executor is broken only if Ray cannot run any call.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ from gpbt_core.errors import ConfigError
 
 __all__ = ["BrokenClusterError", "RayExecutor"]
 
-ray: Any = importlib.import_module("ray")  # its decorators are typed for functions that are known beforehand
+ray: Any = importlib.import_module("ray")  # its decorators are typed for statically known functions
 
 FRESH = 2.0
-"""Seconds for which a count of the cluster's places holds."""
+"""Seconds for which the capacity of the cluster is cached."""
 
 
 TRIES, PAUSE = 60, 0.5
-"""How often a task is cancelled that does not end, and the seconds between."""
+"""How often to cancel a task that does not end, and the seconds between attempts."""
 
 
 class BrokenClusterError(BrokenExecutor):
@@ -38,26 +38,26 @@ class BrokenClusterError(BrokenExecutor):
 class RayExecutor(Executor):
     """Runs each call as a task on the Ray cluster that this process is connected to.
 
-    A worker that dies costs its own call and no other: its future ends with Ray's error (`WorkerCrashedError`,
-    `NodeDiedError`, `OutOfMemoryError`, ...), on which `run` gives the trial out again. Cancelling a future ends its
-    call even if it is running. How many calls fit on the cluster is counted anew as nodes come and go.
+    A worker that dies loses only its own call: the future fails with Ray's error (`WorkerCrashedError`,
+    `NodeDiedError`, `OutOfMemoryError`, ...), and `run` retrains the trial. Cancelling a future ends its call even if
+    it is running. The capacity of the cluster is updated as nodes join and leave.
 
-    The head is the one thing that Ray cannot lose: a driver whose head is killed dies with it. Keep the run in a study
-    (`open_study`) and its checkpoints in a directory that outlives the head, and start again on another cluster.
+    Ray does not survive the loss of its head node: the driver dies with it. Keep the run in a study (`open_study`) and
+    its checkpoints in a directory that outlives the head, and resume on another cluster.
 
     Args:
         num_cpus: Cores that each call gets, at least 0; may be a fraction.
         num_gpus: GPUs that each call gets, at least 0; a whole number, or a fraction below 1 to share one. Ray sets
-            CUDA_VISIBLE_DEVICES, and gives each such call a process of its own, so that its memory comes free.
+            CUDA_VISIBLE_DEVICES and runs each such call in its own process, so that its memory is freed.
         resources: Amounts of the cluster's own resources that each call gets.
-        workers: How many calls may run or wait at once. None: as many as fit on the nodes that are there. On a cluster
-            that grows on demand, name the number that it may grow to: Ray adds nodes for calls that wait.
-        options: What else `ray.remote` takes for a task: memory, runtime_env, scheduling_strategy, accelerator_type,
+        workers: How many calls may run or wait concurrently. By default, as many as fit on the current nodes. On an
+            autoscaling cluster, set the number that it may grow to: Ray adds nodes for waiting calls.
+        options: Other options of `ray.remote` for a task: memory, runtime_env, scheduling_strategy, accelerator_type,
             label_selector, ...
 
     Raises:
-        ConfigError: Ray is not initialized here; an amount is out of its range; Ray refuses an option; or no node has
-            what a call asks for, and `workers` does not say that one may come.
+        ConfigError: Ray is not initialized here; an amount is out of its range; Ray rejects an option; or no node has
+            the resources of a call, and `workers` is not set, so no such node is expected.
 
     Examples:
         >>> import ray  # doctest: +SKIP
@@ -119,7 +119,7 @@ class RayExecutor(Executor):
             return self._workers
         counted, places = self._places
         if time.monotonic() - counted > FRESH:
-            with contextlib.suppress(ray.exceptions.RayError):  # what was counted last holds
+            with contextlib.suppress(ray.exceptions.RayError):  # keep the last count
                 places = self._count()
             self._places = (time.monotonic(), places)
         return places if places is None else max(1, places)
@@ -129,7 +129,7 @@ class RayExecutor(Executor):
 
         Raises:
             RuntimeError: The executor is shut down.
-            BrokenClusterError: Ray is.
+            BrokenClusterError: Ray is shut down.
         """
         if self._closed:
             raise RuntimeError("cannot schedule new futures after shutdown")
@@ -145,13 +145,13 @@ class RayExecutor(Executor):
         future.add_done_callback(self._forget)
         return future
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False, kill_workers: bool = False) -> None:  # noqa: FBT001, FBT002 - as the standard executors have it
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False, kill_workers: bool = False) -> None:  # noqa: FBT001, FBT002 - as in the standard executors
         """Takes no more calls; their resources are free as they end. The cluster is left as it is.
 
         Args:
-            wait: Whether to wait for what runs.
-            cancel_futures: Whether to end all calls now, the running ones too: Ray does not say which have begun.
-            kill_workers: The same.
+            wait: Whether to wait for running calls.
+            cancel_futures: Whether to end all calls now, even running ones: Ray does not report which have started.
+            kill_workers: Same as `cancel_futures`.
         """
         self._closed = True
         with self._lock:
@@ -188,7 +188,7 @@ class _Needs:
         return {name: each for name, each in {"CPU": self.cpus, "GPU": self.gpus, **self.others}.items() if each}
 
     def places(self, nodes: list[Mapping[str, float]]) -> int | None:
-        """How many calls fit on these nodes at once; None: any number."""
+        """How many calls fit on these nodes concurrently; None: no limit."""
         needs = self._named()
         if not needs:
             return None
@@ -196,7 +196,7 @@ class _Needs:
 
     @staticmethod
     def _fitting(name: str, each: float, there: float) -> int:
-        if name == "GPU" and each < 1:  # a share of one device, never of two
+        if name == "GPU" and each < 1:  # a fraction of one device, never spread over two
             return int(there) * int(1 / each + 1e-9)
         return int(there / each + 1e-9)
 
@@ -228,7 +228,7 @@ class _RayFuture(Future[Any]):
     def _settle(self, there: "Future[Any]") -> None:
         self._task = None
         error = there.exception()
-        with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
+        with contextlib.suppress(InvalidStateError):  # it has been cancelled meanwhile
             if error is not None:
                 self.set_exception(_told(error))
             else:
@@ -253,7 +253,7 @@ def _call(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Ma
     before = signal.getsignal(signal.SIGINT) if main else None
     try:
         return _Answer(function(*arguments, **keywords))
-    except Exception as error:  # noqa: BLE001 - as of any executor, it comes with the future
+    except Exception as error:  # noqa: BLE001 - as with any executor, the future holds it
         return _Answer(error=error)
     finally:
         if main:
@@ -265,7 +265,7 @@ def _end(ref: Any, there: "Future[Any]") -> None:
     for _ in range(TRIES):
         if there.done() or not ray.is_initialized():
             return
-        with contextlib.suppress(ray.exceptions.RayError):  # of a cluster that ends meanwhile
+        with contextlib.suppress(ray.exceptions.RayError):  # the cluster may shut down meanwhile
             ray.cancel(ref, force=True)
         wait_for([there], timeout=PAUSE)
 

@@ -1,6 +1,6 @@
 """Checkpoints in Ray's object store, for clusters without a disk that all nodes share.
 
-Objects belong to one actor on the driver's node, so that they outlive the workers that made them, and their nodes.
+One actor on the driver's node owns the objects, so that they outlive the workers that made them and their nodes.
 """
 
 import contextlib
@@ -20,15 +20,15 @@ __all__ = ["RayStore"]
 ray: Any = importlib.import_module("ray")
 
 _Key: TypeAlias = "int | str"
-"""A trial's id, or the name of a file of the run's own."""
+"""A trial's id, or the name of a file of the run."""
 
 
 class RayStore(CarriedStore):
     """Checkpoints of one run in the object store of a Ray cluster.
 
-    A worker's files become one object, which moves to the driver's node and from there to whoever trains a child; what
-    does not fit into that node's memory for objects Ray spills to its disk. They live as long as this object and no
-    longer, and die with the driver or its node: only a directory or a `RemoteStore` outlives a killed head.
+    The files of a worker become one object, which moves to the driver's node and from there to the worker that trains a
+    child. Ray spills objects that do not fit into that node's object memory to its disk. The objects are deleted with
+    this store, and lost with the driver or its node: only a directory or a `RemoteStore` outlives a killed head.
 
     Raises:
         ConfigError: Ray is not initialized here.
@@ -91,7 +91,7 @@ class RayStore(CarriedStore):
 
     def close(self) -> None:
         """Lets all of it go. May be called again."""
-        self._closed = True  # the actor ends some time after it is told to
+        self._closed = True  # the actor exits some time after it is asked to
         with contextlib.suppress(ray.exceptions.RayError):
             if ray.is_initialized():
                 ray.kill(self._shelf)

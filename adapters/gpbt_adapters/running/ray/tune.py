@@ -1,7 +1,7 @@
 """A class written for Ray Tune as a trainable: the same methods, called as Tune calls them under PBT.
 
-Nothing here needs a cluster: the class is an object in the process that trains. What `ray.tune.Trainable` fills in
-around it (the trial's name, the storage, a result's time stamps) is left to Tune.
+No cluster is needed: the object is created in the process that trains. What `ray.tune.Trainable` adds around it (the
+trial's name, the storage, a result's time stamps) is left to Tune.
 """
 
 import importlib
@@ -71,7 +71,7 @@ class TuneTrainable(Trainable):
         """Calls `step` and takes the metric out of its result.
 
         Raises:
-            ConfigError: The result is no dict, or has no such metric, or the metric is no number.
+            ConfigError: The result is not a dict, lacks the metric, or the metric is not a number.
         """
         given = self._model.step()
         result = dict(_flat(given)) if isinstance(given, Mapping) else {}
@@ -88,7 +88,7 @@ class TuneTrainable(Trainable):
         """The metric of the last step: a class for Tune scores nothing outside of its steps.
 
         Raises:
-            ConfigError: There was no step yet.
+            ConfigError: No step has been made yet.
         """
         if self._metric not in self._last:
             raise ConfigError(
@@ -113,7 +113,7 @@ class TuneTrainable(Trainable):
         """Makes the object and calls its `load_checkpoint`.
 
         Raises:
-            CheckpointError: The files are not this run's own.
+            CheckpointError: The files belong to another run.
         """
         if not is_trusted(path):
             raise CheckpointError(
@@ -125,7 +125,7 @@ class TuneTrainable(Trainable):
         if (path / KEPT).exists():
             self._model.load_checkpoint(_cloudpickle().loads((path / KEPT).read_bytes()))
         else:
-            with tempfile.TemporaryDirectory(prefix="gpbt-tune-") as folder:  # its own copy: it may write there
+            with tempfile.TemporaryDirectory(prefix="gpbt-tune-") as folder:  # a copy: the class may write there
                 copied = shutil.copytree(path / FILES, Path(folder) / "checkpoint")
                 self._model.load_checkpoint(str(copied))
         self._last = last
@@ -185,26 +185,27 @@ def from_tune(
 ) -> Callable[[], TuneTrainable]:
     """A factory of trainables from a class that Ray Tune knows (a subclass of `ray.tune.Trainable`).
 
-    A step is one call of its `step`. New hyperparameters come as they do under Tune's PBT: through `reset_config` where
-    that returns True, else by a new object with the new config; either way the state is loaded after them. A
-    `load_checkpoint` that also brings back the old hyperparameters undoes this there as here: keep them out of it, and
-    let `applied` read the live ones back, so that it is an error where they did not take.
+    A step is one call of the class's `step`. New hyperparameters are applied as under Tune's PBT: through
+    `reset_config` if it returns True, else by making a new object with the new config. In both cases the state is
+    loaded afterwards. A `load_checkpoint` that also restores the old hyperparameters undoes this, as it does in Tune:
+    do not restore them there, and let `applied` read the live ones back, so that a value that was not applied raises an
+    error.
 
-    Tune's classes keep what they like in a checkpoint. To go on exactly after a break, a class has to save its random
-    states, too; `gpbt.testing.check_trainable` tells whether it does. (Its score is that of its last step.)
+    Tune classes choose what to save in a checkpoint. To resume exactly, a class must also save its random states;
+    `gpbt.testing.check_trainable` tells whether it does. (Its score is that of its last step.)
 
     Args:
-        trainable: The class. Function trainables are not taken: they cannot be stopped between two steps.
+        trainable: The class. Function trainables are not supported: they cannot be stopped between two steps.
         metric: The key of `step`'s result that is the score; of a result within results the keys joined by "/".
-        config: What else its config has, the same for all trials; picklable where the training runs elsewhere.
-        seed: The key of the config under which it finds the seed of its founder (0 .. 2**32 - 1). None: it is not
-            told, and two runs may differ.
+        config: Further entries of its config, the same for all trials; must be picklable if other processes train.
+        seed: The key of the config under which it finds the seed of its founder (0 .. 2**32 - 1). None: the
+            class gets no seed, and two runs may differ.
         applied: The name of a method without arguments that reads the live hyperparameters back, by name. None: they
-            are believed to be those of its attribute `config`.
+            are assumed to be those of its attribute `config`.
 
     Raises:
-        ConfigError: It is no subclass of `ray.tune.Trainable`, or lacks `step`, `save_checkpoint` or `load_checkpoint`,
-            or the method that `applied` names.
+        ConfigError: The class is not a subclass of `ray.tune.Trainable`, or lacks `step`, `save_checkpoint` or
+            `load_checkpoint`, or the method that `applied` names.
 
     Examples:
         >>> from ray import tune

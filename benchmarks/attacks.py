@@ -1,9 +1,9 @@
-"""What runs survive besides being killed: each kind of fault is tried at random moments, and the outcome compared.
+"""Tests which faults besides kills a run survives: injects each kind at random moments and compares the outcome.
 
     python -m benchmarks.attacks [--tries 20] [--kinds suspended,clock,...] [--seed 0]
 
-A try survives if the run, resumed where that is needed, comes to what an undisturbed run comes to; or, where files were
-damaged, if the damage is said and nothing else than the undisturbed state is ever taken for true. Linux only.
+A try survives if the run, resumed where needed, has the same outcome as an undisturbed run. Where files were damaged,
+it survives if the damage is reported and no state but the undisturbed one is ever accepted. Linux only.
 """
 
 import argparse
@@ -36,7 +36,7 @@ SETTINGS: Mapping[str, Any] = {"population": 6, "steps": 10, "searcher": "random
 
 
 class Slow(Descent):
-    """Takes two milliseconds a step, so that there is time for a fault."""
+    """Takes two milliseconds per step, to leave time for a fault."""
 
     def step(self) -> float:
         """As `Descent`."""
@@ -50,8 +50,8 @@ class Case:
 
     Attributes:
         folder: An empty directory.
-        seed: Of the run.
-        moments: Says when and what.
+        seed: Seed of the run.
+        moments: Generator of the times and kinds of faults.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ class Case:
     moments: random.Random
 
     def drive(self, *, name: str = "one", stop: int | None = None, **settings: Any) -> Result:
-        """Drives the study until its end, or until Ctrl-C after so many trials."""
+        """Drives the study until its end, or until Ctrl-C after the given number of trials."""
         lease = settings.pop("lease", 60.0)
         given = {"store": CheckpointStore(self.folder / "store", resume=True, durable=False), "progress": False}
         with self.open(name=name, lease=lease) as study:
@@ -71,7 +71,7 @@ class Case:
         return open_study(self.folder / "runs.db", name, SPACE, durability="process", lease=lease, **settings)
 
     def same(self) -> bool:
-        """Whether the study, brought to its end, is what an undisturbed run is."""
+        """Whether the study, run to its end, equals an undisturbed run."""
         result = self.drive()
         wanted = run(Optimizer(SPACE, **SETTINGS, seed=self.seed), Descent, progress=False)
         with self.open() as study:
@@ -89,7 +89,7 @@ def _pressing(stop: int | None) -> Callable[[Event, Optimizer], None]:
 
 
 def _forked(work: Callable[[], object]) -> int:
-    """Starts some work in a forked process, quietly; its id."""
+    """Starts work in a forked process without output; returns its id."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -102,7 +102,7 @@ def _forked(work: Callable[[], object]) -> int:
 
 
 def _ended(child: int, seconds: float = 120.0) -> bool:
-    """Whether a process ended by itself and well."""
+    """Whether a process exited by itself with status 0."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         pid, status = os.waitpid(child, os.WNOHANG)
@@ -115,13 +115,13 @@ def _ended(child: int, seconds: float = 120.0) -> bool:
 
 
 def _all_ended(children: Sequence[int]) -> bool:
-    """Whether all of them did; each is waited for."""
+    """Waits for all processes; returns whether all of them succeeded."""
     ended = [_ended(child) for child in children]
     return all(ended)
 
 
 def suspended(case: Case) -> bool:
-    """Two processes on one study, of which one and the other is suspended for longer than its lease."""
+    """Two processes work on one study; each in turn is suspended for longer than its lease."""
     case.open().close()
     children = [_forked(lambda: case.drive(lease=0.3)) for _ in range(2)]
     for _ in range(2):
@@ -135,14 +135,14 @@ def suspended(case: Case) -> bool:
 
 
 def clock(case: Case) -> bool:
-    """Two processes on one study, whose clocks jump by up to a day forth and back."""
+    """Two processes work on one study while their clocks jump back and forth by up to a day."""
     case.open().close()
     children = [_forked(functools.partial(_with_jumps, case, seed)) for seed in range(2)]
     return _all_ended(children) and case.same()
 
 
 def _with_jumps(case: Case, seed: int) -> None:
-    jumps, true = random.Random(case.seed * 7 + seed), time.time  # noqa: S311  # no secret
+    jumps, true = random.Random(case.seed * 7 + seed), time.time  # noqa: S311  # not for security
 
     def jumping() -> float:
         return true() + (jumps.uniform(-86400, 86400) if jumps.random() < 0.05 else 0.0)
@@ -152,7 +152,7 @@ def _with_jumps(case: Case, seed: int) -> None:
 
 
 def shared(case: Case) -> bool:
-    """A study is interrupted, another one is started in its store, and the first one goes on."""
+    """A study is interrupted, another one is started in its store, and the first one continues."""
     case.drive(stop=case.moments.randrange(2, 20))
     try:
         case.drive(name="two")
@@ -162,7 +162,7 @@ def shared(case: Case) -> bool:
 
 
 def terminal(case: Case) -> bool:
-    """The terminal goes away at a random moment of a run with a progress bar."""
+    """The terminal closes at a random moment of a run with a progress bar."""
     ours, theirs = os.openpty()
 
     def work() -> None:
@@ -218,7 +218,7 @@ def checkpoint(case: Case) -> bool:
 
 
 def journal(case: Case) -> bool:
-    """A bit of a journal's file flips while nobody has it open, or its last events are gone."""
+    """A bit of the journal file flips while no process has it open, or its last events are lost."""
     result = case.drive(stop=case.moments.randrange(4, 20))
     wanted = result.optimizer.state
     path = case.folder / "runs.db"
@@ -261,14 +261,14 @@ ATTACKS: Mapping[str, Callable[[Case], bool]] = {
     "checkpoint": checkpoint,
     "journal": journal,
 }
-"""The kinds of faults; each function says whether a try was survived."""
+"""The kinds of faults; each function returns whether the run survived the try."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Tries, prints a line for each kind, and returns 1 if a try was not survived.
+    """Runs all tries, prints a line for each kind, and returns 1 if a run did not survive one.
 
     Args:
-        arguments: Of the command line; None: those that the program was started with.
+        arguments: Command-line arguments; None: those of the process.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tries", type=int, default=20, help="of each kind")
@@ -279,12 +279,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for kind in given.kinds.split(","):
         lost = []
         for number in range(given.tries):
-            moments = random.Random(f"{kind} {given.seed} {number}")  # noqa: S311  # no secret
+            moments = random.Random(f"{kind} {given.seed} {number}")  # noqa: S311  # not for security
             with tempfile.TemporaryDirectory() as folder:
                 case = Case(folder=Path(folder), seed=given.seed + number, moments=moments)
                 try:
                     survived = ATTACKS[kind](case)
-                except Exception as error:  # noqa: BLE001  # whatever it is, it was not survived
+                except Exception as error:  # noqa: BLE001  # any exception means that the run did not survive
                     print(f"{kind} {number}: {type(error).__name__}: {error}", flush=True)
                     survived = False
             lost += [] if survived else [number]

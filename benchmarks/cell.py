@@ -1,6 +1,6 @@
 """One cell of the grid: a method on a problem under a seed, from the empty ledger to the line of results.
 
-The only clock of the benchmarks is here and in the ledger: what a run takes beyond the training is the method's.
+Only this module and the ledger measure time: all time of a run outside the training counts as the method's.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ _ALWAYS = ("gpbt", "numpy", "scipy", "scikit-learn", "torch")
 def run_cell(key: Key, problem: Problem, method: Method) -> dict[str, Any]:
     """Runs a method to the end of its budget and tests the one model that validation chose.
 
-    One thread: a step then takes the same time beside any number of others, and sums have one order.
+    It uses one thread, so a step takes the same time however many runs are active, and sums have a fixed order.
 
     Args:
         key: The names, seed and budget of the run.
@@ -47,7 +47,7 @@ def run_cell(key: Key, problem: Problem, method: Method) -> dict[str, Any]:
         RuntimeError: No step of the run had a finite score, or the test score is not finite.
     """
     try:
-        json.dumps(dict(method.settings))  # before the training: without them there is no line to write
+        json.dumps(dict(method.settings))  # before the training, since the line of results needs them
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"method {key.method!r}: settings must be plain data that JSON can write, got {method.settings!r}: {error}"
@@ -96,7 +96,7 @@ def run_cell(key: Key, problem: Problem, method: Method) -> dict[str, Any]:
 
 
 def _versions(method: Method) -> dict[str, str]:
-    """Of Python, of every named distribution that is installed, and the commit of a source tree."""
+    """The versions of Python and every named distribution that is installed, and the commit of a source tree."""
     versions = {"python": platform.python_version()}
     if commit := _commit():
         versions["commit"] = commit

@@ -1,4 +1,4 @@
-"""What the report says of a grid of cells, each a problem under a budget: who is ahead over all of them, and in each.
+"""Report sections on a grid of cells, each a problem under a budget: who leads over all cells, and in each.
 
 Each section is a pure function of a collection whose problems are cells.
 """
@@ -164,7 +164,7 @@ def _ranks(collection: Collection, kind: Kind) -> Ranks:
 
 
 def _cell_ranks(cell: ProblemRuns, names: Sequence[str], kind: Kind) -> Mapping[str, float]:
-    """Mean ranks over the seeds that all of them have run; NaN where there is none."""
+    """Mean ranks over the seeds that all entrants have run; NaN if there are none."""
     seeds = cell.paired(names) if names else []
     if not seeds:
         return dict.fromkeys(names, math.nan)

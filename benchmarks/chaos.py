@@ -1,12 +1,12 @@
-"""Runs with a journal and a store are killed at random moments and resumed, and must come to what no kill changes.
+"""Kills runs with a journal and a store at random moments, resumes them, and checks that the outcome is unchanged.
 
     python -m benchmarks.chaos [--kills 1000] [--seconds 600] [--workers serial|threads|processes] [--url postgresql://...]
 
 Each life of a run is a forked process that opens the study and the store, trains on, and gets SIGKILL after a random
-time, wherever that finds it: in a transaction, in a checkpoint, between the two. Once a run has ended, its records, its
+time, possibly within a transaction, a checkpoint, or between the two. Once a run has ended, its records, its
 schedule, its best, the checkpoints that are left and the best model's own score are compared with those of a run that
-nobody killed. Exits with an error at the first difference. Linux only. (What Python's resource tracker says of leaked
-semaphores is its own clearing up after killed processes.)
+nobody killed. Exits with an error at the first difference. Linux only. (Messages of
+Python's resource tracker about leaked semaphores come from its cleanup after killed processes.)
 """
 
 import argparse
@@ -37,9 +37,9 @@ __all__ = ["Descent", "Tally", "kill_and_resume", "main"]
 
 SPACE = Space(rate=Float(0.01, 0.4, log=True), momentum=Float(0, 0.9))
 LIFE = {"serial": 0.06, "threads": 0.06, "processes": 1.2}
-"""Seconds that a run lives at most before it is killed; longer where it got nowhere. Processes need most to start."""
+"""Maximum seconds before a run is killed; longer if it made no progress. Processes take longest to start."""
 POPULATION = {"serial": 6, "threads": 6, "processes": 24}
-"""So that a run is longer than a life."""
+"""Chosen so that a run outlasts a single life."""
 
 
 class Descent(Trainable):
@@ -83,13 +83,13 @@ class Descent(Trainable):
 
 @attrs.frozen(kw_only=True)
 class Tally:
-    """What was done.
+    """The tally of a session.
 
     Attributes:
-        runs: Runs that came to their end.
-        kills: Lives that were ended by SIGKILL.
-        again: Trials that were trained again after a kill.
-        differences: What was other than in the runs that nobody killed, in words.
+        runs: Number of completed runs.
+        kills: Number of lives ended by SIGKILL.
+        again: Number of trials that were trained again after a kill.
+        differences: Differences from the runs without kills, in words.
     """
 
     runs: int
@@ -108,22 +108,22 @@ def kill_and_resume(
     url: str | None = None,
     say: bool = False,
 ) -> Tally:
-    """Kills and resumes runs until there were so many kills, or the time is up.
+    """Kills and resumes runs until the number of kills is reached or the time is up.
 
     Args:
         folder: An empty directory.
-        kills: At least so many.
-        seed: Of the runs and the moments.
-        seconds: No run is begun after so many.
+        kills: Minimum number of kills.
+        seed: Seed of the runs and of the moments of the kills.
+        seconds: No run starts after this time.
         workers: "serial", "threads" or "processes".
         url: The database; None: a SQLite file in `folder`.
         say: Whether to print a line for each run.
     """
     end = time.monotonic() + seconds
-    moments = random.Random(seed)  # noqa: S311  # no secret
+    moments = random.Random(seed)  # noqa: S311  # not for security
     runs = killed = again = 0
     differences: list[str] = []
-    with tempfile.TemporaryDirectory() as scratch:  # so that a life does not begin with imports
+    with tempfile.TemporaryDirectory() as scratch:  # imports once here, so a life does not start with imports
         _run(f"{scratch}/journal.db", "warm", Path(scratch) / "store", "serial", {"population": 2, "steps": 2})
     while killed < kills and time.monotonic() < end and not differences:
         settings: dict[str, Any] = {
@@ -135,10 +135,10 @@ def kill_and_resume(
         place, name = folder / f"run-{runs}", f"run-{seed}-{runs}"
         database = url or str(folder / f"journal-{runs % 3}.db")
         before, life = killed, LIFE[workers]
-        while not _live(lambda: _run(database, name, place, workers, settings), moments.uniform(0, life)):  # noqa: B023  # called at once
+        while not _live(lambda: _run(database, name, place, workers, settings), moments.uniform(0, life)):  # noqa: B023  # called immediately
             killed += 1
             if (killed - before) % 20 == 0:
-                life *= 1.5  # a busy machine gets nowhere in so short a time
+                life *= 1.5  # a busy machine makes no progress in such a short time
         with Journal(database) as journal:
             tried = sum(isinstance(event, Requeued) for event in journal.events(journal.get(name).id))
         with open_study(database, name) as study:
@@ -162,7 +162,7 @@ def _run(database: str, name: str, place: Path, workers: str, settings: Mapping[
 
 
 def _live(work: Callable[[], None], seconds: float) -> bool:
-    """Does some work in a forked process; returns whether it ended by itself before it was killed.
+    """Runs work in a forked process; returns whether it finished before it was killed.
 
     Raises:
         RuntimeError: It failed.
@@ -208,10 +208,10 @@ def _differences(found: Result, wanted: Result) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Kills, prints, and returns the exit status.
+    """Runs the program and returns the exit status.
 
     Args:
-        arguments: Of the command line; None: those that the program was started with.
+        arguments: Command-line arguments; None: those of the process.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1000, help="how many, at least; the run they fall into ends first")

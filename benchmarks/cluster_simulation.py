@@ -2,7 +2,7 @@
 
     python -m benchmarks.cluster_simulation [--workers 8 16 64] [--searcher gp] [--seeds 3] [--steps 60]
 
-A population of 64 models is trained by so many workers; each step takes a log-normal time of mean 1 (sigma 0.5 of its
+`--workers` workers train a population of 64 models. Each step takes a log-normal time of mean 1 (sigma 0.5 of its
 logarithm), drawn from the seed, the trial and the step alone. Shown are the share of all workers' time between start
 and end of the run in which they train, and the final best score on two problems (noisy quadratics, higher is better),
 both means over seeds: for gpbt with each `max_concurrent` and `quorum`, for PBT with a barrier after each step, and for
@@ -37,8 +37,8 @@ class Job:
     """Work for one worker.
 
     Attributes:
-        id: Of the trial; decides how long its steps take.
-        steps: How many it trains.
+        id: Id of the trial, which decides how long its steps take.
+        steps: Number of steps to train.
     """
 
     id: int
@@ -46,27 +46,27 @@ class Job:
 
 
 class Source(Protocol):
-    """Who hands out work."""
+    """A source of work."""
 
     def take(self) -> Job | None:
-        """The next work; None: not now."""
+        """Returns the next work; None if none is available yet."""
 
     def finish(self, job: Job) -> None:
-        """Its result is there."""
+        """Receives finished work."""
 
     @property
     def best(self) -> float:
-        """The best score in the end."""
+        """The final best score."""
 
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """What a simulated run came to.
+    """The outcome of a simulated run.
 
     Attributes:
         used: The share of the workers' time in which they trained, 0 .. 1.
-        time: How long it took, in mean steps.
-        score: The best one in the end.
+        time: Duration in mean steps.
+        score: The final best score.
     """
 
     used: float
@@ -78,9 +78,9 @@ def simulate(source: Source, workers: int, seed: int) -> Outcome:
     """Runs a source to its end.
 
     Args:
-        source: Hands out work as long as there is any.
-        workers: How many.
-        seed: Of the times.
+        source: The source of work.
+        workers: Number of workers.
+        seed: Seed of the step times.
     """
     now = busy = 0.0
     running: list[tuple[float, int, Job]] = []
@@ -99,9 +99,9 @@ class Searched:
     """An optimizer on a problem.
 
     Args:
-        optimizer: Fresh.
-        problem: What is trained.
-        seed: Of the problem.
+        optimizer: A new optimizer.
+        problem: The problem to train.
+        seed: Seed of the problem.
     """
 
     def __init__(self, optimizer: Optimizer, problem: Problem, seed: int) -> None:
@@ -110,7 +110,7 @@ class Searched:
         self.scores: dict[int, list[float]] = {}
 
     def take(self) -> Job | None:
-        """Asks, and trains at once what will be told later; a limit fixed at the asking says where it stops."""
+        """Asks and trains immediately; the result is told later. A limit fixed when asking decides where it stops."""
         trial = next(iter(self.optimizer.ask()), None)
         if trial is None:
             return None
@@ -119,7 +119,7 @@ class Searched:
         for step in range(trial.steps):
             state, score = self.problem.train(state, trial.config)
             scores.append(score)
-            if step < len(limits) and -score > limits[step]:  # scores are to rise
+            if step < len(limits) and -score > limits[step]:  # higher scores are better
                 break
         self.states[trial.id], self.scores[trial.id] = state, scores
         return Job(trial.id, len(scores))
@@ -134,7 +134,7 @@ class Searched:
 
     @property
     def best(self) -> float:
-        """Of all trials."""
+        """The best score of all trials."""
         return self.optimizer.best.score
 
 
@@ -186,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Simulates, prints a table, and returns the exit status.
 
     Args:
-        arguments: Of the command line; None: those that the program was started with.
+        arguments: Command-line arguments; None: those of the process.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, nargs="+", default=[8, 16, 64])

@@ -1,8 +1,8 @@
 """Results as arrays: runs by problem, entrant and seed, scores as losses.
 
 An entrant is a method with a budget: `gpbt` is gpbt with the main budget, `gpbt 10x10` the same method with 10 models
-of 10 steps. Where problems are to be compared under several budgets, each pair of the two is a cell, and stands where a
-problem does.
+of 10 steps. To compare problems under several budgets, each pair of a problem and a budget is a cell, which takes the
+place of a problem.
 """
 
 import collections
@@ -31,8 +31,8 @@ class Run:
         test: Its loss on the test data.
         used: Steps trained.
         curve: The best validation loss so far after each step of the budget, shape (budget,).
-        searcher: Seconds outside of the training.
-        training: Seconds inside.
+        searcher: Seconds outside the training.
+        training: Seconds inside the training.
     """
 
     validation: float
@@ -86,10 +86,10 @@ class Collection:
 
 
 def flaw(line: Mapping[str, Any]) -> str | None:
-    """What keeps a line of results out of a comparison; None: nothing."""
+    """The reason to exclude a line of results from a comparison; None if there is none."""
     if missing := [name for name in _NEEDED if name not in line]:
         return f"{missing[0]} is missing"
-    if line["direction"] not in get_args(Direction):  # its best model was chosen as if scores were to rise
+    if line["direction"] not in get_args(Direction):  # its best model was chosen as if higher scores were better
         return f"direction must be one of {', '.join(get_args(Direction))}, got {line['direction']!r}"
     for kind in ("validation", "test"):
         if line[kind] is None:
@@ -100,7 +100,7 @@ def flaw(line: Mapping[str, Any]) -> str | None:
 def collect(
     lines: Iterable[Mapping[str, Any]], budget: tuple[int, int] | None = None, *, cells: bool = False
 ) -> Collection:
-    """Sorts lines of results; reads them once and keeps no more of each than its curve.
+    """Sorts lines of results; reads them once and keeps only the curve and figures of each.
 
     Args:
         lines: As `read_results` gives them, without a `flaw`.

@@ -1,6 +1,6 @@
 """The ledger of one run: it trains, counts every step, and keeps the model that validation chooses.
 
-A method trains through the ledger and in no other way. So all methods get the same space, the same initial weights and
+A method trains only through the ledger. All methods therefore get the same space, the same initial weights and
 the same number of steps, and the choice of the tested model is the same rule for all: the best validation score of all
 scored steps of all models, the earliest where several are equal. The ledger holds no test: whoever has the problem
 tests the chosen model once the run is over.
@@ -19,8 +19,8 @@ from gpbt_core.space import Space
 __all__ = ["BudgetSpent", "Entry", "Ledger"]
 
 
-class BudgetSpent(Exception):  # noqa: N818  # the end of every run, and no error
-    """No step is left. Ends a method from within whatever library drives it; the runner expects it."""
+class BudgetSpent(Exception):  # noqa: N818  # the regular end of a run, not an error
+    """The budget is spent. Ends a method from inside any library that drives it; the runner expects it."""
 
 
 @attrs.define(kw_only=True)
@@ -45,16 +45,16 @@ class Entry:
 
 
 class Ledger:
-    """What a method works with: begin an entry, train it step by step, until `BudgetSpent`.
+    """The interface of a method: begin an entry and train it step by step until `BudgetSpent`.
 
     Attributes:
         space: The space to search.
-        rate: The parameter that a practitioner would let fall along a decay; None: there is none.
-        direction: Of the scores that `train` returns.
+        rate: The parameter that a practitioner would decay; None if there is none.
+        direction: Direction of the scores that `train` returns.
         models: For how many models of `steps` steps the budget pays: the size of a population that trains to the end.
         steps: The length of one model's training.
-        seed: For the method's own randomness; the problem has taken the same one for its own.
-        budget: Steps in all, `models * steps`.
+        seed: For the method's own randomness; the problem uses the same one.
+        budget: Total number of steps, `models * steps`.
         used: Steps trained so far.
         entries: All entries by id.
         training_seconds: Wall time spent inside the problem.
@@ -107,7 +107,7 @@ class Ledger:
 
         Args:
             config: A config of the space.
-            parent: The entry whose model to copy as it stands now; None: the initial weights of the seed.
+            parent: The entry whose current model to copy; None: the initial weights of the seed.
 
         Returns:
             The id of the new entry.
@@ -129,18 +129,18 @@ class Ledger:
         return entry.id
 
     def train(self, entry: int, steps: int = 1) -> float:
-        """Trains an entry's model on.
+        """Continues training an entry's model.
 
         Args:
             entry: An id of `begin`; it may have been trained before.
-            steps: At least 1. A model that diverges is trained no further and gives up its state.
+            steps: At least 1. A model that diverges is trained no further, and its state is released.
 
         Returns:
             The score after the last step trained; NaN where it diverged.
 
         Raises:
-            BudgetSpent: No step is left; the steps until then are on record.
-            ValueError: The entry is unknown, released, or has diverged; or no step is wanted.
+            BudgetSpent: No step is left; the steps until then are recorded.
+            ValueError: The entry is unknown, released, or has diverged, or `steps` is below 1.
         """
         if steps < 1:
             raise ValueError(f"Ledger.train: steps must be at least 1, got {steps!r}")
@@ -154,7 +154,7 @@ class Ledger:
         return score
 
     def release(self, entry: int) -> None:
-        """Lets go of an entry's model; the best one is kept apart."""
+        """Releases an entry's model; the best model is kept separately."""
         self._states.pop(entry, None)
 
     def is_alive(self, entry: int) -> bool:

@@ -1,6 +1,6 @@
-"""Names on the command line to problems and methods: ours by name, anybody's as `path/to/file.py:name`.
+"""Resolves names on the command line: built-in problems and methods by name, others as `path/to/file.py:name`.
 
-A file from outside is imported under a name of its own, so that it can't shadow a module; importing runs its code.
+An external file is imported under a unique name, so that it cannot shadow a module. Importing runs its code.
 """
 
 import functools
@@ -20,19 +20,19 @@ __all__ = ["LoadError", "load_method", "load_problem"]
 
 
 class LoadError(ValueError):
-    """A problem or method that cannot be found, or that is something else."""
+    """A problem or method cannot be found, or has the wrong type."""
 
 
-@functools.lru_cache(maxsize=64)  # a grid comes back to each problem and length with each seed
+@functools.lru_cache(maxsize=64)  # a grid revisits each problem and length for each seed
 def load_problem(name: str, options: Options) -> Problem:
     """Builds a problem.
 
     Args:
         name: One of `PROBLEMS`, or `path/to/file.py:name`, where `name` is a function from `Options` to a problem.
-        options: What the command line says.
+        options: The options of the command line.
 
     Raises:
-        LoadError: There is no such name, or what it makes is no problem.
+        LoadError: There is no such name, or it does not build a problem.
     """
     if ":" in name:
         problem: Problem = _outside("problem", name)(options)
@@ -53,7 +53,7 @@ def load_method(name: str) -> Method:
         name: One of `METHODS`, or `path/to/file.py:name`, where `name` is a `Method`.
 
     Raises:
-        LoadError: There is no such name, or it is no `Method`.
+        LoadError: There is no such name, or it is not a `Method`.
     """
     if ":" in name:
         method = _outside("method", name)

@@ -1,6 +1,6 @@
 """What a method is: something that spends a ledger's steps.
 
-A method knows the space, the budget and the seed, and nothing of the problem behind the ledger.
+A method knows the space, the budget and the seed, but not the problem behind the ledger.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from benchmarks.ledger import Ledger
 __all__ = ["Method", "MethodUnavailable"]
 
 
-class MethodUnavailable(RuntimeError):  # noqa: N818  # says what is the case
+class MethodUnavailable(RuntimeError):  # noqa: N818  # named after its cause
     """A library that the method needs is not installed; the message says how to get it."""
 
 
@@ -22,11 +22,11 @@ class Method:
     """A way to spend the steps.
 
     Attributes:
-        summary: One line: what it is, by which library.
+        summary: One line that names the method and its library.
         run: Trains until the budget is spent (`BudgetSpent` may pass through) or it has nothing more to try. All its
-            randomness comes from the ledger's seed. It takes part in no choice of the final model.
-        packages: The distributions whose versions belong into the result.
-        settings: What was set, for the record: plain data, as JSON has it.
+            randomness comes from the ledger's seed. It does not take part in the choice of the final model.
+        packages: The distributions whose versions are recorded in the result.
+        settings: The settings to record, as plain JSON data.
     """
 
     summary: str

@@ -1,4 +1,4 @@
-"""Sections to pages: Markdown for the documentation, and one HTML file that needs nothing else."""
+"""Renders sections as pages: Markdown for the documentation, and one self-contained HTML file."""
 
 import html
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Pictures of the results as SVG elements, with matplotlib; equal results give equal pictures."""
+"""Plots of the results as SVG elements, with matplotlib; equal results give equal plots."""
 
 import io
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def anytime(name: str, problem: ProblemRuns, entrants: Sequence[str]) -> str:
             axes.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
         finals.append(median[np.isfinite(median)])
     if problem.direction == "minimize" and all((curve > 0).all() for curve in finals):
-        axes.set_yscale("log")  # losses fall by factors
+        axes.set_yscale("log")  # losses fall by orders of magnitude
     _focus(axes, finals, rising=problem.direction == "maximize")
     axes.set_xlabel("steps trained")
     axes.set_ylabel("best validation score so far")
@@ -77,7 +77,7 @@ def boxes(name: str, problem: ProblemRuns, entrants: Sequence[str]) -> str:
 
 
 def _focus(axes: Any, curves: Sequence[Any], *, rising: bool) -> None:
-    """Cuts off the first steps, in which the scores fall by so much that nothing else would be seen."""
+    """Crops the first steps, whose large changes would hide everything else."""
     ends = np.array([curve[-1] for curve in curves if len(curve)])
     early = np.array([curve[min(len(curve) - 1, len(curve) // 5)] for curve in curves if len(curve)])
     if not len(ends):

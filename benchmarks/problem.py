@@ -1,7 +1,7 @@
-"""What a problem is: a training to be steered, as a pure function of its state.
+"""The protocol of a problem: a training whose hyperparameters are scheduled, as a pure function of its state.
 
-A problem never sees a method. All that happens to a model follows from the seed, the configs and the number of steps;
-the state that goes in is the state that can go in again.
+A problem never sees a method. A model depends only on the seed, the configs and the number of steps. Training does
+not change its input state, which can be used again.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ __all__ = ["Builder", "Direction", "Options", "Problem", "ProblemUnavailable", "
 Direction = Literal["minimize", "maximize"]
 
 
-class ProblemUnavailable(RuntimeError):  # noqa: N818  # says what is the case
+class ProblemUnavailable(RuntimeError):  # noqa: N818  # named after its cause
     """A library that the problem needs is not installed; the message says how to get it."""
 
 
@@ -30,7 +30,7 @@ class Problem(Protocol):
     training (data order, dropout, subsampling) is drawn from the seed and the number of the step. All models of a seed
     start from the same initial state.
 
-    A problem may have one more attribute, `rate`: the name of the `Float` that a practitioner would let fall along a
+    A problem may have one more attribute, `rate`: the name of the `Float` that a practitioner would
     decay.
     """
 
@@ -40,7 +40,7 @@ class Problem(Protocol):
 
     @property
     def direction(self) -> Direction:
-        """Whether scores are to fall or to rise."""
+        """Whether scores are minimized or maximized."""
 
     @property
     def models(self) -> int:
@@ -69,10 +69,10 @@ class Problem(Protocol):
 
 
 def verify_problem(problem: Problem) -> None:
-    """Refuses what no run can be made with, before anything is trained; `benchmarks.testing` proves the rest.
+    """Refuses a problem that cannot be run, before any training; `benchmarks.testing` checks the rest.
 
     Raises:
-        ConfigError: Its space is not a Space; its direction is another word; `models` or `steps` is not an int of at
+        ConfigError: Its space is not a Space; its direction is unknown; `models` or `steps` is not an int of at
             least 1; its rate is not a Float of the space; it lacks one of the three functions.
     """
     who, directions = f"problem {type(problem).__name__}", get_args(Direction)
@@ -94,18 +94,18 @@ def verify_problem(problem: Problem) -> None:
 
 
 def rate_of(problem: Problem) -> str | None:
-    """The parameter that a practitioner would let fall along a decay; None: the problem names none."""
+    """The parameter that a practitioner would decay; None if the problem names none."""
     rate: str | None = getattr(problem, "rate", None)
     return rate
 
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """What the command line says to a problem.
+    """The options of the command line for a problem.
 
     Attributes:
-        data: The directory of data sets that do not come with a library; None: not given.
-        smoke: Whether to be small: less data, fewer models, shorter training.
+        data: The directory of data sets that no library ships; None: not given.
+        smoke: Whether to use a reduced size: less data, fewer models, shorter training.
         length: The steps of one model's training, at least 1; None: the problem's own. Only problems whose training
             itself depends on its length (`toy-deceptive`) look at it beyond `steps`.
     """
@@ -121,7 +121,7 @@ class Options:
 
     @property
     def steps(self) -> int:
-        """The length of one model's training: the one that was asked for, else the usual one."""
+        """The length of one model's training: the requested one, or else the usual one."""
         return self.length or (5 if self.smoke else 10)
 
 

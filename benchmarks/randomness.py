@@ -1,4 +1,4 @@
-"""Global randomness on loan, for libraries that know no other."""
+"""Temporary global seeds, for libraries that use only global generators."""
 
 import contextlib
 import random
@@ -11,7 +11,7 @@ __all__ = ["global_randomness"]
 
 @contextlib.contextmanager
 def global_randomness(seed: int) -> Iterator[None]:
-    """Seeds the global generators of `random` and numpy for a library that knows no others; restores them."""
+    """Seeds the global generators of `random` and numpy for a library that uses only these; restores them."""
     python, array = random.getstate(), np.random.get_state()  # noqa: NPY002  # it is what the library uses
     try:
         random.seed(seed)

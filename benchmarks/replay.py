@@ -1,12 +1,12 @@
-"""Is a schedule good, or were its weights lucky? Trains what a run has found again, from scratch and under fresh seeds.
+"""Is a schedule good, or were its weights lucky? Retrains the schedule of a run from scratch under fresh seeds.
 
     python -m benchmarks.replay results.jsonl --method gpbt,optuna-tpe,optuna-tpe-cosine --out replays.jsonl
     python -m benchmarks.replay results.jsonl --problem digits-mlp-quarter --on digits-mlp --out replays.jsonl
     python -m benchmarks.replay replays.jsonl --report --reference gpbt
 
 For each run of the results file, the configs of its chosen model are trained again on new models, whose seeds no run
-has: the same seeds for every run. Nothing is chosen any more: the score is the one after the last step. With `--on` the
-schedule of one problem is replayed on another with the same hyperparameters. Replays that the file has already are
+uses; they are the same for every run. Nothing is selected: the score is the one after the last step. With `--on` the
+schedule of one problem is replayed on another with the same hyperparameters. Replays that are already in the file are
 skipped, as by `benchmarks.run`.
 """
 
@@ -32,9 +32,9 @@ from benchmarks.statistics import compare
 __all__ = ["FIRST_SEED", "main", "replay", "schedule_of", "table_of"]
 
 FIRST_SEED = 100_000
-"""The first of the fresh seeds: far above those of runs."""
+"""The first of the fresh seeds, far above those of the runs."""
 
-_DIVERGED = 1e300  # worse than any mean loss, and no infinity, whose differences are no numbers
+_DIVERGED = 1e300  # worse than any mean loss, but finite, so that differences are defined
 
 Segment = tuple[int, Mapping[str, Any]]
 
@@ -71,7 +71,7 @@ def schedule_of(line: Mapping[str, Any]) -> list[Segment]:
 
 
 def replay(problem: Problem, schedule: Iterable[Segment], seed: int) -> tuple[float, float]:
-    """Trains one new model under a schedule; its validation and test score at the end, NaN both where it diverged."""
+    """Trains a new model under a schedule; returns its final validation and test scores, both NaN if it diverged."""
     state, score = problem.start(seed), math.nan
     with threadpool_limits(limits=1):
         for steps, config in schedule:
@@ -84,7 +84,7 @@ def replay(problem: Problem, schedule: Iterable[Segment], seed: int) -> tuple[fl
 
 
 def table_of(lines: Iterable[Mapping[str, Any]], reference: str | None = None) -> Section:
-    """What replays found, by cell and method.
+    """The table of replays by cell and method.
 
     Args:
         lines: As this module writes them.
@@ -177,7 +177,7 @@ def _tests(line: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _mean_loss(line: Mapping[str, Any]) -> float:
-    """Lower is better; a model that diverged makes it very bad."""
+    """The loss, lower is better; very large if a model diverged."""
     sign = 1.0 if line["direction"] == "minimize" else -1.0
     mean = sign * float(np.mean(_tests(line)))
     return mean if math.isfinite(mean) else _DIVERGED

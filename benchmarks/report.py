@@ -1,9 +1,9 @@
-"""The reporter: reads results files, writes the tables and plots of a comparison.
+"""Reads results files, and writes the tables and plots of a comparison.
 
     python -m benchmarks.report results.jsonl --html report.html --markdown report.md
 
 Without `--html` or `--markdown` the tables go to the screen as Markdown. With `--cells` each problem under each budget
-is a cell, and the report says who is ahead over all cells, and who is the strongest rival in each.
+is a cell, and the report shows who leads over all cells and who is the strongest rival in each.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from benchmarks.sections import Section, costs, counted, everywhere, outcome, pa
 
 __all__ = ["main"]
 
-SHOWN = 10  # entrants in a plot or matrix, where nothing else is asked for: more lines than that are not told apart
+SHOWN = 10  # default number of entrants in a plot or matrix: more lines are hard to tell apart
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _sound(lines: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """The lines that can be compared; names the others on the standard error."""
+    """The lines that can be compared; reports the others on standard error."""
     for line in lines:
         if (wrong := flaw(line)) is None:
             yield line

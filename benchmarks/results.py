@@ -18,12 +18,12 @@ __all__ = ["ForeignLineError", "Key", "Results", "read_results"]
 
 
 class ForeignLineError(ValueError):
-    """A file of results has a line that is no run."""
+    """A results file has a line that is not a run."""
 
 
 @attrs.frozen(kw_only=True)
 class Key:
-    """What makes a run the same run."""
+    """The identity of a run."""
 
     problem: str
     method: str
@@ -46,7 +46,7 @@ class Results:
     """A results file that this process appends to.
 
     Args:
-        path: Made when the first run is written; its directory must exist.
+        path: The file, created when the first run is written; its directory must exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,10 +55,10 @@ class Results:
         self._read = 0  # bytes of the file that `_known` covers
 
     def __contains__(self, key: Key) -> bool:
-        """Whether the run is there by now; reads only what was appended since the last look.
+        """Whether the file has the run; reads only what was appended since the last call.
 
         Raises:
-            ForeignLineError: The file has a line that is no run.
+            ForeignLineError: The file has a line that is not a run.
         """
         if self._path.exists():
             with self._path.open("rb") as file:
@@ -72,7 +72,7 @@ class Results:
             line: Plain data with the fields of `Key`.
 
         Returns:
-            Whether it was written; False: another process has written the same run meanwhile.
+            Whether it was written; False: another process wrote the same run in the meantime.
         """
         content = json.dumps(_finite(line), allow_nan=False, separators=(",", ":")).encode() + b"\n"
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -81,7 +81,7 @@ class Results:
             self._catch_up(handle)
             if Key.of(line) in self._known:
                 return False
-            if os.fstat(handle).st_size > self._read:  # a line that somebody was killed in; it stays apart from ours
+            if os.fstat(handle).st_size > self._read:  # an unfinished line of a killed process; ours starts a new line
                 content = b"\n" + content
             while content:
                 content = content[os.write(handle, content) :]
@@ -107,7 +107,7 @@ def read_results(path: Path) -> Iterator[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ForeignLineError: It has a line that is no run.
+        ForeignLineError: It has a line that is not a run.
     """
     seen: set[Key] = set()
     with path.open("rb") as file:
@@ -122,7 +122,7 @@ def _parsed(content: bytes, path: Path) -> dict[str, Any] | None:
     """A line as data; None for one that a killed process left unfinished.
 
     Raises:
-        ForeignLineError: It is whole, and no run.
+        ForeignLineError: It is complete but not a run.
     """
     try:
         line: Any = json.loads(content)

@@ -1,9 +1,9 @@
-"""The runner: executes a grid of problems, methods and seeds, one JSON line per run.
+"""Executes a grid of problems, methods and seeds, and writes one JSON line per run.
 
     python -m benchmarks.run --problem nqm,digits-mlp --method gpbt,random --seed 0-19 --processes 2 --out results.jsonl
 
-Runs that the file has already are skipped, so an interrupted grid goes on where it stopped, and any number of these
-commands may work on one file. Seed by seed: what is there at any time has about as many seeds of each cell.
+Runs that are already in the file are skipped, so an interrupted grid resumes where it stopped, and any number of these
+commands may share one file. Runs are ordered by seed, so all cells have about the same number of seeds at any time.
 """
 
 import argparse
@@ -91,10 +91,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check_out(out: Path) -> None:
-    """Refuses a results file that could not be written, before there is anything to write.
+    """Refuses a results file that cannot be written, before the first run.
 
     Raises:
-        LoadError: Its directory is missing, or it or its directory is not to be written.
+        LoadError: Its directory is missing, or it or its directory is not writable.
     """
     if not out.parent.is_dir():
         raise LoadError(f"--out: the directory must exist, found no directory {str(out.parent)!r}")
@@ -103,10 +103,10 @@ def _check_out(out: Path) -> None:
 
 
 def _check_strangers(todo: Sequence[Key], options: Options) -> None:
-    """Tries the first step of each problem from outside, which nobody has tested, before the first run.
+    """Checks the first step of each external problem, which may be untested, before the first run.
 
     Raises:
-        LoadError: Models of the problem that start from one state do not stay apart.
+        LoadError: Models of the problem that start from one state are not independent.
     """
     for key in {key.problem: key for key in reversed(todo) if ":" in key.problem}.values():
         try:
@@ -131,16 +131,16 @@ def _execute(grid: Grid, todo: Sequence[Key], *, processes: int) -> int:
 
 
 def _one(grid: Grid, key: Key) -> bool:
-    """Executes one run and writes its line; says what went wrong, and that it did, without ending the grid."""
+    """Executes one run and writes its line; reports an error without ending the grid."""
     results = Results(grid.out)
     name = f"{key.problem} {key.method} seed {key.seed} {key.models}x{key.steps}"
-    if key in results:  # another command has been faster
+    if key in results:  # another command was faster
         return True
     try:
         options = attrs.evolve(grid.options, length=key.steps)
         line = run_cell(key, load_problem(key.problem, options), load_method(key.method))
         results.append(line)
-    except Exception:  # noqa: BLE001  # whatever a library raises must not end the other runs
+    except Exception:  # noqa: BLE001  # no library error may end the other runs
         traceback.print_exc()
         print(f"{name}: failed", file=sys.stderr, flush=True)
         return False

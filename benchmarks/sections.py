@@ -1,6 +1,6 @@
-"""What the report says: tables of the results, as data that a page can be made of.
+"""The sections of the report: tables of the results, as data that a page renders.
 
-Each section is a pure function of a collection; nothing here knows of HTML or Markdown.
+Each section is a pure function of a collection and independent of HTML and Markdown.
 """
 
 import math
@@ -40,7 +40,7 @@ LEVEL = 0.05  # of significance, after Holm's correction
 
 @attrs.frozen(kw_only=True)
 class Table:
-    """Cells of text under headers; the first column names the row. `strong` are (row, column) places to point out."""
+    """Cells of text under headers; the first column names the row. `strong` are (row, column) places to emphasize."""
 
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -53,8 +53,8 @@ class Section:
 
     Attributes:
         title: Its heading.
-        text: What the numbers are.
-        table: None where a picture says it all.
+        text: The meaning of the numbers.
+        table: The table; None if the figure is enough.
         figure: An SVG element; pages of text leave it out.
         sub: Whether it belongs to the section before it.
     """
@@ -67,7 +67,7 @@ class Section:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things, in words: 1 seed, 2 seeds."""
+    """A count with its noun: 1 seed, 2 seeds."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
@@ -338,7 +338,7 @@ def _mean_of_known(columns: Sequence[Sequence[float]]) -> list[float]:
 
 
 def _agreed(numbers: Mapping[str, str]) -> str:
-    """What is so on each problem, once where it is the same on all."""
+    """The numbers per problem, or a single one if all problems agree."""
     if len(set(numbers.values())) == 1:
         return f"{next(iter(numbers.values()))} on each"
     return ", ".join(f"{number} on {name}" for name, number in numbers.items())
@@ -376,7 +376,7 @@ def _median_steps(problem: ProblemRuns, entrant: str, rival: str) -> float:
         np.quantile(
             [steps_to_reach(problem.runs[entrant][seed].curve, problem.runs[rival][seed].validation) for seed in seeds],
             0.5,
-            method="higher",  # no mean of a number and infinity
+            method="higher",  # avoids the mean of a number and infinity
         )
     )
 
@@ -400,7 +400,7 @@ def _ratio(above: float, below: float) -> str:
 
 
 def number_text(value: float, digits: int = 4) -> str:
-    """A number with so many digits; nothing for NaN."""
+    """A number with the given number of digits; empty for NaN."""
     return "" if math.isnan(value) else f"{value:#.{digits}g}".rstrip(".")
 
 
@@ -410,7 +410,7 @@ def p_text(value: float) -> str:
 
 
 def marked(table: Table, *, lowest: bool) -> Table:
-    """Points out the best number of each column but the first."""
+    """Emphasizes the best number of each column but the first."""
     strong = set()
     for column in range(1, len(table.headers)):
         numbers = {row: float(line[column]) for row, line in enumerate(table.rows) if line[column]}

@@ -28,7 +28,7 @@ class Shape:
     """A family of schedules.
 
     Attributes:
-        name: As in the names of methods.
+        name: The name, as in the names of methods.
         summary: Half a line for listings.
         space: From a problem's space and the name of its rate (None: there is none) to the space to search.
         configs: From a problem's space, its rate, a config of the space to search, and a number of steps T, to the T
@@ -108,7 +108,7 @@ def _needed(rate: str | None) -> str:
 def _scaled(space: Space, rate: str, config: Config, factors: list[float]) -> list[Config]:
     """The config with its rate times each factor, no lower than the space allows."""
     parameter = space.parameters[rate]
-    assert isinstance(parameter, Float)  # `verify_problem` has seen to it
+    assert isinstance(parameter, Float)  # `verify_problem` checks this
     if rate not in config:  # not active in this config
         return [config] * len(factors)
     return [{**config, rate: max(parameter.low, config[rate] * factor)} for factor in factors]

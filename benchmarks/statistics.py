@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 @attrs.frozen(kw_only=True)
 class Summary:
-    """What a sample of scores looks like; `sd` is the sample's (n - 1), NaN for a single run."""
+    """Summary statistics of a sample of scores; `sd` is the sample's (n - 1), NaN for a single run."""
 
     count: int
     median: float
@@ -78,7 +78,7 @@ def compare(method: Floats, rival: Floats) -> Comparison:
     ranks = stats.rankdata(np.abs(gain[gain != 0]))
     total = float(ranks.sum())
     effect = float(np.sum(ranks * np.sign(gain[gain != 0]))) / total if total else 0.0
-    # Pairs that are equal say nothing of a direction and are left out, as Wilcoxon did.
+    # Ties carry no direction and are dropped, as in Wilcoxon's original test.
     p = float(stats.wilcoxon(gain[gain != 0]).pvalue) if total else 1.0
     return Comparison(
         count=len(gain),
@@ -118,6 +118,6 @@ def mean_ranks(losses: Floats) -> Floats:
 
 
 def steps_to_reach(curve: Floats, target: float) -> float:
-    """The first step, from 1, at which a best-so-far curve is as low as the target; infinite where it never is."""
+    """The first step, from 1, at which a best-so-far curve is as low as the target; infinite if it never is."""
     reached = np.flatnonzero(curve <= target)
     return float(reached[0] + 1) if len(reached) else float("inf")

@@ -1,6 +1,6 @@
-"""The conformance kit of problems: proves what the ledger and the comparison of methods rely on.
+"""The conformance kit of problems: checks what the ledger and the comparison of methods rely on.
 
-It raises AssertionError with what must hold and what came, and needs no test runner.
+It raises AssertionError with the expected and the actual outcome, and needs no test runner.
 """
 
 import math
@@ -19,7 +19,7 @@ __all__ = ["check_first_step", "check_problem"]
 
 @attrs.frozen(kw_only=True, eq=False)
 class _Step:
-    """One step of training: the state that it began with, and what came of it."""
+    """One step of training: its initial state and its outcome."""
 
     state: Any
     config: Mapping[str, Any]
@@ -28,7 +28,7 @@ class _Step:
 
 
 def check_problem(problem: Problem, *, seed: int = 0, steps: int = 3) -> None:
-    """Proves that a problem is one: a pure function of seed and configs whose states survive what a run does to them.
+    """Checks that a problem is a pure function of seed and configs, and that a run does not alter its states.
 
     - Its space, direction, models and steps are what a run can be made with, and its seeds go up to 2**32 - 1.
     - The same state, trained twice under the same config, gets the same score.
@@ -38,11 +38,11 @@ def check_problem(problem: Problem, *, seed: int = 0, steps: int = 3) -> None:
 
     Args:
         problem: The problem, at a size at which some dozen steps take no time.
-        seed: Of the models, and of the configs drawn.
+        seed: Seed of the models and of the configs drawn.
         steps: How many steps each line of training has, at least 1.
 
     Raises:
-        AssertionError: What is not so.
+        AssertionError: A property does not hold.
 
     Examples:
         >>> from benchmarks.problem import Options
@@ -54,7 +54,7 @@ def check_problem(problem: Problem, *, seed: int = 0, steps: int = 3) -> None:
     except ConfigError as error:
         raise AssertionError(str(error)) from error
     check_first_step(problem, seed=seed)
-    with threadpool_limits(limits=1):  # as in a run: sums have one order
+    with threadpool_limits(limits=1):  # as in a run: sums have a fixed order
         problem.start(2**32 - 1)
         line, again = (_line(problem, seed, steps) for _ in range(2))
         for number, (first, second) in enumerate(zip(line, again, strict=True), start=1):
@@ -75,10 +75,10 @@ def check_problem(problem: Problem, *, seed: int = 0, steps: int = 3) -> None:
 
 
 def check_first_step(problem: Problem, *, seed: int = 0) -> None:
-    """Proves that two models which start from one state do not meet: the cheap part of `check_problem`, of two steps.
+    """Checks that two models from one state do not interact: the cheap part of `check_problem`, with two steps.
 
     Raises:
-        AssertionError: Their first scores differ, or are no scores.
+        AssertionError: Their first scores differ or are invalid.
     """
     with threadpool_limits(limits=1):
         config = problem.space.sample(np.random.default_rng(seed))
@@ -88,7 +88,7 @@ def check_first_step(problem: Problem, *, seed: int = 0) -> None:
 
 
 def _line(problem: Problem, seed: int, steps: int) -> list[_Step]:
-    """Trains one model on, each step under another config; a step that diverges is recorded and left out of it."""
+    """Trains one model, each step under another config; a step that diverges is recorded and skipped."""
     rng = np.random.default_rng(seed)
     state, line = problem.start(seed), []
     for _ in range(steps):

@@ -23,11 +23,11 @@ from gpbt_core.searcher import Query
 
 __all__ = ["METHODS", "drive"]
 
-JITTER = 1e-3  # of the unit cube: far below what a searcher tells apart, enough for two networks to part ways
+JITTER = 1e-3  # of the unit cube: too small for a searcher to notice, large enough for two networks to diverge
 
 
 def drive(ledger: Ledger, optimizer: Optimizer) -> None:
-    """Trains what an optimizer asks for, one trial after the other, until it is finished."""
+    """Trains the trials of an optimizer, one after the other, until it is finished."""
     entries: dict[int, int] = {}
     while not optimizer.finished:
         for trial in optimizer.ask():
@@ -64,7 +64,7 @@ def _run(ledger: Ledger, *, options: dict[str, Any], all_at_once: bool = False) 
 
 
 def _method(summary: str, *, all_at_once: bool = False, **options: Any) -> Method:
-    """A method from what is given to `Optimizer` beside the task itself."""
+    """Creates a method from the options of `Optimizer`."""
     settings = {name: _plain(value) for name, value in options.items()}
     if all_at_once:
         settings["max_concurrent"] = "all"
@@ -104,7 +104,7 @@ def _shaped(shape: Shape) -> Method:
 
 @attrs.frozen(kw_only=True, eq=False)
 class _Near:
-    """A searcher that proposes one config again and again, but for a jitter that no searcher would tell apart."""
+    """A searcher that always proposes the same config, up to a negligible jitter."""
 
     centre: NDArray[np.float64]
 
@@ -142,12 +142,12 @@ def _selection_only(ledger: Ledger) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """A setting for the record: rules as their fields."""
+    """A setting as recorded: rules become their fields."""
     return {"rule": value.name, **attrs.asdict(value)} if attrs.has(type(value)) else value
 
 
 def _bred(summary: str, **options: Any) -> Method:
-    """The default but for options of its reproduction rule."""
+    """The default with other options of its reproduction rule."""
     return _method(summary, reproduction=Genealogical(**options))
 
 
@@ -166,16 +166,16 @@ METHODS = {
     "gp-cosine": _shaped(SHAPES["cosine"]),
     "gp-linear": _shaped(SHAPES["linear"]),
     "gp-ramps": _shaped(SHAPES["ramps"]),
-    # How much of a gain is luck.
+    # How much of a gain is chance.
     "selection-only": Method(
         summary="half of the models search one constant config by gp; the others are bred under near copies of it",
         run=_selection_only,
         settings={"searched": 0.5, "preset": "paper", "jitter": JITTER},
     ),
-    # What is learnt from.
+    # The data to learn from.
     "gpbt-pooled": _method("gpbt, learning from all lineages", search={"history": "all"}),
     "gpbt-no-history": _method("gpbt, learning from nothing", search={"history": "none"}),
-    # Who proposes.
+    # The searcher.
     "gpbt-random": _method("gpbt with random configs", search={"searcher": "random", "founders": None}),
     "gpbt-tpe": _method("gpbt with TPE", searcher="tpe"),
     "gpbt-perturb": _method("gpbt with PBT's perturbation", searcher="perturb"),
@@ -184,7 +184,7 @@ METHODS = {
     "gpbt-optuna-gp": _method("gpbt with Optuna's GPSampler", searcher="optuna:GPSampler"),
     "gpbt-optuna-tpe": _method("gpbt with Optuna's TPESampler", searcher="optuna:TPESampler"),
     "gpbt-no-sobol": _method("gpbt whose searcher proposes the founders too", search={"founders": None}),
-    # Who begets whom.
+    # Parent selection.
     "gpbt-no-repeat": _bred("gpbt without repeat slots", repeat=False),
     "gpbt-steady": _bred("gpbt, a steady line beside the best child of each litter", steady=True),
     "gpbt-survivors": _bred("gpbt, parents compete with their children", survivors=True),
@@ -204,13 +204,13 @@ METHODS = {
     "gpbt-segments-1": _bred("gpbt with segments of one step", segments=1),
     "gpbt-segments-2": _bred("gpbt with segments of two steps", segments=2),
     "gpbt-segments-halves": _bred("gpbt with segments of half of what is left", segments=(0.5, 0.3, 0.1, 0.1)),
-    # What stops early.
+    # Early stopping.
     "gpbt-no-stopping": _method("gpbt without stopping of trials", trial_stopping=None),
     "gpbt-no-refill": _bred("gpbt, stopping trials without refill", refill=False),
     "gpbt-generation-stopping": _method(
         "gpbt with the paper's stopping of generations", generation_stopping="improvement"
     ),
-    # How many at once.
+    # Concurrency.
     "gpbt-1-at-once": _method("gpbt with max_concurrent 1", max_concurrent=1),
     "gpbt-8-at-once": _method("gpbt with max_concurrent 8", max_concurrent=8),
     "gpbt-all-at-once": _method("gpbt with max_concurrent n", all_at_once=True),

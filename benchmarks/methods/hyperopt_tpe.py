@@ -27,12 +27,12 @@ def _run(ledger: Ledger) -> None:
             return {"status": hyperopt.STATUS_FAIL}
         return {"status": hyperopt.STATUS_OK, "loss": loss}
 
-    with contextlib.suppress(hyperopt.exceptions.AllTrialsFailed):  # nothing to return, and nobody wants it
+    with contextlib.suppress(hyperopt.exceptions.AllTrialsFailed):  # there is no result, and none is needed
         hyperopt.fmin(
             objective,
             {name: _expression(hyperopt.hp, name, parameter) for name, parameter in parameters.items()},
             algo=hyperopt.tpe.suggest,
-            max_evals=ledger.budget,  # more than can be paid for: the ledger ends the search
+            max_evals=ledger.budget,  # an upper bound: the ledger ends the search
             rstate=np.random.default_rng(ledger.seed),
             verbose=False,
             show_progressbar=False,

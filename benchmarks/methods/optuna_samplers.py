@@ -27,7 +27,7 @@ def _search(sampler: Make, pruner: Make, shape: Shape = SHAPES["constant"]) -> C
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study = optuna.create_study(
-                study_name=f"seed {ledger.seed}",  # Hyperband hashes the name to deal trials to brackets
+                study_name=f"seed {ledger.seed}",  # Hyperband hashes the name to assign trials to brackets
                 sampler=sampler(optuna, ledger),
                 pruner=pruner(optuna, ledger),
             )
@@ -89,7 +89,7 @@ def _tpe(optuna: Any, ledger: Ledger) -> Any:
 
 
 def _gp(optuna: Any, ledger: Ledger) -> Any:
-    library("torch", install="torch")  # the sampler imports it late and says less
+    library("torch", install="torch")  # the sampler imports it late, with a less helpful error
     return optuna.samplers.GPSampler(seed=ledger.seed)
 
 

@@ -66,11 +66,11 @@ class Controller:
     search_alg: None = None
 
     def get_trials(self) -> list[Any]:
-        """All of them."""
+        """All trials."""
         return self.trials
 
     def get_live_trials(self) -> set[Any]:
-        """Those that are not at their end."""
+        """The trials that have not finished."""
         return {trial for trial in self.trials if not trial.is_finished()}
 
     def pause_trial(self, trial: Any, should_checkpoint: bool = True) -> None:  # noqa: FBT001, FBT002  # Ray's signature
@@ -83,7 +83,7 @@ class Controller:
         return self.save(trial, result)
 
     def save(self, trial: Any, result: dict[str, Any] | None) -> Snapshot:
-        """Makes the trial's model as it stands its latest checkpoint."""
+        """Stores the trial's current model as its latest checkpoint."""
         train = library("ray.train._internal.session", install=_INSTALL)
         snapshot = self.snapshots[trial.trial_id]
         trial.run_metadata.checkpoint_manager._latest_checkpoint_result = train._TrainingResult(  # noqa: SLF001  # as the schedulers do
@@ -96,7 +96,7 @@ def drive(ledger: Ledger, scheduler: Any, decode: Decode) -> None:
     """Trains a population of `ledger.models` under a scheduler until the budget is spent.
 
     Args:
-        ledger: Pays for all of it.
+        ledger: The ledger that trains all models.
         scheduler: One of Ray's, for the metric "loss" (mode "min") and the time "training_iteration".
         decode: From a trial's config, as the scheduler makes it, to a config of the space.
     """
@@ -111,7 +111,7 @@ def drive(ledger: Ledger, scheduler: Any, decode: Decode) -> None:
             trial.set_status("RUNNING")
             loss = _segment(ledger, controller, trial, decode)
             worst = max(worst, loss) if math.isfinite(loss) else worst
-            # A diverged model reports the worst loss so far, as one without a number would never be replaced.
+            # A diverged model reports the worst loss so far, since one without a number would never be replaced.
             reported = loss if math.isfinite(loss) else max(worst, 0.0)
             result = {"training_iteration": time, "loss": reported, "config": trial.config}
             controller.save(trial, result)
@@ -166,7 +166,7 @@ def _range(tune: Any, parameter: Any) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences what sklearn says of the GP's bounds, and Ray's account of each exploit."""
+    """Silences scikit-learn's warnings about the GP's bounds and Ray's log of each exploit."""
     logger = logging.getLogger("ray.tune")
     level = logger.level
     logger.setLevel(logging.ERROR)

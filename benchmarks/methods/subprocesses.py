@@ -1,11 +1,11 @@
-"""Peers that need an environment of their own: a script there searches, the ledger here trains.
+"""Peers that need their own environment: a script there searches, and the ledger here trains.
 
 Each has an environment variable that names the Python of its environment; without it, the running one is used:
 
     python -m venv env-dehb && env-dehb/bin/pip install DEHB
     BENCHMARKS_PYTHON_DEHB=env-dehb/bin/python python -m benchmarks.run --method dehb
 
-What the script and its start cost counts as the method's time.
+The time of the script, including its start, counts as the method's.
 """
 
 import functools
@@ -60,7 +60,7 @@ def _run(ledger: Ledger, *, library: str, options: Mapping[str, Any]) -> None:
                 _serve(ledger, process, options)
                 code = process.wait()
             finally:
-                process.kill()  # where the budget has ended first
+                process.kill()  # if the budget ran out first
         if code:
             said.seek(0)
             raise RuntimeError(f"{' '.join(command)}: ended with status {code}; it said: {said.read()[-2000:]}")
@@ -70,9 +70,9 @@ def _serve(ledger: Ledger, process: subprocess.Popen[str], options: Mapping[str,
     """Answers a script's questions until it ends.
 
     Raises:
-        BudgetSpent: It asked for more than there is.
+        BudgetSpent: It asked for more than the budget.
     """
-    assert process.stdout is not None  # it is a pipe
+    assert process.stdout is not None  # opened as a pipe
     task = {
         "parameters": [_described(name, parameter) for name, parameter in ledger.space.parameters.items()],
         "steps": ledger.steps,
@@ -86,7 +86,7 @@ def _serve(ledger: Ledger, process: subprocess.Popen[str], options: Mapping[str,
 
 
 def _send(process: subprocess.Popen[str], message: Mapping[str, Any]) -> None:
-    assert process.stdin is not None  # it is a pipe
+    assert process.stdin is not None  # opened as a pipe
     process.stdin.write(json.dumps(message) + "\n")
     process.stdin.flush()
 
@@ -102,7 +102,7 @@ def _answer(ledger: Ledger, question: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _described(name: str, parameter: Parameter) -> dict[str, Any]:
-    """A parameter as the link's scripts know it."""
+    """A parameter in the format of the scripts."""
     if isinstance(parameter, Categorical):
         return {"name": name, "kind": "categorical", "choices": list(parameter.choices)}
     kind = "int" if isinstance(parameter, Int) else "float"

@@ -16,25 +16,25 @@ __all__ = ["Line", "active", "evaluate", "inside", "library", "shaped_space"]
 
 
 def library(name: str, *, install: str) -> ModuleType:
-    """Imports a library that not everybody has.
+    """Imports an optional library.
 
     Args:
-        name: Of the module.
-        install: What pip calls it.
+        name: Name of the module.
+        install: Its name for pip.
 
     Raises:
         MethodUnavailable: It is not installed.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what a library says of its own dependencies is not this run's business
+            warnings.simplefilter("ignore")  # warnings about a library's own dependencies are irrelevant here
             return importlib.import_module(name)
     except ImportError as error:
         raise MethodUnavailable(f"this method needs the module {name}, got {error}; pip install {install!r}") from error
 
 
 def active(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
-    """A value for every parameter, cut down to a config: without those whose condition does not hold."""
+    """Reduces values of all parameters to a config by dropping those whose condition does not hold."""
     config = dict(values)
     changed = True
     while changed:
@@ -63,7 +63,7 @@ def evaluate(ledger: Ledger, config: Mapping[str, Any]) -> float:
     """Trains a new model under a constant config over its whole length.
 
     Returns:
-        Its last loss; infinite where it diverged.
+        Its last loss; infinite if it diverged.
 
     Raises:
         BudgetSpent: The budget ended before the model's training.
@@ -78,7 +78,7 @@ class Line:
     """A new model that is trained under one config per step.
 
     Args:
-        ledger: Trains it.
+        ledger: The ledger that trains the model.
         configs: One per step, at least one; equal neighbours share an entry.
     """
 

@@ -1,4 +1,4 @@
-"""Micro-benchmarks: what single parts cost and how well they work, side by side with a peer's in one run.
+"""Micro-benchmarks: cost and quality of single components, compared with a peer in the same run.
 
-Each module is a program of its own; none trains a model.
+Each module is a separate program; none trains a model.
 """

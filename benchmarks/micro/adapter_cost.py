@@ -108,10 +108,10 @@ def measure(repeats: int) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measures, prints, and returns the exit status.
+    """Runs the program and returns the exit status.
 
     Args:
-        arguments: Of the command line; None: those that the program was started with.
+        arguments: Command-line arguments; None: those of the process.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=30)

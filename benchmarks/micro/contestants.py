@@ -20,20 +20,20 @@ OPTUNA = "optuna:"
 
 
 class Contestant(Protocol):
-    """Asked and told in turn."""
+    """An optimizer with an ask-and-tell interface."""
 
     def ask(self) -> Mapping[str, Any]:
-        """Answers with a config."""
+        """Returns a config."""
 
     def tell(self, config: Mapping[str, Any], loss: float) -> None:
-        """Takes the loss of the config that was asked for last."""
+        """Receives the loss of the last config asked for."""
 
     def add(self, config: Mapping[str, Any], loss: float) -> None:
-        """Takes a result that it did not ask for."""
+        """Receives a result that it did not ask for."""
 
 
 class OneGeneration:
-    """A searcher whose family history is all that was told."""
+    """A searcher whose family history contains all told results."""
 
     def __init__(self, searcher: Searcher, space: Space, seed: int) -> None:
         self._searcher = searcher
@@ -42,13 +42,13 @@ class OneGeneration:
         self._records: tuple[Record, ...] = ()
 
     def ask(self) -> Mapping[str, Any]:
-        """Answers with a config."""
+        """Returns a config."""
         slot, told = len(self._records), self._records
         query = Query(space=self._space, slot=slot, seed=self._seed, family=lambda: Family(told=told))
         return self._searcher.propose(query, np.random.default_rng([self._seed, slot]))
 
     def tell(self, config: Mapping[str, Any], loss: float) -> None:
-        """Takes the loss of the config that was asked for last."""
+        """Receives the loss of the last config asked for."""
         trial = Trial(
             id=len(self._records), parent=None, generation=0, depth=0, config=Config(config), steps=1, start_step=0
         )
@@ -69,17 +69,17 @@ class OptunaStudy:
         self._trial: optuna.Trial | None = None
 
     def ask(self) -> Mapping[str, Any]:
-        """Answers with a config."""
+        """Returns a config."""
         self._trial = self._study.ask(self._distributions)
         return self._trial.params
 
     def tell(self, config: Mapping[str, Any], loss: float) -> None:  # noqa: ARG002 - the study has it
-        """Takes the loss of the config that was asked for last."""
+        """Receives the loss of the last config asked for."""
         assert self._trial is not None
         self._study.tell(self._trial, loss)
 
     def add(self, config: Mapping[str, Any], loss: float) -> None:
-        """Takes a result that it did not ask for."""
+        """Receives a result that it did not ask for."""
         import optuna
 
         trial = optuna.trial.create_trial(params=dict(config), distributions=self._distributions, value=loss)
@@ -96,7 +96,7 @@ def searcher_named(name: str) -> Searcher:
 
 
 def contestant(name: str) -> Callable[[Space, int], Contestant]:
-    """What makes a contestant from a space and a seed.
+    """Returns a function that creates a contestant from a space and a seed.
 
     Args:
         name: The name of a searcher, or that of a sampler of Optuna's behind "optuna:".

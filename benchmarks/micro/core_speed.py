@@ -28,7 +28,7 @@ __all__ = ["Ratio", "flatness", "import_cost", "main", "memory", "pair_cost", "r
 FIVE = Space({f"x{k}": Float(0, 1) for k in range(5)})
 
 Pairs = Callable[[int], None]
-"""Asks and tells that many trials, going on from where the last call ended."""
+"""Asks and tells the given number of trials, continuing from the last call."""
 
 
 @attrs.frozen
@@ -45,7 +45,7 @@ class Ratio:
 
     @property
     def ratios(self) -> tuple[float, ...]:
-        """Theirs over ours, of each repeat."""
+        """The ratio of theirs to ours for each repeat."""
         return tuple(b / a for a, b in zip(self.ours, self.theirs, strict=True))
 
 
@@ -131,7 +131,7 @@ def memory(trials: int) -> tuple[float, float]:
     """Bytes per trial that an optimizer and an Optuna study hold."""
     held: list[float] = []
     for make in (partial(_random, trials), _optuna):
-        make()(min(100, trials))  # what is imported or cached once is none of a trial's
+        make()(min(100, trials))  # one-time imports and caches do not count
         gc.collect()
         tracemalloc.start()
         run = make()
@@ -148,13 +148,13 @@ class _Silent:
 
 
 def replay_cost(events: int, repeats: int) -> tuple[float, ...]:
-    """Seconds to replay so many events into a fresh optimizer: generations of 25, asked and told."""
+    """Seconds to replay events into a new optimizer: generations of 25, asked and told."""
     rule = Genealogical(segments=1)
     setup: dict[str, Any] = {"population": 25, "steps": -(-events // 50), "preset": "random", "reproduction": rule}
     optimizer = Optimizer(FIVE, **setup)
     _ours(optimizer)(events // 2)
     happened, best = list(optimizer.events), optimizer.state.best
-    del optimizer  # or the collector would go through its records too
+    del optimizer  # otherwise the garbage collector would traverse its records too
     seconds = []
     for _ in range(repeats):
         gc.collect()
@@ -198,10 +198,10 @@ def _print(name: str, ratio: Ratio, labels: tuple[str, str], unit: float, suffix
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The program.
+    """Runs the program.
 
     Args:
-        arguments: The command line; None: the one of the process.
+        arguments: Command-line arguments; None: those of the process.
     """
     parser = argparse.ArgumentParser(prog="core_speed", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=9, help="turns of each measurement")

@@ -36,15 +36,15 @@ class Halving(Trainable):
         self.number, self.live = 1 + seed / 2**32, dict(config)
 
     def apply(self, config: Mapping[str, Any]) -> None:
-        """Takes another rate."""
+        """Sets the rate."""
         self.live = dict(config)
 
     def applied(self) -> Mapping[str, Any]:
-        """The rate in force."""
+        """The current rate."""
         return self.live
 
     def step(self) -> float:
-        """Shrinks it once."""
+        """Shrinks the number once."""
         self.number *= 1 - self.live["rate"]
         return self.number
 
@@ -53,11 +53,11 @@ class Halving(Trainable):
         return self.number
 
     def save(self, path: Path) -> None:
-        """Writes it down."""
+        """Writes the number."""
         (path / "number").write_text(repr(self.number))
 
     def load(self, path: Path) -> None:
-        """Reads it back."""
+        """Reads the number."""
         self.number, self.live = float((path / "number").read_text()), {}
 
 

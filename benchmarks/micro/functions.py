@@ -20,8 +20,8 @@ class Function:
     """Something to minimize.
 
     Attributes:
-        name: What to call it by.
-        space: Where.
+        name: Name of the function.
+        space: The search space.
         evaluate: A config of the space -> its value.
         minimum: The smallest value in the space.
     """

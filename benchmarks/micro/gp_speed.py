@@ -93,10 +93,10 @@ def measure(hps: int, told: int, *, lineage: bool, repeats: int) -> tuple[float,
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The program.
+    """Runs the program.
 
     Args:
-        arguments: The command line; None: the one of the process.
+        arguments: Command-line arguments; None: those of the process.
     """
     parser = argparse.ArgumentParser(prog="gp_speed", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(

@@ -51,7 +51,7 @@ def study_pair(study: Study) -> Pair:
 
 
 def optuna_pair(study: optuna.Study) -> Pair:
-    """Likewise."""
+    """Asks and tells one trial of Optuna's."""
 
     def pair() -> None:
         trial = study.ask()
@@ -63,7 +63,7 @@ def optuna_pair(study: optuna.Study) -> Pair:
 
 @contextlib.contextmanager
 def contestants(folder: Path) -> Iterator[dict[str, Pair]]:
-    """Who takes part, by name."""
+    """The contestants by name."""
     settings: dict[str, Any] = {"population": 10_000, "steps": 1, "preset": "random"}
     sampler = optuna.samplers.RandomSampler(seed=0)
     rdb = optuna.create_study(storage=RDBStorage(f"sqlite:///{folder}/rdb.db"), sampler=sampler)
@@ -123,7 +123,7 @@ def flushes(folder: Path, pairs: int) -> float | None:
 
 
 def fill(folder: Path, trials: int) -> None:
-    """Writes studies of so many told trials; Optuna's only up to 10,000, which take minutes."""
+    """Writes studies with the given numbers of told trials; Optuna's only up to 10,000, which take minutes."""
     settings: dict[str, Any] = {"population": trials, "steps": 1, "preset": "random", "max_concurrent": 8}
     optimizer = Optimizer(SPACE, **settings)
     with open_study(folder / f"{trials}.db", "run", SPACE, durability="process", **settings) as study:
@@ -141,7 +141,7 @@ def fill(folder: Path, trials: int) -> None:
         for record in optimizer.records
     ]
     rdb = RDBStorage(f"sqlite:///{folder}/rdb-{trials}.db")
-    sqlalchemy.event.listen(rdb.engine, "connect", _hurry)  # how it was written makes no difference to reading it
+    sqlalchemy.event.listen(rdb.engine, "connect", _hurry)  # fast writes do not affect reading
     rdb.engine.dispose()
     for storage in (rdb, _file(folder, trials)):
         optuna.create_study(storage=storage, study_name="run").add_trials(frozen)
@@ -183,7 +183,7 @@ print(time.perf_counter() - start)
 
 
 def opening(folder: Path, trials: int, repeats: int) -> dict[str, float]:
-    """Median seconds to open a study of so many trials and to find its best, by contestant."""
+    """Median seconds to open a study and find its best trial, by contestant."""
     fill(folder, trials)
     if not (folder / "warm.db").exists():
         with open_study(folder / "warm.db", "warm", SPACE, population=1, steps=1, preset="random") as study:
@@ -199,10 +199,10 @@ def opening(folder: Path, trials: int, repeats: int) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measures, prints, and returns the exit status.
+    """Runs the program and returns the exit status.
 
     Args:
-        arguments: Of the command line; None: those that the program was started with.
+        arguments: Command-line arguments; None: those of the process.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=200)

@@ -25,7 +25,7 @@ AFTER = 4  # proposals timed after the first of a generation
 
 
 def population_of(space: Space, generations: int, seed: int) -> tuple[Record, ...]:
-    """Told records of a population whose members go on under new configs in each generation."""
+    """Told records of a population whose members continue under new configs in each generation."""
     rng = np.random.default_rng(seed)
     found = []
     for k in range(POPULATION * generations):
@@ -48,9 +48,9 @@ def measure(space: Space, rows: int, repeats: int) -> tuple[float, float]:
     """Median CPU seconds of the first proposal of a generation, and of those after it.
 
     Args:
-        space: Where.
+        space: The search space.
         rows: How many score changes were seen; a multiple of 25.
-        repeats: How many populations.
+        repeats: Number of populations.
     """
     first: list[float] = []
     later: list[float] = []
@@ -73,10 +73,10 @@ def measure(space: Space, rows: int, repeats: int) -> tuple[float, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The program.
+    """Runs the program.
 
     Args:
-        arguments: The command line; None: the one of the process.
+        arguments: Command-line arguments; None: those of the process.
     """
     parser = argparse.ArgumentParser(prog="pb2_speed", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rows", default="25,100,250", help="multiples of 25, comma-separated")

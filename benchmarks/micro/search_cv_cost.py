@@ -35,7 +35,7 @@ class Cost:
 
     @property
     def share(self) -> float:
-        """The part of the time that is not in fits and scores."""
+        """The time outside fits and scores."""
         return (self.total - self.fits) / self.total
 
 

@@ -62,10 +62,10 @@ def _all_runs(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The program.
+    """Runs the program.
 
     Args:
-        arguments: The command line; None: the one of the process.
+        arguments: Command-line arguments; None: those of the process.
     """
     parser = argparse.ArgumentParser(prog="searcher_quality", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(

@@ -56,10 +56,10 @@ def measure(space: Space, loss: Callable[[Mapping[str, Any]], float], told: int,
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The program.
+    """Runs the program.
 
     Args:
-        arguments: The command line; None: the one of the process.
+        arguments: Command-line arguments; None: those of the process.
     """
     parser = argparse.ArgumentParser(prog="tpe_speed", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--told", default="100,1000", help="trials told before, comma-separated")

@@ -17,14 +17,14 @@ class Offer:
 
     Attributes:
         summary: One line for listings.
-        place: Where its builder is: a module of this package, a colon, and a function of `Options`.
+        place: The location of its builder: a module of this package, a colon, and a function of `Options`.
     """
 
     summary: str
     place: str
 
     def build(self, options: Options) -> Problem:
-        """Makes the problem; imports its module only now."""
+        """Builds the problem; imports its module only on this call."""
         module, name = self.place.split(":")
         problem: Problem = getattr(importlib.import_module(f"{__name__}.{module}"), name)(options)
         return problem

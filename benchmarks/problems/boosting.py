@@ -54,8 +54,8 @@ class Boosting:
 
     Attributes:
         data: Inputs and targets.
-        models: Of the default budget.
-        steps: Of the default budget.
+        models: Number of models in the default budget.
+        steps: Steps per model in the default budget.
         space: The hyperparameters.
     """
 

@@ -45,10 +45,10 @@ class CartPole:
 
     Attributes:
         rollout: Moves per environment and step.
-        episodes: Behind a validation score.
-        test_episodes: Behind the test score.
-        models: Of the default budget.
-        steps: Of the default budget.
+        episodes: Episodes per validation score.
+        test_episodes: Episodes for the test score.
+        models: Number of models in the default budget.
+        steps: Steps per model in the default budget.
         space: PPO's hyperparameters.
     """
 
@@ -83,7 +83,7 @@ class CartPole:
             try:
                 learner.learn(self.rollout * ENVIRONMENTS)
             except ValueError as error:
-                if "invalid values" not in str(error):  # what PyTorch says of a policy that is not a number any more
+                if "invalid values" not in str(error):  # PyTorch's error for a policy with NaN outputs
                     raise
                 return state, float("nan")
             state = after(state, learner.policy, learner.policy.optimizer)
@@ -116,7 +116,7 @@ def _learner(rollout: int, noise: int, **settings: Any) -> Any:
 
 @torch.no_grad()
 def _returns(state: Network, episodes: int, noise: int) -> float:
-    """The mean return of episodes, all played at once."""
+    """The mean return of episodes, all played in parallel."""
     with global_randomness(noise), drawn(noise, _EVALUATION, 0):
         policy = _learner(1, noise).policy
     policy.load_state_dict(state.weights)

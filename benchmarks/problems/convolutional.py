@@ -33,8 +33,8 @@ class Convolutional:
 
     Attributes:
         data: Images (rows, 1, 14, 14) and classes.
-        models: Of the default budget.
-        steps: Of the default budget.
+        models: Number of models in the default budget.
+        steps: Steps per model in the default budget.
         space: SGD's hyperparameters, label smoothing, and how far images are shifted and turned.
     """
 

@@ -1,4 +1,4 @@
-"""Data cut once into train, validation and test: the same cut in every run, whatever the seed."""
+"""Data split once into train, validation and test sets: the same split in every run, whatever the seed."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Split", "quarter", "split"]
 
-_CUT = 20_240_229  # seeds every cut; a run's own seed draws initial weights and training noise only
+_CUT = 20_240_229  # seeds every split; a run's own seed draws initial weights and training noise only
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -30,7 +30,7 @@ def quarter(data: Any) -> Any:
 
 
 def split(x: NDArray[Any], y: NDArray[Any], *, train: int, valid: int, test: int | None = None) -> Split:
-    """Shuffles the rows by a fixed seed and cuts them.
+    """Shuffles the rows with a fixed seed and splits them.
 
     Args:
         x: Inputs, shape (rows, ...).

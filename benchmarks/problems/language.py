@@ -53,8 +53,8 @@ class LanguageModel:
         data: The three texts.
         width: Of the layers, a multiple of 4.
         updates: Per step.
-        models: Of the default budget.
-        steps: Of the default budget.
+        models: Number of models in the default budget.
+        steps: Steps per model in the default budget.
         space: AdamW's hyperparameters, dropout, and the stretches of text per update.
     """
 

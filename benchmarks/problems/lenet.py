@@ -43,8 +43,8 @@ class LeNet:
 
     Attributes:
         data: Images and classes.
-        models: Of the default budget.
-        steps: Of the default budget.
+        models: Number of models in the default budget.
+        steps: Steps per model in the default budget.
         space: Adam's hyperparameters, dropout, and weight decay; all but dropout on log scales.
     """
 

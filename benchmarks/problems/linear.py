@@ -17,7 +17,7 @@ from gpbt_core.space import Float, Space
 __all__ = ["Line", "Linear", "linear"]
 
 _SPACE = Space(eta0=Float(1e-6, 1, log=True), alpha=Float(1e-7, 1, log=True), l1_ratio=Float(0, 1))
-_TINY = 1e-12  # the least probability that the NLL sees
+_TINY = 1e-12  # lower bound on probabilities in the NLL
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -35,8 +35,8 @@ class Linear:
 
     Attributes:
         data: Standardized inputs and integer classes.
-        models: Of the default budget.
-        steps: Of the default budget.
+        models: Number of models in the default budget.
+        steps: Steps per model in the default budget.
         space: The hyperparameters: constant learning rate, strength of the elastic net, and its share of L1.
     """
 
@@ -61,7 +61,7 @@ class Linear:
         try:
             model.partial_fit(self.data.x_train, self.data.y_train, classes=np.unique(self.data.y_train))
         except ValueError as error:
-            if "Floating-point" not in str(error):  # what scikit-learn says where the weights overflow
+            if "Floating-point" not in str(error):  # scikit-learn's error if the weights overflow
                 raise
             return state, float("nan")
         state = Line(seed=state.seed, epoch=state.epoch + 1, model=model)

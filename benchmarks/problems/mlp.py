@@ -53,7 +53,7 @@ class Recipe:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Weights:
-    """A model: its vector, the optimizer's two moments of the same shape, and what has been counted.
+    """A model: its vector, the optimizer's two moments of the same shape, and counters.
 
     Attributes:
         seed: Source of all noise.
@@ -86,9 +86,9 @@ class MLP:
         classes: Number of classes.
         space: The hyperparameters.
         recipe: From a config to a recipe.
-        metric: What is scored; it sets the direction.
-        models: Of the default budget.
-        steps: Of the default budget.
+        metric: The score, which determines the direction.
+        models: Number of models in the default budget.
+        steps: Steps per model in the default budget.
     """
 
     data: Split
@@ -103,7 +103,7 @@ class MLP:
 
     @property
     def direction(self) -> Direction:
-        """NLL is to fall, accuracy to rise."""
+        """NLL is minimized, accuracy maximized."""
         return "minimize" if self.metric == "nll" else "maximize"
 
     def start(self, seed: int) -> Weights:

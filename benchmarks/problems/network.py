@@ -53,12 +53,12 @@ def resume(state: Network, module: nn.Module, optimizer: torch.optim.Optimizer, 
 
 
 def after(state: Network, module: nn.Module, optimizer: torch.optim.Optimizer) -> Network:
-    """The state that a step of training leads to; it takes the tensors over."""
+    """The state after a training step; it takes ownership of the tensors."""
     return Network(seed=state.seed, step=state.step + 1, weights=module.state_dict(), optimizer=optimizer.state_dict())
 
 
 def _copied(optimizer: Mapping[str, Any]) -> dict[str, Any]:
-    """The state of an optimizer, which updates its tensors in place, with tensors of its own."""
+    """A copy of the state of an optimizer, which updates its tensors in place."""
     state = {
         index: {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in entry.items()}
         for index, entry in optimizer["state"].items()

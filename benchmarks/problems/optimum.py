@@ -1,4 +1,4 @@
-"""What a schedule can gain on the exact problems: best schedule, best constant config, and the greedy schedule.
+"""Bounds the gain of a schedule on the exact problems: best schedule, best constant config, greedy schedule.
 
     python -m benchmarks.problems.optimum [--problem nqm|short-horizon|linear-regression] [--steps 10]
 
@@ -22,7 +22,7 @@ __all__ = ["best_constant", "best_schedule", "greedy_schedule", "main"]
 
 Floats = NDArray[np.float64]
 _EPSILON = 1e-6  # forward differences in unit-cube logits
-_WORST = -9.0  # the score of what diverges, where a number is needed
+_WORST = -9.0  # the score of divergence, where a number is needed
 
 
 class Exact(Protocol):
@@ -67,7 +67,7 @@ def greedy_schedule(problem: Exact, steps: int, *, resolution: int = 60) -> tupl
 
 
 def _picked(states: Any, index: int) -> Any:
-    """One of the states that ran at once."""
+    """One of the states that ran in parallel."""
     if isinstance(states, Moments):
         return Moments(states.xx[index], states.xm[index], states.mm[index])
     return states[index]
@@ -92,7 +92,7 @@ def _final(problem: Exact, steps: int, logits: Floats) -> Floats:
     """Final scores of schedules given as logits of unit-cube points, shape (schedules, segments, d)."""
     values = _values(problem, 1 / (1 + np.exp(-np.clip(logits, -40, 40))))
     state = problem.start(0)
-    with np.errstate(over="ignore", invalid="ignore"):  # what diverges scores worst
+    with np.errstate(over="ignore", invalid="ignore"):  # divergence gets the worst score
         for step in range(steps):
             now = values[:, min(step, values.shape[1] - 1)]
             state = problem.update(state, *now.T[..., None])

@@ -44,8 +44,8 @@ class Quadratic:
         noise: Variances c_i >= 0 of the gradients, shape (coordinates,).
         start_at: Where each coordinate starts, shape (coordinates,).
         space: Two parameters, `lr` and `momentum`.
-        models: Of the default budget.
-        steps: Of the default budget.
+        models: Number of models in the default budget.
+        steps: Steps per model in the default budget.
     """
 
     curvature: Floats
@@ -57,7 +57,7 @@ class Quadratic:
     direction: Direction = "maximize"
     rate: str = "lr"
 
-    def start(self, seed: int) -> Moments:  # noqa: ARG002  # all is exact: there is nothing to draw
+    def start(self, seed: int) -> Moments:  # noqa: ARG002  # exact: nothing is drawn
         """The same for all seeds: every coordinate at its start, at rest."""
         zero = np.zeros_like(self.curvature)
         return Moments(self.start_at**2, zero, zero)
@@ -72,7 +72,7 @@ class Quadratic:
         return float(self.score(state))
 
     def update(self, state: Moments, lr: float | Floats, momentum: float | Floats) -> Moments:
-        """One step; `lr` and `momentum` broadcast against the state, so that many schedules run at once."""
+        """One step; `lr` and `momentum` broadcast against the state, so that many schedules run in parallel."""
         a, b, h = lr, momentum, self.curvature
         xx, xm, mm = state.xx, state.xm, state.mm
         for _ in range(UPDATES):
@@ -101,11 +101,11 @@ def noisy_quadratic(options: Options) -> Quadratic:
 
 
 def short_horizon(options: Options) -> Quadratic:
-    """A trap for the greedy: what lowers the loss now keeps it from falling later.
+    """A trap for greedy methods: lowering the loss now prevents it from falling later.
 
     Ten coordinates of high curvature are noisy, ninety of low curvature are exact and hold most of the loss. Only a
     high learning rate moves the ninety, and while it lasts the noise of the ten makes the loss worse than at the start;
-    a low one removes that noise at once and with it all progress. Taking the best config of each step (learning-rate
+    a low one removes that noise immediately, but stops all progress. Taking the best config of each step (learning-rate
     collapse) ends at .10, the best constant config at .34, the best schedule, which pays first, at 1.8.
     """
     fast, slow = np.linspace(0.5, 1, 10), np.geomspace(0.003, 0.03, 90)

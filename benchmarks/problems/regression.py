@@ -42,8 +42,8 @@ class LinearRegression:
         curvature: Variances h_i > 0 of the inputs, shape (coordinates,).
         noise: Variance s >= 0 of the targets' noise.
         start_at: The first errors e_i, shape (coordinates,).
-        models: Of the default budget.
-        steps: Of the default budget.
+        models: Number of models in the default budget.
+        steps: Steps per model in the default budget.
         space: The learning rate.
     """
 
@@ -56,7 +56,7 @@ class LinearRegression:
     direction: Direction = "maximize"
     rate: str = "lr"
 
-    def start(self, seed: int) -> Floats:  # noqa: ARG002  # all is exact: there is nothing to draw
+    def start(self, seed: int) -> Floats:  # noqa: ARG002  # exact: nothing is drawn
         """E[e_i^2] at first, shape (coordinates,); the same for all seeds."""
         return self.start_at**2
 
@@ -72,7 +72,7 @@ class LinearRegression:
         return float(self.score(state))
 
     def update(self, state: Floats, lr: float | Floats) -> Floats:
-        """One step; `lr` of shape (..., 1) broadcasts against the state, so that many schedules run at once."""
+        """One step; `lr` of shape (..., 1) broadcasts against the state, so that many schedules run in parallel."""
         a, h, v = lr, self.curvature, state
         for _ in range(UPDATES):
             loss = np.sum(h * v, axis=-1, keepdims=True) + self.noise
@@ -85,7 +85,7 @@ class LinearRegression:
 
 
 def linear_regression(options: Options) -> LinearRegression:
-    """200 coordinates of variance i^-1.5, all errors 1 at first: many are still learnt when the training ends."""
+    """200 coordinates of variance i^-1.5, all errors 1 at first: many are still being learned when training ends."""
     curvature = np.arange(1.0, 201.0) ** -1.5
     return LinearRegression(
         curvature=curvature,

@@ -1,4 +1,4 @@
-"""Simulated annealing of a travelling salesman's tour: a schedule that steers no learning.
+"""Simulated annealing of a travelling salesman's tour: a schedule without any learning.
 
 What is annealed is the score itself: a high temperature makes the tour longer now and, by escaping from local minima,
 shorter later. The model is a tour; a step is a number of proposed moves under one temperature.
@@ -33,7 +33,7 @@ class Tour:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Salesman:
-    """One instance in the unit square; the score is the tour's length relative to sqrt(.5 cities), to fall.
+    """One instance in the unit square; the score is the tour's length relative to sqrt(.5 cities), to be minimized.
 
     The temperature is relative too: to the mean length of an edge of such a tour. Validation and test are the same:
     the length is exact, so nothing can be fitted to its noise.
@@ -41,8 +41,8 @@ class Salesman:
     Attributes:
         distances: Between cities, shape (cities, cities).
         moves: Proposed moves per step.
-        models: Of the default budget.
-        steps: Of the default budget.
+        models: Number of models in the default budget.
+        steps: Steps per model in the default budget.
         space: The temperature, the longest stretch that a move reverses (in cities), and the share of moves that carry
             one city elsewhere instead of reversing a stretch.
     """

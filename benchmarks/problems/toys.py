@@ -1,4 +1,4 @@
-"""Two toy problems of the study of greed in PBT: on one greed is right, on the other it is a trap.
+"""Two toy problems of the study of greed in PBT: greed is optimal on one and a trap on the other.
 
 One number theta starts at .9, and the score is 1.2 - theta^2. A tick of training multiplies theta by 1 - .002 (2 - h),
 so that h = 0 is fastest. On the deceptive one speed has to be paid back: the more h has differed so far from a straight
@@ -43,8 +43,8 @@ class Toy:
 
     Attributes:
         penalty: Of a mean distance of 1 from the line over a whole training; 0: none.
-        models: Of the default budget.
-        steps: Of a whole training: it is cut into so many parts of equal length.
+        models: Number of models in the default budget.
+        steps: Number of equal parts into which a whole training is divided.
         space: The hyperparameter.
     """
 
@@ -55,7 +55,7 @@ class Toy:
     space: Space = _SPACE
     rate: str = "h"
 
-    def start(self, seed: int) -> Walk:  # noqa: ARG002  # all is exact: there is nothing to draw
+    def start(self, seed: int) -> Walk:  # noqa: ARG002  # exact: nothing is drawn
         """The same for all seeds."""
         return Walk()
 

@@ -38,15 +38,15 @@ class Climb:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Triangle:
-    """One hyperparameter, one noisy number that is to rise; it has no upper bound.
+    """One hyperparameter, one noisy number to maximize, without an upper bound.
 
     Validation and test are the same.
 
     Attributes:
         shared: Whether the noise depends on the seed and the step alone; otherwise it depends on the accuracy and the
             learning rate, too, so that any two models that differ have different noise.
-        models: Of the default budget.
-        steps: Of the default budget.
+        models: Number of models in the default budget.
+        steps: Steps per model in the default budget.
         space: The learning rate.
     """
 

@@ -1,7 +1,7 @@
 """Spaces from those of Optuna, scipy and ConfigSpace.
 
 None of these libraries is imported here: their objects are recognized by their attributes and the names of their
-classes. What has no exact counterpart is refused, not approximated.
+classes. A distribution without an exact counterpart is refused, not approximated.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ __all__ = ["from_configspace", "from_optuna", "from_scipy"]
 
 P = TypeVar("P")
 
-_MOST_VALUES = 2**16  # of a controlling parameter: a condition is read by trying each
+_MOST_VALUES = 2**16  # of a controlling parameter, since reading a condition tries each value
 
 
 def from_optuna(distributions: Mapping[str, Any]) -> Space:
@@ -54,7 +54,7 @@ def _optuna(distribution: Any) -> Parameter:
 def from_scipy(distributions: Mapping[str, Any]) -> Space:
     """The space of `param_distributions` as scikit-learn's `RandomizedSearchCV` takes them.
 
-    Parameters of gpbt may stand beside them.
+    The dict may also contain parameters of gpbt.
 
     Args:
         distributions: By name, a list of choices, a frozen distribution of scipy.stats: `uniform`, `loguniform` (also

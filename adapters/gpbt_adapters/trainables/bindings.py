@@ -30,11 +30,11 @@ __all__ = [
 
 
 class HoldsConfig(Protocol):
-    """What the `parts` of every adapter hold besides the objects of their framework.
+    """The fields that the `parts` of every adapter have besides the objects of their framework.
 
     Attributes:
         config: The config in force.
-        held: The last value of each hyperparameter; unlike `config` it has inactive ones as well.
+        held: The last value of each hyperparameter; unlike `config`, it includes inactive ones.
         founder: The config that the model was built with; unlike `config` it never changes along a line.
     """
 
@@ -52,7 +52,7 @@ class Binding(abc.ABC, Generic[P_contra]):
     Attributes:
         order: Bindings with a lower order are written first: those that replace an object, before those that write to
             its fields.
-        saved: Whether the framework's own state contains the value and restores it.
+        saved: Whether the framework's own state contains and restores the value.
     """
 
     order: ClassVar[int] = 0
@@ -68,7 +68,7 @@ class Binding(abc.ABC, Generic[P_contra]):
         """Sets the live value.
 
         Args:
-            parts: The live objects; their `config` is the new one already.
+            parts: The live objects; their `config` is already the new one.
             name: The hyperparameter's name in the config, for messages.
             value: The config's value.
 
@@ -100,7 +100,7 @@ class Setter(Binding[P_contra]):
     get: Callable[[P_contra], Any]
     varies: bool = attrs.field(default=False, kw_only=True)
 
-    def write(self, parts: P_contra, name: str, value: Any) -> None:  # noqa: ARG002 - the functions know which
+    def write(self, parts: P_contra, name: str, value: Any) -> None:  # noqa: ARG002 - the functions need no name
         """Calls your `set`."""
         self.set(parts, value)
 
@@ -150,7 +150,7 @@ def write(parts: P_contra, bindings: Mapping[str, Binding[P_contra]], config: Ma
     Args:
         parts: The live objects; their `config` becomes this one. They may have been restored from a parent's, without
             all of its values.
-        bindings: Where each hyperparameter lives; bindings that the config has no value for are left out.
+        bindings: Where each hyperparameter lives; bindings without a value in the config are skipped.
         config: The values to set.
 
     Raises:
@@ -220,7 +220,7 @@ def verify(
             one.
 
     Raises:
-        HyperparameterNotAppliedError: A live value is another than the config's, or a hyperparameter has no binding.
+        HyperparameterNotAppliedError: A live value differs from the config's, or a hyperparameter has no binding.
     """
     kept = set(config) - set(varying(bindings) if trained else ())
     reader = _Reader(parts, bindings, frozenset(kept))
@@ -233,8 +233,8 @@ def check_alike(name: str, values: Sequence[Any], where: str, way_out: str) -> N
 
     Args:
         name: The hyperparameter.
-        values: What the places hold.
-        where: What they are, in the plural.
+        values: The values in the places.
+        where: A plural noun for the places.
         way_out: What the user can do.
 
     Raises:
@@ -251,7 +251,7 @@ def agreed(name: str, values: Sequence[Any], where: str) -> Any:
     """Returns the value that all places hold, floats within a relative 1e-6.
 
     Raises:
-        ConfigError: They hold different ones.
+        ConfigError: The places hold different values.
     """
     if not all(same_value(values[0], value) for value in values):
         raise ConfigError(f"hyperparameter {name!r} has different live values in {where}: {list(values)}")

@@ -1,8 +1,8 @@
-"""Pickles for other processes of things that the main program defines, which other processes may not have.
+"""Pickles objects that the main program defines for processes that may not have that program.
 
-A class has to be one object in a process: what is an instance of another copy of it cannot be pickled there. So where
-the other process imports the same main program, its classes travel by name, and elsewhere they are made known as the
-main program's.
+A process must hold only one copy of a class: it cannot pickle an instance of another copy. If the other process imports
+the same main program, classes are therefore pickled by name. Otherwise they are pickled by value and registered there
+in its main module.
 """
 
 import importlib
@@ -23,10 +23,10 @@ def by_value(thing: object, *, main_is_there: bool = False, absent: Collection[s
     """A pickle that contains the classes and functions that another process cannot import.
 
     Args:
-        thing: What to pickle.
-        main_is_there: Whether the other process imports the main program, whose classes and functions then travel by
-            name; lambdas, and what is defined inside functions, never do.
-        absent: Names that it lacks there all the same, being defined below `if __name__ == "__main__":`.
+        thing: The object to pickle.
+        main_is_there: Whether the other process imports the main program, whose classes and functions are then
+            pickled by name. Lambdas and anything defined inside a function are never pickled by name.
+        absent: Names that are still missing there because they are defined below `if __name__ == "__main__":`.
     """
     cloudpickle = _cloudpickle()
     if not main_is_there:
@@ -44,9 +44,9 @@ def by_value(thing: object, *, main_is_there: bool = False, absent: Collection[s
 
 
 def adopt_classes() -> None:
-    """Makes classes that came by value known as those of this process's main program, as far as it has none.
+    """Registers classes that were pickled by value in this process's main module, unless it defines them.
 
-    What they make can then be pickled here, and be read where the main program is.
+    Their instances can then be pickled here and unpickled where the main program runs.
     """
     package = _cloudpickle()
     inner: Any = getattr(package, "cloudpickle", package)
@@ -59,7 +59,7 @@ def adopt_classes() -> None:
 def _cloudpickle() -> Any:
     try:
         return importlib.import_module("cloudpickle")
-    except ImportError:  # joblib brings it, before 1.6 as a part of itself
+    except ImportError:  # joblib depends on it, and vendors it before 1.6
         return importlib.import_module("joblib.externals.cloudpickle")
 
 

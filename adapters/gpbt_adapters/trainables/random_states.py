@@ -1,7 +1,7 @@
 """Random states as plain data, and objects that have random states of their own while they train.
 
 Frameworks and users' data pipelines draw from global generators. A trainable must neither disturb those of its process
-nor depend on what others drew. So it swaps its own states in for each call, and restores those of the process after it.
+nor depend on what others drew. It therefore swaps in its own states for each call and restores the others afterwards.
 All states are lists, dicts, numbers and strings, safe in any file format.
 """
 
@@ -33,7 +33,7 @@ class Source(Protocol):
     name: str
 
     def seeded(self, seed: int) -> Any:
-        """Returns the state that seeding would give, without changing the generator."""
+        """Returns the state that seeding would produce, without changing the generator."""
 
     def get(self) -> Any:
         """Returns the generator's state as plain data."""
@@ -48,7 +48,7 @@ class PythonGlobal:
     name = "python"
 
     def seeded(self, seed: int) -> Any:
-        """Returns the state that seeding would give."""
+        """Returns the state that seeding would produce."""
         return self._plain(random.Random(seed).getstate())  # noqa: S311 - for training, not for secrets
 
     def get(self) -> Any:
@@ -72,12 +72,12 @@ class NumpyGlobal:
     name = "numpy"
 
     def seeded(self, seed: int) -> Any:
-        """Returns the state that seeding would give."""
+        """Returns the state that seeding would produce."""
         return self._plain(np.random.RandomState(seed).get_state(legacy=False))
 
     def get(self) -> Any:
         """Returns the state as a dict."""
-        return self._plain(np.random.get_state(legacy=False))  # noqa: NPY002 - these are the ones to save
+        return self._plain(np.random.get_state(legacy=False))  # noqa: NPY002 - this is the state to save
 
     def set(self, state: Any) -> None:
         """Puts a state back."""
@@ -98,7 +98,7 @@ def restore_generator(generator: np.random.Generator, state: dict[str, Any]) -> 
     """Puts a state from `generator_state` into a generator of the same kind.
 
     Raises:
-        ValueError: The state is of another kind of bit generator.
+        ValueError: The state belongs to another kind of bit generator.
     """
     generator.bit_generator.state = _with_arrays(state)
 
@@ -180,7 +180,7 @@ class OwnRandomness:
 
 
 def setup_seed(seed: int, trial_id: int) -> int:
-    """The seed of a founder's set-up: a function of the run's seed and the trial's id, 0 .. 2**32 - 1.
+    """Derives the seed of a founder's set-up from the run's seed and the trial's id, 0 .. 2**32 - 1.
 
     >>> setup_seed(0, 1) == setup_seed(0, 1) != setup_seed(1, 0)
     True
@@ -189,7 +189,7 @@ def setup_seed(seed: int, trial_id: int) -> int:
 
 
 def derived_seed(*numbers: int) -> int:
-    """Mixes numbers, each at least 0, into a seed of 0 .. 2**32 - 1, in which each of them counts.
+    """Mixes non-negative numbers into a seed, 0 .. 2**32 - 1, that depends on each of them.
 
     >>> len({derived_seed(0, 1), derived_seed(1, 0), derived_seed(0, 0, 1)})
     3
@@ -198,12 +198,12 @@ def derived_seed(*numbers: int) -> int:
 
 
 def fresh_seeds(seed: int, count: int, used: Container[int]) -> tuple[int, ...]:
-    """So many distinct seeds of set-ups, 0 .. 2**32 - 1, that are not in `used`: a function of the run's seed.
+    """Derives distinct set-up seeds, 0 .. 2**32 - 1, that are not in `used` from the run's seed.
 
     >>> fresh_seeds(0, 3, set())[:2] == fresh_seeds(0, 2, set())
     True
     """
-    stream = np.random.default_rng(np.random.SeedSequence((seed, 0), spawn_key=(1,)))  # no founder's
+    stream = np.random.default_rng(np.random.SeedSequence((seed, 0), spawn_key=(1,)))  # separate from the founders'
     found: dict[int, None] = {}
     while len(found) < count:
         drawn = int(stream.integers(2**32))

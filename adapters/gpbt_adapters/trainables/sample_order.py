@@ -1,6 +1,6 @@
 """The order of the training samples, as plain indices that can be saved between two batches.
 
-The rest of an epoch is a list of indices. The framework, or the user, draws an epoch.
+The remainder of an epoch is a list of indices. The framework or the user draws each epoch.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,9 +18,9 @@ class SampleOrder:
 
     Attributes:
         draw: Draws the indices of one epoch, in order.
-        batch_size: Samples per batch, at least 1; it may change at any time, from the next batch on.
+        batch_size: Samples per batch, at least 1; a change takes effect from the next batch.
         drop_last: Whether the last batch of an epoch is dropped if it is smaller than the others.
-        left: The rest of the epoch.
+        left: The remaining indices of the epoch.
 
     Examples:
         >>> order = SampleOrder(draw=lambda: range(5), batch_size=2)
@@ -36,10 +36,10 @@ class SampleOrder:
     left: list[int] = attrs.field(factory=list)
 
     def take(self, count: int | None = None) -> list[list[int]]:
-        """Returns the next batches, which count as consumed from now on.
+        """Returns the next batches and marks them as consumed.
 
         Args:
-            count: How many, also across epochs; None: the rest of this epoch, or the whole next one.
+            count: Number of batches, which may span epochs; None: the rest of this epoch, or the whole next one.
 
         Returns:
             Indices, batch by batch.

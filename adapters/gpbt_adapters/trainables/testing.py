@@ -1,6 +1,6 @@
 """The conformance kit of trainables: checks, one after the other, the promises that a driver relies on.
 
-It uses nothing but the protocol and raises plain assertion errors, so it runs under pytest and without it::
+It uses only the protocol and raises plain assertion errors, so it runs under pytest and without it::
 
     def test_my_trainable_keeps_its_promises():
         check_trainable(MyTrainable, space)
@@ -24,7 +24,7 @@ from gpbt_core.space import Space
 __all__ = ["BrokenPromiseError", "check_trainable"]
 
 PARENT = 0
-"""The trial under whose id the kit stores the checkpoint of the parent."""
+"""The id of the trial under which the kit stores the parent's checkpoint."""
 
 
 class BrokenPromiseError(AssertionError):
@@ -222,7 +222,7 @@ def _check_diverge(case: _Case, config: Mapping[str, Any]) -> None:
         scores = [_number(case, trainable.step(), "step()") for _ in range(case.steps)]
     except BrokenPromiseError:
         raise
-    except Exception:  # noqa: BLE001 - whatever the training raises is an answer
+    except Exception:  # noqa: BLE001 - any exception counts as divergence
         return
     finally:
         trainable.close()

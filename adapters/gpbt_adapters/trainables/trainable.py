@@ -1,9 +1,9 @@
-"""The protocol of a trainable: what a driver needs of a model, and no more.
+"""The protocol of a trainable: exactly what a driver needs from a model.
 
-A factory without arguments makes it. Then come either `setup` (from scratch) or `load` (a parent's checkpoint) and
+A factory without arguments creates it. The driver calls `setup` (from scratch), or `load` (a parent's checkpoint) and
 `apply` (this trial's config), `step` once per step, `save` and `close`. The driver reads the live values back through
 `applied` and compares them with the config (`verify_applied`), both before the first step and after the last one: a
-hyperparameter that was not set, or that something wrote over while the model trained, is an error.
+hyperparameter that was not set, or that something overwrote while the model trained, is an error.
 """
 
 import abc
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 TOLERANCE = 1e-6
-"""The relative difference up to which two floats are one value: a framework may keep 32 bits of 64 (a relative error of
+"""The relative difference up to which two floats are equal: a framework may keep 32 bits of 64 (a relative error of
 6e-8)."""
 
 
@@ -128,7 +128,7 @@ def as_score(score: object, who: str) -> float:
 
     Args:
         score: A number, or an array or tensor without dimensions.
-        who: Who returned it, for the error.
+        who: The name that the error uses for the caller.
 
     Raises:
         ConfigError: It is something else: a list, a dict, None, an array of one.
@@ -177,12 +177,12 @@ def verify_applied(
     Args:
         trainable: After `setup`, `apply` or `step`; or anything else that reads live values back.
         config: What was set.
-        who: Whom an error names; None: the class of `trainable`.
+        who: The name that errors use; None: the class of `trainable`.
         trained: How many steps have been trained since the config was set, at least 0. From 1 on, hyperparameters that
             `Trainable.varying` names are not compared.
 
     Raises:
-        HyperparameterNotAppliedError: A value was not reported, or is another one.
+        HyperparameterNotAppliedError: A value was not reported, or differs from the config's.
 
     Examples:
         >>> from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Parameters as Optuna's distributions, and values there and back.
+"""Converts parameters to Optuna's distributions, and values in both directions.
 
 Both directions are exact: whatever a sampler may propose is a value of the space. The inverse is
 `gpbt.spaces.from_optuna`.
@@ -53,13 +53,13 @@ def dimensions(space: Space) -> dict[str, Dimension]:
     """The dimensions of a space by name; not to be changed.
 
     Most parameters are distributions of Optuna: numbers without a step, integers without a log scale, and categories.
-    The others are described so that each of their values can be proposed:
+    The others are mapped so that each of their values can be proposed:
 
     - A Float with a step is its place on the lattice, from 0: Optuna computes lattices in rounded decimals and may end
       one value short of ours.
     - With log=True and a step a number is continuous on the log scale, and the nearest value is taken.
     - A Float with log="1-x" is its place in the unit interval.
-    - Choices that Optuna cannot tell apart (1 and True) are their places in the list, from 0.
+    - Choices that Optuna cannot tell apart (1 and True) are represented by their indices in the list.
     - Bounds too close together for a sampler's arithmetic, or too far apart, become the unit interval, or places.
 
     Examples:
@@ -129,7 +129,7 @@ def _categorical(parameter: Categorical) -> Dimension:
 
 def _lattice(parameter: Float | Int) -> Dimension:
     bins, low, step = parameter.bins, parameter.low, parameter.step
-    assert step is not None  # what is without one is no lattice
+    assert step is not None  # a lattice always has a step
     linear = Space(x=attrs.evolve(parameter, log=False))  # its places lie evenly in the unit interval
     return Dimension(
         distribution=IntDistribution(0, bins - 1),
@@ -140,9 +140,9 @@ def _lattice(parameter: Float | Int) -> Dimension:
 
 def _log_lattice(parameter: Float | Int) -> Dimension:
     low, step = parameter.low, parameter.step
-    assert step is not None  # what is without one is no lattice
+    assert step is not None  # a lattice always has a step
     last = parameter.bins - 1
-    linear = Space(x=attrs.evolve(parameter, log=False))  # the same lattice, with places that are easy to reckon
+    linear = Space(x=attrs.evolve(parameter, log=False))  # the same lattice, with indices that are easy to compute
     return Dimension(
         distribution=FloatDistribution(low, linear.decode([1.0])["x"], log=True),
         to_optuna=float,

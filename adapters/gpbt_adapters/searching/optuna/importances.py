@@ -1,4 +1,4 @@
-"""Optuna's measure of importance, asked of our records."""
+"""Optuna's importance measure, applied to our records."""
 
 import warnings
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Keeps Optuna quiet while it works for us, and leaves its loudness elsewhere as the user set it."""
+"""Silences Optuna during our calls, and keeps the user's verbosity everywhere else."""
 
 import contextlib
 import threading
@@ -9,7 +9,7 @@ import optuna
 
 __all__ = ["quiet"]
 
-_ONE_AT_A_TIME = threading.RLock()  # loudness and warning filters belong to the process: two threads would mix them up
+_ONE_AT_A_TIME = threading.RLock()  # verbosity and warning filters are global: two threads would mix them up
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
-"""Which of Optuna's samplers can be used, how they are made from a name, and how a copy is made ready for a proposal.
+"""Which of Optuna's samplers can be used, how to create them by name, and how to prepare a copy for a proposal.
 
-Every proposal is a function of the history and the generator: a sampler keeps nothing from one to the next. Those that
-live on what they kept are refused, with the name of what does the same here.
+Every proposal is a function of the history and the generator: a sampler keeps nothing from one to the next. Samplers
+that depend on their own memory are refused, and the error names the equivalent in gpbt.
 """
 
 import copy
@@ -37,7 +37,7 @@ def sampler_named(variant: str | None, options: Mapping[str, Any]) -> BaseSample
     """A sampler from the part behind the colon of "optuna:NAME".
 
     Args:
-        variant: A class of `optuna.samplers`; None: nothing stood there.
+        variant: A class of `optuna.samplers`; None: none was named.
         options: For its constructor.
 
     Raises:
@@ -88,7 +88,7 @@ def checked(sampler: object) -> BaseSampler:
         reasons = [_REFUSED[kind.__name__] for kind in type(part).__mro__ if kind.__name__ in _REFUSED]
         if reasons and isinstance(part, BaseSampler):
             raise ConfigError(f"OptunaSearcher: {type(part).__name__} cannot be used: {reasons[0]}")
-        if getattr(part, "_constraints_func", None) is not None:  # Optuna calls it as it is told a result
+        if getattr(part, "_constraints_func", None) is not None:  # Optuna calls it when a result is told
             raise ConfigError(
                 f"OptunaSearcher: the sampler must have no constraints, got {type(part).__name__} with a "
                 "constraints_func, which would never be called; leave it out and fail the trials that break a "
@@ -104,18 +104,18 @@ def prepared(sampler: BaseSampler, space: Space, rng: np.random.Generator) -> Ba
     in the copy: numpy's and Python's generators, wherever the sampler holds them.
 
     Args:
-        sampler: It stays as it is.
-        space: What is searched.
+        sampler: The sampler, which is not changed.
+        space: The search space.
         rng: The source of seeds.
 
     Raises:
-        ConfigError: A `PartialFixedSampler` fixes a value that is none of the space.
+        ConfigError: A `PartialFixedSampler` fixes a value outside the space.
     """
     made = copy.deepcopy(sampler)
     for part in _parts(made):
         if isinstance(part, PartialFixedSampler):
             part._fixed_params = _fixed(part._fixed_params, space)  # noqa: SLF001 - of a copy; there is no other way
-        state = getattr(part, "rng", part)  # Optuna's lazy ones come into being when looked at
+        state = getattr(part, "rng", part)  # Optuna's lazy generators are created on access
         if isinstance(state, np.random.RandomState):
             state.seed(rng.integers(2**32, size=4))
         elif isinstance(state, np.random.Generator):

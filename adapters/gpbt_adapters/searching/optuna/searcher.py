@@ -1,6 +1,6 @@
 """A searcher that asks one of Optuna's samplers: a family history to a study, the study to a config.
 
-Study and sampler are made anew for each proposal and dropped after it, so that nothing but the query counts.
+Study and sampler are created for each proposal and dropped after it, so a proposal depends only on the query.
 """
 
 import math
@@ -47,7 +47,7 @@ class OptunaSearcher:
             neither must numpy's global generator: `gpbt.testing.check_searcher` shows whether it does.
 
     Raises:
-        ConfigError: It is no sampler, one that lives on what it remembers (CMA-ES, quasi-Monte Carlo, grids), or one
+        ConfigError: It is no sampler, one that depends on its own memory (CMA-ES, quasi-Monte Carlo, grids), or one
             with a `constraints_func`.
 
     Examples:
@@ -65,8 +65,8 @@ class OptunaSearcher:
         """Answers with a config of `query.space`.
 
         Raises:
-            ConfigError: The sampler tries every config, and there is no end of them; or it fixes what is no value of
-                the space.
+            ConfigError: The sampler tries every config and the space is infinite, or it fixes a value outside the
+                space.
         """
         with quiet():
             _check_space(self.sampler, query.space)
@@ -104,7 +104,7 @@ def _among(value: Any, allowed: tuple[Any, ...]) -> bool:
 def _controlling_first(space: Space) -> Iterator[str]:
     waiting = list(space.names)
     done: set[str] = set()
-    while waiting:  # a space has no circles
+    while waiting:  # conditions form no cycles
         ready = [name for name in waiting if all(control in done for control, _ in space.conditions.get(name, ()))]
         yield from ready
         done.update(ready)
@@ -129,10 +129,10 @@ def frozen_trials(
 
     Args:
         space: The space of their configs.
-        told: What has ended.
-        pending: What has not.
+        told: The finished trials.
+        pending: The trials that have not finished.
         key: The attribute for a genetic sampler's generation; None: no such attribute.
-        row: How many scored trials are one of its generations, at least 1.
+        row: Number of scored trials in one of its generations, at least 1.
     """
     described = dimensions(space)
     records = {record.trial.id: record for record in told}
@@ -183,6 +183,6 @@ def _generation_key(sampler: BaseSampler) -> str | None:
         return None
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
     study.ask()
-    sampler.get_trial_generation(study, study.trials[0])  # notes it under that attribute
+    sampler.get_trial_generation(study, study.trials[0])  # stores the generation under that attribute
     (key,) = study.trials[0].system_attrs
     return str(key)

@@ -1,7 +1,7 @@
 """What all boosted trainables share: steps of a few rounds, seeds, files, and values read back from the engine.
 
-Every step starts from the trees alone, as after a load: what an engine keeps beside them (cached sums, random states)
-differs between a run and its resumption. Random numbers follow from the seed and the number of the step.
+Every step starts from the trees alone, as after a load, because other engine state (cached sums, random states) differs
+between a run and its resumption. Random numbers are derived from the seed and the step number.
 """
 
 import abc
@@ -27,7 +27,7 @@ D = TypeVar("D")
 
 
 def _maker(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-    """Refuses an object where a function that makes one is needed; each trial makes its own."""
+    """Refuses an object where a factory is required, since each trial creates its own object."""
     if not callable(value):
         raise ConfigError(
             f"{type(instance).__name__}: {attribute.name} must be a function that makes what it is named after, got "
@@ -40,9 +40,9 @@ class BoostingTrainable(Trainable, Generic[M]):
     """Adds trees to a model, a few rounds per step.
 
     Attributes:
-        score: Scores a model, higher or lower being better as the user says elsewhere.
+        score: Scores a model; the direction of the search decides whether higher or lower is better.
         rounds: Boosting rounds per step, at least 1.
-        names: The engine's name of a hyperparameter, where the config has another one.
+        names: The engine's name of a hyperparameter, where it differs from the name in the config.
     """
 
     score_of: Callable[[M], float] = attrs.field(alias="score")
@@ -68,7 +68,7 @@ class BoostingTrainable(Trainable, Generic[M]):
         self.apply(config)
 
     def apply(self, config: Mapping[str, Any]) -> None:
-        """Sets the hyperparameters of the trees to come; those that are there stay.
+        """Sets the hyperparameters of future trees; existing trees are unchanged.
 
         Raises:
             ConfigError: A hyperparameter is one that cannot change while trees are added.
@@ -85,7 +85,7 @@ class BoostingTrainable(Trainable, Generic[M]):
         self._check_known()
 
     def applied(self) -> Mapping[str, Any]:
-        """Reads the values back as the engine parsed them; what it does not know is not reported.
+        """Reads the values back as the engine parsed them, without those that the engine does not know.
 
         Raises:
             ProtocolError: There is no training yet.
@@ -103,8 +103,8 @@ class BoostingTrainable(Trainable, Generic[M]):
 
         Raises:
             ProtocolError: There is no training yet.
-            HyperparameterNotAppliedError: The trees were made under another value than the config's, which only
-                training shows (another parameter, or a callback, changes it).
+            HyperparameterNotAppliedError: The trees were trained under a value that differs from the config's. Only
+                training reveals this: another parameter or a callback may change the value.
         """
         if self._live is None:
             raise ProtocolError(f"{type(self).__name__}: nothing to train yet; call setup or load first")
@@ -116,7 +116,7 @@ class BoostingTrainable(Trainable, Generic[M]):
         return self.score()
 
     def score(self) -> float:
-        """Scores the model as it stands.
+        """Scores the current model.
 
         Raises:
             ProtocolError: It has no trees yet.
@@ -125,7 +125,7 @@ class BoostingTrainable(Trainable, Generic[M]):
         return as_score(self.score_of(self.model), f"{type(self).__name__}.score")
 
     def save(self, path: Path) -> None:
-        """Writes the trees in the engine's own format, and plain values beside them."""
+        """Writes the trees in the engine's own format, and plain values to a separate file."""
         plain = {"format": _FORMAT, "config": dict(self._config), "seed": self._seed, "steps": self._steps}
         if self._model is not None:
             plain["evaluation"] = self._evaluation(self._model)
@@ -160,7 +160,7 @@ class BoostingTrainable(Trainable, Generic[M]):
 
     @property
     def model(self) -> M:
-        """The model with the trees so far.
+        """The model with all trees so far.
 
         Raises:
             ProtocolError: There are none yet.
@@ -173,7 +173,7 @@ class BoostingTrainable(Trainable, Generic[M]):
         return {self.names.get(name, name): value for name, value in self._config.items()}
 
     def _check_known(self) -> None:
-        """Refuses hyperparameters that the engine does not report, and so does not know."""
+        """Refuses hyperparameters that the engine does not report and therefore does not know."""
         assert self._live is not None
         for name in self._config:
             engine_name = self.names.get(name, name)
@@ -190,11 +190,11 @@ class BoostingTrainable(Trainable, Generic[M]):
         return {}
 
     def _set_evaluation(self, model: M, evaluation: Mapping[str, Any]) -> None:
-        """Gives a restored model the results that `_evaluation` read."""
+        """Restores on a loaded model the results that `_evaluation` read."""
 
     @abc.abstractmethod
     def _begin(self) -> None:
-        """Makes the data."""
+        """Creates the data."""
 
     @abc.abstractmethod
     def _end(self) -> None:
@@ -202,15 +202,15 @@ class BoostingTrainable(Trainable, Generic[M]):
 
     @abc.abstractmethod
     def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Has the engine parse the parameters that training would get, and reads all of its own back."""
+        """Lets the engine parse the parameters for training, and reads back all of its own."""
 
     @abc.abstractmethod
     def _grow(self, model: M | None, wanted: Mapping[str, Any], seed: int) -> M:
-        """Makes a model with `rounds` more rounds of trees; the given one stays as it is."""
+        """Returns a model with `rounds` more rounds of trees; the given one is unchanged."""
 
     @abc.abstractmethod
     def _values(self, model: M) -> Mapping[str, Any]:
-        """Reads the parameters back that a model's last trees were made under."""
+        """Reads back the parameters under which a model's last trees were trained."""
 
     @abc.abstractmethod
     def _store(self, model: M, path: Path) -> None:
@@ -218,7 +218,7 @@ class BoostingTrainable(Trainable, Generic[M]):
 
     @abc.abstractmethod
     def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> M:
-        """Reads the model back."""
+        """Reads a model from a directory."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -226,7 +226,7 @@ class NativeTrainable(BoostingTrainable[M], Generic[M, D]):
     """Trains a booster through the engine's native interface.
 
     Attributes:
-        data: Makes the training data. Called once per segment; cache what is slow to read.
+        data: Creates the training data. Called once per segment; cache what is slow to read.
         params: Parameters that are not tuned.
     """
 
@@ -245,7 +245,7 @@ class NativeTrainable(BoostingTrainable[M], Generic[M, D]):
         self._data = None
 
     def _checked(self, data: D) -> D:
-        """Refuses data that training cannot go on with."""
+        """Refuses data that training cannot continue on."""
         return data
 
     @abc.abstractmethod
@@ -258,8 +258,8 @@ class EstimatorTrainable(BoostingTrainable[M]):
     """Trains one of an engine's scikit-learn classes; its model is the fitted estimator.
 
     Attributes:
-        estimator: Makes the estimator with the parameters that are not tuned.
-        data: Makes inputs and targets. Called once per segment; cache what is slow to read.
+        estimator: Creates the estimator with the parameters that are not tuned.
+        data: Creates inputs and targets. Called once per segment; cache what is slow to read.
         fit_options: Further arguments of `fit`.
     """
 
@@ -269,10 +269,10 @@ class EstimatorTrainable(BoostingTrainable[M]):
     _data: tuple[Any, Any] | None = attrs.field(init=False, default=None)
 
     own_options: ClassVar[frozenset[str]] = frozenset({"X", "y"})
-    """Arguments of `fit` that the trainable gives itself."""
+    """Arguments of `fit` that the trainable passes itself."""
 
     def __attrs_post_init__(self) -> None:
-        """Refuses arguments of `fit` that the trainable gives itself."""
+        """Refuses arguments of `fit` that the trainable passes itself."""
         twice = sorted(self.own_options & self.fit_options.keys())
         if twice:
             raise ConfigError(
@@ -293,10 +293,10 @@ class EstimatorTrainable(BoostingTrainable[M]):
 
 
 def parsed(text: Any, *, like: Any) -> Any:
-    """Turns an engine's text into a value of the config's type; text that is none is returned as it is.
+    """Converts an engine's text to the config's type; text that cannot be converted is returned unchanged.
 
-    LightGBM prints six digits: a text that has the config's value to six digits is that value. XGBoost prints some
-    numbers as a list of one.
+    LightGBM prints six digits, so a text that agrees with the config's value to six digits counts as that value.
+    XGBoost prints some numbers as a list of one element.
 
     Examples:
         >>> parsed("0.100000001", like=0.1), parsed("3", like=5), parsed("1", like=True), parsed("gbdt", like="rf")

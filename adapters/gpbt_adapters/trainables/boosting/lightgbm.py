@@ -61,7 +61,7 @@ _ALIASES_OF = {
     "num_threads": "n_jobs nthread nthreads num_thread",
 }
 ALIASES: Mapping[str, str] = {alias: name for name, aliases in _ALIASES_OF.items() for alias in aliases.split()}
-"""LightGBM's names for what it dumps under another one (its documentation, Parameters): all of those for training."""
+"""LightGBM's aliases of all training parameters, by the name that it dumps (see Parameters in its documentation)."""
 
 _BINS = "the data is binned once, for all models"
 _SHAPE = "it settles what the trees' sums mean"
@@ -97,12 +97,12 @@ FIXED: Mapping[str, str] = {
 }
 
 _DEFAULTS = {
-    # LightGBM else times two ways of building histograms, and which is faster decides the last bits of the trees.
+    # Otherwise LightGBM times two ways of building histograms, and the faster one affects the last bits of the trees.
     "deterministic": True,
     "force_col_wise": True,
-    # Features that no split under this config could use are else thrown out for good, also for later configs.
+    # Otherwise features that no split under this config could use are dropped for good, even for later configs.
     "feature_pre_filter": False,
-    # Else it follows from the step's seed, and a resumed run would bin large data from another sample.
+    # Otherwise it depends on the step's seed, and a resumed run would bin large data from another sample.
     "data_random_seed": 1,
     "verbosity": -1,
 }
@@ -153,7 +153,7 @@ def _check(params: Mapping[str, Any], who: str) -> None:
 
 
 def _check_sampling(wanted: Mapping[str, Any], params: Mapping[str, Any], who: str) -> None:
-    """Refuses fractions of rows that are tuned while no rows are drawn, which is LightGBM's default."""
+    """Refuses to tune fractions of rows while row sampling is off, which is LightGBM's default."""
     fractions = {"bagging_fraction", "pos_bagging_fraction", "neg_bagging_fraction"}
     names = [name for name in wanted if ALIASES.get(name, name) in fractions]
     if names and "bagging_freq" not in _canonical(wanted) and not _canonical(params).get("bagging_freq"):
@@ -181,7 +181,7 @@ def _values_of(booster: lightgbm.Booster) -> dict[str, str]:
 
 
 def _set(estimator: lightgbm.LGBMModel, values: Mapping[str, Any]) -> lightgbm.LGBMModel:
-    """Sets parameters under every alias that an estimator has: of several values LightGBM takes one by its own rule."""
+    """Sets parameters under every alias that an estimator has, since LightGBM picks one of several by its own rule."""
     wanted = _canonical(values)
     names = {name: ALIASES.get(name, name) for name in estimator.get_params()}
     known = {name: wanted[canonical] for name, canonical in names.items() if canonical in wanted}
@@ -190,13 +190,13 @@ def _set(estimator: lightgbm.LGBMModel, values: Mapping[str, Any]) -> lightgbm.L
 
 
 def _probe_with(params: Mapping[str, Any]) -> dict[str, str]:
-    # Not with the training data: a Dataset that has trained holds on to a predictor that may be gone, and crashes.
+    # Not the training data: a Dataset used in training keeps a predictor that may have been freed, and crashes.
     data = lightgbm.Dataset(np.array([[0.0], [1.0]]), label=np.array([0.0, 1.0]), params={"verbosity": -1})
     return _values_of(lightgbm.Booster({**_DEFAULTS, **params}, data))
 
 
 def missing_defaults(estimator: lightgbm.LGBMModel) -> dict[str, Any]:
-    """The settings that continued training needs, those that the estimator has no value of its own for."""
+    """The settings that continued training needs and that the estimator does not set."""
     return {name: value for name, value in _DEFAULTS.items() if name not in _canonical(estimator.get_params())}
 
 
@@ -209,24 +209,24 @@ def grow(
     rounds: int,
     seed: int,
 ) -> lightgbm.LGBMModel:
-    """Fits an estimator on top of another one's trees; its `n_estimators` is then the number of all rounds."""
+    """Fits an estimator on top of another one's trees; `n_estimators` then counts all rounds."""
     _set(estimator, {"n_estimators": rounds, "random_state": seed})
     grown = estimator.fit(*data, **{**options, "init_model": None if before is None else before.booster_})
     return _set(grown, {"n_estimators": rounds_of(grown)})
 
 
 def rounds_of(estimator: lightgbm.LGBMModel) -> int:
-    """The number of rounds that a fitted estimator has trained; fewer than asked for where no split is possible."""
+    """The number of rounds that a fitted estimator has trained; fewer than requested if no split is possible."""
     return int(estimator.booster_.current_iteration())
 
 
 def trained_values(estimator: lightgbm.LGBMModel) -> dict[str, str]:
-    """Reads the parameters, as texts, under which the last trees were made."""
+    """Reads the parameters, as texts, under which the last trees were trained."""
     return _values_of(estimator.booster_)
 
 
 _EVALUATION = {"evals_result": "_evals_result", "best_score": "_best_score", "best_iteration": "_best_iteration"}
-"""What a fitted estimator says of its evaluation data, and the fields in which it keeps it."""
+"""The evaluation results of a fitted estimator, and the fields in which it stores them."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -234,7 +234,7 @@ class LightGBMTrainable(NativeTrainable[lightgbm.Booster, lightgbm.Dataset]):
     """Trains a LightGBM booster natively; its model is the Booster.
 
     Attributes:
-        data: Makes the training data, with free_raw_data=False and without init_score. Called once per segment; cache
+        data: Creates the training data, with free_raw_data=False and without init_score. Called once per segment; cache
             what is slow to read, but not the Dataset, which training changes.
         params: Parameters that are not tuned.
 
@@ -300,8 +300,8 @@ class LGBMModelTrainable(EstimatorTrainable[lightgbm.LGBMModel]):
     """Trains one of LightGBM's scikit-learn classes; its model is the fitted estimator.
 
     Attributes:
-        estimator: Makes the estimator with the parameters that are not tuned.
-        data: Makes inputs and targets. Called once per segment; cache what is slow to read.
+        estimator: Creates the estimator with the parameters that are not tuned.
+        data: Creates inputs and targets. Called once per segment; cache what is slow to read.
         fit_options: Further arguments of `fit`, such as sample_weight; no init_score, and no early stopping.
     """
 
@@ -316,7 +316,7 @@ class LGBMModelTrainable(EstimatorTrainable[lightgbm.LGBMModel]):
         live = self._made(wanted).get_params()
         _check_sampling(wanted, live, type(self).__name__)
         tuned = _canonical(wanted)
-        # With every alias that the estimator has: it is the engine that chooses among them.
+        # With every alias that the estimator has, since the engine chooses among them.
         return _probe_with({name: value for name, value in live.items() if ALIASES.get(name, name) in tuned})
 
     def _grow(self, model: lightgbm.LGBMModel | None, wanted: Mapping[str, Any], seed: int) -> lightgbm.LGBMModel:
@@ -330,13 +330,13 @@ class LGBMModelTrainable(EstimatorTrainable[lightgbm.LGBMModel]):
         model.booster_.save_model(path / _FILE)
 
     def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> lightgbm.LGBMModel:
-        # These classes cannot be loaded. So one is fitted, a tree further than the saved one was, and that is cut off.
+        # These classes have no loader. Fit one with a tree more than the saved model, and cut that tree off.
         assert self._data is not None
         before = lightgbm.Booster(model_file=path / _FILE)
         trees = before.num_trees()
 
         def cut(env: Any) -> None:
-            if env.model.num_trees() > trees:  # none was added if no split is possible
+            if env.model.num_trees() > trees:  # no tree is added if no split is possible
                 env.model.rollback_one_iter()
 
         options = {**self.fit_options, "init_model": before, "callbacks": [cut]}

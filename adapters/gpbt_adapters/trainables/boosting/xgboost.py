@@ -44,7 +44,7 @@ def check_estimator(estimator: Any, who: str) -> None:
     """Refuses an estimator that cannot be trained by adding trees.
 
     Raises:
-        ConfigError: It is a random forest, or has such a parameter.
+        ConfigError: It is a random forest, or has a parameter that prevents this.
     """
     if isinstance(estimator, xgboost.XGBRFClassifier | xgboost.XGBRFRegressor):
         raise ConfigError(
@@ -76,7 +76,7 @@ def _check(params: Mapping[str, Any], who: str) -> None:
 
 
 def _flat(config: Any) -> dict[str, str]:
-    """Lists the named texts anywhere in XGBoost's own dump of its parameters; the tree's come before others."""
+    """Lists the named texts in XGBoost's own dump of its parameters, those of the tree first."""
     found: dict[str, str] = {}
     if isinstance(config, list):
         for item in config:
@@ -93,7 +93,7 @@ def _values_of(booster: xgboost.Booster) -> dict[str, str]:
 
 
 def _probe_with(params: Mapping[str, Any], data: xgboost.DMatrix) -> dict[str, str]:
-    # Silent: an unknown parameter is reported as not read back, which is an error and not only a warning.
+    # Silent: an unknown parameter is reported as not read back, which is an error rather than a warning.
     return _values_of(xgboost.Booster({**params, "verbosity": 0}, [data]))
 
 
@@ -106,7 +106,7 @@ def grow(
     rounds: int,
     seed: int,
 ) -> xgboost.XGBModel:
-    """Fits an estimator on top of another one's trees; its `n_estimators` is then the number of all rounds."""
+    """Fits an estimator on top of another one's trees; `n_estimators` then counts all rounds."""
     trees = None if before is None else before.get_booster()
     estimator.set_params(n_estimators=rounds, random_state=seed)
     grown = estimator.fit(*data, **{"verbose": False, **options, "xgb_model": trees})
@@ -124,7 +124,7 @@ def missing_defaults(estimator: xgboost.XGBModel) -> dict[str, Any]:  # noqa: AR
 
 
 def trained_values(estimator: xgboost.XGBModel) -> dict[str, str]:
-    """Reads the parameters, as texts, under which the last trees were made."""
+    """Reads the parameters, as texts, under which the last trees were trained."""
     return _values_of(estimator.get_booster())
 
 
@@ -133,10 +133,10 @@ class XGBoostTrainable(NativeTrainable[xgboost.Booster, xgboost.DMatrix]):
     """Trains an XGBoost booster natively; its model is the Booster.
 
     Attributes:
-        data: Makes the training data. Called once per segment; cache what is slow to read.
+        data: Creates the training data. Called once per segment; cache what is slow to read.
         params: Parameters that are not tuned.
-        obj: An objective of your own, as `xgboost.train` takes it: from predictions and the DMatrix to gradients and
-            Hessians, one per row (and class). None: the objective in `params`.
+        obj: A custom objective, as for `xgboost.train`: maps predictions and the DMatrix to gradients and Hessians, one
+            per row (and class). None: the objective in `params`.
 
     Examples:
         >>> import numpy as np
@@ -194,8 +194,8 @@ class XGBModelTrainable(EstimatorTrainable[xgboost.XGBModel]):
     """Trains one of XGBoost's scikit-learn classes; its model is the fitted estimator.
 
     Attributes:
-        estimator: Makes the estimator with the parameters that are not tuned.
-        data: Makes inputs and targets. Called once per segment; cache what is slow to read.
+        estimator: Creates the estimator with the parameters that are not tuned.
+        data: Creates inputs and targets. Called once per segment; cache what is slow to read.
         fit_options: Further arguments of `fit`, such as sample_weight or base_margin.
     """
 
@@ -207,8 +207,8 @@ class XGBModelTrainable(EstimatorTrainable[xgboost.XGBModel]):
 
     def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         live = self._made(wanted).get_xgb_params()
-        # With the objective, which has hyperparameters of its own, but not with what names columns of the data; and fit
-        # settles how many classes there are.
+        # Includes the objective, which has its own hyperparameters, but nothing that names columns of the data. `fit`
+        # determines the number of classes.
         left_out = {"monotone_constraints", "interaction_constraints"} - wanted.keys()
         params = {"num_class": 1, **{name: value for name, value in live.items() if name not in left_out}}
         return _probe_with(params, xgboost.DMatrix([[0.0]], label=[0.0]))

@@ -1,7 +1,7 @@
-"""How scikit-learn's estimators go on: which can be trained on, what may change meanwhile, and what they hide.
+"""How scikit-learn's estimators continue training: which ones can, what may change meanwhile, and what they cache.
 
-Everything that this package knows about the inside of an estimator is here; each rule names the class it is about and
-what goes wrong without it. (Read in scikit-learn 1.4 to 1.9.)
+All knowledge of estimator internals in this package is here. Each rule names the class that it applies to and what goes
+wrong without it. (Checked against the source of scikit-learn 1.4 to 1.9.)
 """
 
 import importlib
@@ -40,13 +40,13 @@ Estimator: TypeAlias = Any  # scikit-learn ships no types; every estimator is du
 Way: TypeAlias = Literal["passes", "members", "iterations"]
 
 FIXED: Mapping[str, frozenset[str]] = {
-    # The shapes of the weights, and what else the first pass sets up and later ones do not look at again.
+    # The shapes of the weights, and other state that only the first pass sets up.
     "BaseMultilayerPerceptron": frozenset({"hidden_layer_sizes", "loss"}),
     "BaseGradientBoosting": frozenset({"loss", "init"}),
-    # Later fits bin anew and read the old trees by bin number, so that other bins would make other predictions.
+    # Later fits bin again and read the old trees by bin number, so other bins would change the predictions.
     "BaseHistGradientBoosting": frozenset({"loss", "max_bins", "categorical_features"}),
-    "BaseSGD": frozenset({"average"}),  # switching on finds no averaged weights, switching off throws them away
-    # Fitted once per class or output; another estimator would never be looked at.
+    "BaseSGD": frozenset({"average"}),  # switching on finds no averaged weights, switching off discards them
+    # Cloned once per class or output; another estimator would never be used.
     "OneVsRestClassifier": frozenset({"estimator"}),
     "OneVsOneClassifier": frozenset({"estimator"}),
     "_MultiOutputEstimator": frozenset({"estimator"}),
@@ -64,13 +64,13 @@ FIXED: Mapping[str, frozenset[str]] = {
     "MiniBatchDictionaryLearning": frozenset({"fit_algorithm", "dict_init"}),
     "BernoulliRBM": frozenset({"n_components", "batch_size"}),
     "CategoricalNB": frozenset({"min_categories"}),
-    "BernoulliNB": frozenset({"binarize"}),  # its counts are those of features cut where it was
-    # Each pass takes the smoothing of the day off the variances, which have that of the pass before in them.
+    "BernoulliNB": frozenset({"binarize"}),  # its counts are of features binarized at the old threshold
+    # Each pass subtracts the current smoothing from variances that include the previous pass's smoothing.
     "GaussianNB": frozenset({"var_smoothing", "priors"}),
-    # Its scores take all trees to have been grown on as many features and samples as the newest.
+    # Its scores assume that all trees were grown on as many features and samples as the newest.
     "IsolationForest": frozenset({"max_features", "max_samples"}),
 }
-"""Parameters that a trained estimator of a class (or derived from it) takes from its first pass for good."""
+"""Parameters that an estimator of a class (or one derived from it) fixes at its first pass."""
 
 UNREAD: Mapping[str, frozenset[str]] = {
     "BaseSGD": frozenset({"max_iter", "tol", "n_iter_no_change", "validation_fraction"}),
@@ -84,8 +84,8 @@ UNREAD: Mapping[str, frozenset[str]] = {
     "MiniBatchDictionaryLearning": frozenset({"max_iter", "tol", "max_no_improvement", "batch_size", "shuffle"}),
     "BernoulliRBM": frozenset({"n_iter"}),
 }
-"""Parameters that a class (or one derived from it) reads where it decides by itself how long to train, or cuts a pass
-into batches by itself: never here."""
+"""Parameters that a class (or one derived from it) reads only where it decides itself how long to train or how to
+split a pass into batches, which never happens here."""
 
 READ_UNDER: Mapping[str, Mapping[str, tuple[str, Callable[[Any], bool], str]]] = {
     "BaseSGD": {
@@ -113,20 +113,20 @@ READ_UNDER: Mapping[str, Mapping[str, tuple[str, Callable[[Any], bool], str]]] =
     "HistGradientBoostingRegressor": {"quantile": ("loss", lambda value: value == "quantile", "'quantile'")},
     "LGBMModel": {"subsample": ("subsample_freq", lambda value: value > 0, "1 or more")},
 }
-"""Parameters that a class (or one derived from it) reads only under some values of another one: that one's name,
-whether a value of it is one of these, and these values in words."""
+"""Parameters that a class (or one derived from it) reads only under some values of another parameter: the name of
+that parameter, a predicate for these values, and the values in words."""
 
 ENGINES: Mapping[str, str] = {"XGBModel": "xgboost", "LGBMModel": "lightgbm"}
-"""The base classes of other libraries' estimators that grow by adding trees, and the modules that know how."""
+"""The base classes of other libraries' estimators that grow by adding trees, and the modules that implement it."""
 
 RESERVED = frozenset({"warm_start", "early_stopping", "random_state"})
-"""Parameters that continuing needs for itself."""
+"""Parameters that continued training sets itself."""
 
 ONE_PER_TARGET = frozenset({"OneVsRestClassifier", "OneVsOneClassifier", "_MultiOutputEstimator"})
 """Classes that train a clone of their estimator for each class or output."""
 
 PASSIVE_AGGRESSIVE = frozenset({"PassiveAggressiveClassifier", "PassiveAggressiveRegressor"})
-"""Classes that in newer scikit-learn copy their C into `eta0` when they are made, and read it there alone."""
+"""Classes that in newer scikit-learn copy their C into `eta0` on construction and read only `eta0`."""
 
 OPTIMIZER_FIELDS: Mapping[str, str] = {
     "learning_rate_init": "learning_rate_init",
@@ -138,20 +138,20 @@ OPTIMIZER_FIELDS: Mapping[str, str] = {
     "beta_2": "beta_2",
     "epsilon": "epsilon",
 }
-"""The parameters of a perceptron that its optimizer copies when it is made, and the fields it keeps them in."""
+"""The parameters of a perceptron that its optimizer copies on construction, and the fields that hold them."""
 
 
 @attrs.frozen(kw_only=True)
 class Continuation:
-    """The way in which an estimator is trained on.
+    """How an estimator continues training.
 
     Attributes:
-        way: "passes": one `partial_fit` over the data each; "members": `fit` adds to what is there up to a total;
+        way: "passes": one `partial_fit` over the data each; "members": `fit` adds members up to a total;
             "iterations": `fit` starts from the solution so far.
         count: The parameter that counts members or iterations; None for passes.
         fixed: Parameters that must not change once training has begun.
-        reserved: Parameters that continuing needs for itself, so that no config may set them.
-        unread: Parameters that training in this way never looks at, so that a config would set them in vain.
+        reserved: Parameters that continued training sets itself, so no config may set them.
+        unread: Parameters that training in this way never reads, so setting them has no effect.
     """
 
     way: Way
@@ -162,10 +162,10 @@ class Continuation:
 
 
 def continuation(estimator: Estimator) -> Continuation:
-    """Finds out how an estimator can be trained on.
+    """Determines how an estimator can continue training.
 
     Raises:
-        ConfigError: It cannot be, or a setting of it stands in the way.
+        ConfigError: It cannot, or one of its settings prevents it.
 
     >>> from sklearn.linear_model import SGDClassifier
     >>> continuation(SGDClassifier()).way
@@ -189,7 +189,7 @@ def continuation(estimator: Estimator) -> Continuation:
             reserved=frozenset({"n_estimators", "random_state", "early_stopping_rounds"}) & frozenset(settings),
             unread=frozenset({"verbosity"}) & frozenset(settings),
         )
-    if hasattr(estimator, "partial_fit") and settings.get("solver") != "lbfgs":  # MLPRegressor has it there, and raises
+    if hasattr(estimator, "partial_fit") and settings.get("solver") != "lbfgs":  # MLPRegressor has it, but it raises
         way, count = "passes", None
     elif "warm_start" in settings and "n_estimators" in settings:
         way, count = "members", "n_estimators"
@@ -227,18 +227,18 @@ def continuation(estimator: Estimator) -> Continuation:
 
 
 def prepare(estimator: Estimator, seed: int) -> None:
-    """Readies a new estimator for being trained on, by setting what `preparation` says."""
+    """Prepares a new estimator for continued training by setting what `preparation` returns."""
     estimator.set_params(**preparation(estimator, seed))
 
 
 def preparation(estimator: Estimator, seed: int) -> dict[str, Any]:
-    """What a new estimator needs: warm, without a stop of its own, its random states from `seed`.
+    """The settings of a new estimator: warm start on, early stopping off, random states from `seed`.
 
-    A random state is a generator that moves on, not a number: from a number each pass over the data would draw the
+    A random state is a generator that advances, not a number: with a number, each pass over the data would draw the
     same order again.
     """
     engine = _engine(estimator)
-    if engine is not None:  # each step draws a seed of its own from this one, see `train`
+    if engine is not None:  # each step draws its own seed from this one, see `train`
         return {**random_states(estimator, seed), **engine.missing_defaults(estimator)}
     changes: dict[str, Any] = {
         name: np.random.RandomState(state)  # the only kind that scikit-learn takes
@@ -252,9 +252,9 @@ def preparation(estimator: Estimator, seed: int) -> dict[str, Any]:
 
 
 def random_states(estimator: Estimator, seed: int) -> dict[str, int]:
-    """A number of its own for each random state of an estimator, nested ones too, all from one seed.
+    """Derives a separate number for each random state of an estimator, including nested ones, from one seed.
 
-    A random state that holds a word is none (TargetEncoder's default is "deprecated", and anything else a warning).
+    A random state that holds a string is skipped: TargetEncoder's default is "deprecated", and any other value warns.
     """
     names = sorted(
         name
@@ -275,7 +275,7 @@ def train(
     labels: Any = None,
     fit_params: Mapping[str, Any] | None = None,
 ) -> None:
-    """Trains an estimator on: `iterations` passes, members or iterations more.
+    """Trains an estimator for `iterations` more passes, members or iterations.
 
     Args:
         estimator: Prepared by `prepare`; changed in place.
@@ -284,10 +284,10 @@ def train(
         target: One entry or row per sample, or None.
         iterations: At least 1.
         labels: All labels, as `all_labels` gives them; for the first pass of a classifier.
-        fit_params: What else `fit` or `partial_fit` takes, sample weights say.
+        fit_params: Further arguments of `fit` or `partial_fit`, such as sample weights.
 
     Raises:
-        RuntimeError: It trained less than it was asked to.
+        RuntimeError: It trained less than requested.
     """
     extra = dict(fit_params or {})
     if how.way == "passes":
@@ -316,7 +316,7 @@ def train(
 
 
 def all_labels(estimator: Estimator, target: Any) -> Any:
-    """What the first `partial_fit` of a classifier must be told of the labels to come; None for anything else."""
+    """The labels to pass to the first `partial_fit` of a classifier; None for anything else."""
     if not is_classifier(estimator):
         return None
     if np.ndim(target) == 2 and "OneVsRestClassifier" in {base.__name__ for base in type(estimator).__mro__}:
@@ -331,14 +331,14 @@ def all_labels(estimator: Estimator, target: Any) -> Any:
 
 
 def set_live(estimator: Estimator, config: Mapping[str, Any]) -> None:
-    """Sets parameters of an estimator, trained or not, where they act: also in what it made of them before.
+    """Sets parameters of an estimator, trained or not, wherever they act, including objects built from them.
 
     Args:
         estimator: Changed in place.
         config: Parameter names, nested ones joined by two underscores, and their values.
 
     Raises:
-        ConfigError: A value cannot be set on a model that goes on.
+        ConfigError: A value cannot be set on a model that continues training.
     """
     rate = getattr(estimator, "learning_rate", None)
     before = _fitted(estimator)
@@ -362,7 +362,7 @@ def set_live(estimator: Estimator, config: Mapping[str, Any]) -> None:
 
 
 def current_values(estimator: Estimator, names: Iterable[str]) -> dict[str, Any]:
-    """What `get_params` says of some parameters, those that it has; without asking for all, where none is nested."""
+    """The values of the named parameters that exist; calls `get_params` in full only if one is nested."""
     wanted = list(names)
     if any("__" in name for name in wanted):
         values = estimator.get_params(deep=True)
@@ -375,9 +375,9 @@ def live_values(estimator: Estimator, names: Mapping[str, Any], *, trained: bool
 
     Args:
         estimator: Trained or not.
-        names: The names to read; a mapping, whose values are not looked at.
+        names: The names to read; a mapping, whose values are ignored.
         trained: Whether it was trained since a parameter was last set. The values of XGBoost's and LightGBM's
-            estimators are then those that the last trees were made under.
+            estimators are then those under which the last trees were trained.
 
     Returns:
         The live values; where the estimators of several classes disagree, a tuple with each one's. A parameter that
@@ -395,7 +395,7 @@ def live_values(estimator: Estimator, names: Mapping[str, Any], *, trained: bool
         held = {name: field for name, field in OPTIMIZER_FIELDS.items() if name in live and hasattr(optimizer, field)}
         live.update({name: getattr(optimizer, field) for name, field in held.items()})
         if "learning_rate_init" in held and getattr(optimizer, "lr_schedule", None) == "constant":
-            live["learning_rate_init"] = optimizer.learning_rate  # what the next update multiplies with
+            live["learning_rate_init"] = optimizer.learning_rate  # the factor of the next update
     for part, own in _parts(estimator, live):
         for name, value in live_values(part, own).items():
             full = f"estimator__{name}"
@@ -405,10 +405,10 @@ def live_values(estimator: Estimator, names: Mapping[str, Any], *, trained: bool
 
 
 def silent_under(estimator: Estimator, name: str) -> tuple[str, Callable[[Any], bool], str] | None:
-    """The parameter under some of whose values alone the estimator reads another one; None: it always reads it.
+    """The parameter that decides whether the estimator reads another one; None: it always reads it.
 
     Returns:
-        The name of that parameter, whether a value of it is one of these, and these in words.
+        The name of that parameter, a predicate for the values that enable reading, and these values in words.
     """
     for base in type(estimator).__mro__:
         found = READ_UNDER.get(base.__name__, {}).get(name)
@@ -427,7 +427,7 @@ def _engine(estimator: Estimator) -> Any:
 
 
 def _fitted(estimator: Estimator) -> dict[str, Any]:
-    """What training has left on an estimator, by scikit-learn's convention for its names."""
+    """The fitted attributes of an estimator, by scikit-learn's naming convention."""
     fields = getattr(estimator, "__dict__", {})
     return {
         name: value
@@ -441,12 +441,12 @@ def _kept(before: Any, after: Any) -> bool:
 
 
 def _named(names: Mapping[str, frozenset[str]], bases: set[str]) -> frozenset[str]:
-    """What a table by class says of an estimator with these bases."""
+    """The entries of a table by class for an estimator with these bases."""
     return frozenset().union(*(own for base, own in names.items() if base in bases))
 
 
 def _with_inner(outer: Continuation, inner: Continuation) -> Continuation:
-    """Adds what holds for the estimator within, which is trained on in its turn, by the outer one's names for it."""
+    """Adds the entries of the inner estimator, which also continues training, under the outer one's names."""
     names = {
         what: getattr(outer, what) | {f"estimator__{name}" for name in getattr(inner, what)}
         for what in ("fixed", "reserved", "unread")
@@ -455,17 +455,17 @@ def _with_inner(outer: Continuation, inner: Continuation) -> Continuation:
 
 
 def _unread(bases: set[str], way: str, settings: Mapping[str, Any]) -> frozenset[str]:
-    """The parameters that training in this way never looks at."""
+    """The parameters that training in this way never reads."""
     if way == "iterations":
-        return frozenset()  # each `fit` is a whole one, but for its start
+        return frozenset()  # each `fit` is complete, except for its starting point
     names = _named(UNREAD, bases)
     if settings.get("solver") == "sgd" and settings.get("learning_rate") == "adaptive":
-        names -= {"tol", "n_iter_no_change"}  # by them a perceptron finds when to divide its rate
+        names -= {"tol", "n_iter_no_change"}  # a perceptron uses them to decide when to divide its rate
     return names
 
 
 def _first_pass(estimator: Estimator) -> bool:
-    """Whether a classifier has seen no labels yet, and wants to be told of all that will come."""
+    """Whether a classifier has seen no labels yet and needs all labels at its first pass."""
     if hasattr(estimator, "classes_") or hasattr(estimator, "estimators_"):
         return False
     taken = inspect.signature(estimator.partial_fit).parameters.values()
@@ -483,10 +483,10 @@ def _trained(estimator: Estimator, how: Continuation) -> int:
 
 
 def _parts(estimator: Estimator, config: Mapping[str, Any]) -> Iterator[tuple[Estimator, dict[str, Any]]]:
-    """The estimators that a one-per-class or one-per-output estimator trains on, with their share of a config.
+    """The inner estimators of a one-per-class or one-per-output estimator, with their share of a config.
 
-    They are clones, made at the first pass: what is set on the estimator that was cloned no longer reaches them. (An
-    ensemble that grows by members also has `estimators_`, but makes each from the settings of the day.)
+    They are clones from the first pass, so later changes to the original estimator do not reach them. (An ensemble that
+    grows by members also has `estimators_`, but creates each member from the current settings.)
     """
     bases = {base.__name__ for base in type(estimator).__mro__}
     if not bases & ONE_PER_TARGET:
@@ -498,10 +498,10 @@ def _parts(estimator: Estimator, config: Mapping[str, Any]) -> Iterator[tuple[Es
 
 
 def _update_optimizer(estimator: Estimator) -> None:
-    """Brings a perceptron's parameters into its optimizer, which copied them when it was made.
+    """Copies a perceptron's parameters to its optimizer, which otherwise keeps those of its construction.
 
-    Without this a new `learning_rate_init` changes what `get_params` says and nothing else. Another solver needs
-    another optimizer: the old one goes, and the next pass makes it.
+    Without this, a new `learning_rate_init` changes only what `get_params` returns. Another solver needs another
+    optimizer: this deletes the old one, and the next pass creates the new one.
     """
     optimizer = getattr(estimator, "_optimizer", None)
     if optimizer is None:
@@ -514,7 +514,7 @@ def _update_optimizer(estimator: Estimator) -> None:
         if hasattr(optimizer, field):
             setattr(optimizer, field, getattr(estimator, name))
     if before == [getattr(optimizer, name, None) for name in ("learning_rate_init", "lr_schedule", "power_t")]:
-        return  # the rate that "adaptive" has come down to stays, as without the break
+        return  # keeps the rate that "adaptive" has reached, as without the break
     optimizer.learning_rate = float(estimator.learning_rate_init)
     if getattr(optimizer, "lr_schedule", None) == "invscaling":
         # As at the end of a pass: SGDOptimizer.iteration_ends(t_).
@@ -522,10 +522,10 @@ def _update_optimizer(estimator: Estimator) -> None:
 
 
 def _keep_contributions(estimator: Estimator, before: Any) -> None:
-    """Scales the trees of a gradient boosting model so that a new learning rate leaves their contributions alone.
+    """Scales the trees of a gradient boosting model so that a new learning rate preserves their contributions.
 
-    Its predictions multiply every tree, old or new, with the learning rate of the day; unscaled, a change of the rate
-    would change all that was learnt before it.
+    Its predictions multiply every tree, old or new, by the current learning rate. Without scaling, a new rate would
+    change everything learned before.
     """
     now = estimator.learning_rate
     if now == before or not len(getattr(estimator, "estimators_", ())):
@@ -541,11 +541,11 @@ def _keep_contributions(estimator: Estimator, before: Any) -> None:
 
 
 class _ExpectedConvergence:
-    """Counts the threads in which a `ConvergenceWarning` says only what was asked for: to stop after a step.
+    """Counts the threads in which a `ConvergenceWarning` is expected, because a step stops the solver early.
 
-    `warnings.catch_warnings` restores the list of filters that it found, so that threads which overlap would lose or
-    keep one another's; this adds one filter for all of them, and removes that one. Its pattern, a comment that matches
-    everything, makes it unlike any filter of the user's: `warnings` keeps but one of two equal ones.
+    `warnings.catch_warnings` restores the list of filters that it found, so overlapping threads would lose or keep each
+    other's filters. This class adds one filter for all threads and removes only that one. Its pattern, a comment that
+    matches everything, distinguishes it from the user's filters: `warnings` keeps only one of two equal filters.
     """
 
     def __init__(self) -> None:

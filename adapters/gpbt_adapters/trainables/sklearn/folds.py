@@ -1,6 +1,6 @@
 """One continued model per fold of a cross-validation, under one config: a trainable whose score is the folds' mean.
 
-The factory holds the data once; each process cuts its folds from it once.
+The factory holds the data once, and each process splits it into folds once.
 """
 
 import time
@@ -24,7 +24,7 @@ __all__ = ["CrossValidation", "FitFailedError", "FoldsTrainable", "Scoring"]
 
 
 class FitFailedError(GpbtError, RuntimeError):
-    """A fit raised, and the caller wants that to end the search; the exception is its cause and its only argument."""
+    """A fit raised, and the caller wants this to end the search. The exception is the cause and the only argument."""
 
     def __init__(self, original: Exception) -> None:
         super().__init__(original)
@@ -32,17 +32,17 @@ class FitFailedError(GpbtError, RuntimeError):
 
 
 class ScoreError(GpbtError, ValueError):
-    """A scorer returned no finite number."""
+    """A scorer did not return a finite number."""
 
 
 @attrs.frozen(kw_only=True)
 class Scoring:
-    """What is scored, and how.
+    """The scoring of a search.
 
     Attributes:
         scorer: Called with an estimator and data; returns a number, or a dictionary of them by name.
         objective: Which of several scores the search follows; None: the first.
-        params: What else a scorer takes; arrays with one entry per sample are split with the data.
+        params: Further arguments of the scorer; arrays with one entry per sample are split with the data.
         train: Whether to score the training data too.
     """
 
@@ -69,17 +69,17 @@ class Fold:
 
 
 class CrossValidation:
-    """Makes trainables that train one model per fold.
+    """Creates trainables that train one model per fold.
 
     Args:
         template: The estimator.
         features: All data, samples by features.
         target: One entry or row per sample, or None.
-        splits: Of each fold the indices of the training and of the test samples.
-        scoring: What is scored.
-        iterations: How many passes, members or solver iterations make a step.
-        fit_params: What else `fit` takes; arrays with one entry per sample are split with the data.
-        raising: Whether an exception of a fit is to end the search, rather than the trial.
+        splits: For each fold, the indices of its training and test samples.
+        scoring: The scorers, and the score that the search follows.
+        iterations: Number of passes, members or solver iterations per step.
+        fit_params: Further arguments of `fit`; arrays with one entry per sample are split with the data.
+        raising: Whether an exception in a fit ends the search rather than the trial.
     """
 
     def __init__(
@@ -100,14 +100,14 @@ class CrossValidation:
         self._folds: list[Fold] | None = None
 
     def __call__(self) -> "FoldsTrainable":
-        """A fresh trainable."""
+        """Creates a new trainable."""
         return FoldsTrainable(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_folds": None}
 
     def check(self, space: Space, *, changes: bool = True) -> None:
-        """Refuses a space that no model can follow.
+        """Refuses a space that the models cannot be trained under.
 
         Raises:
             ConfigError: It has a parameter that the estimator does not have, or one that cannot change mid-run.
@@ -116,7 +116,7 @@ class CrossValidation:
 
     @property
     def folds(self) -> list[Fold]:
-        """The folds, cut on first use."""
+        """The folds, split on first use."""
         if self._folds is None:
             self._folds = [self._cut(*split) for split in self._splits]
         return self._folds
@@ -143,7 +143,7 @@ class CrossValidation:
 
 
 class FoldsTrainable(Trainable):
-    """One model per fold; made by `CrossValidation`."""
+    """One model per fold; created by `CrossValidation`."""
 
     def __init__(self, factory: CrossValidation) -> None:
         self._factory = factory
@@ -153,7 +153,7 @@ class FoldsTrainable(Trainable):
         self._figures: dict[str, float] = {}
 
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
-        """Sets up each fold's model, each with random states of its own."""
+        """Sets up each fold's model with its own random states."""
         for index, model in enumerate(self._models):
             self._guarded(model.setup, config, setup_seed(seed, index))
 
@@ -208,14 +208,14 @@ class FoldsTrainable(Trainable):
             for part, data in fold.scored.items():
                 scores = scoring.scores(model.estimator, *data)
                 self._figures.update({f"split{index}_{part}_{name}": score for name, score in scores.items()})
-                if part == "test":  # of a single score `refit` may be any text, as in scikit-learn
+                if part == "test":  # with a single score, `refit` may be any text, as in scikit-learn
                     name = None if scores.keys() == {"score"} else scoring.objective
                     followed.append(_finite(scores, name or next(iter(scores)), index))
             self._score_seconds[index] += time.perf_counter() - start
         return float(np.mean(followed))
 
     def _guarded(self, call: Any, *arguments: Any) -> Any:
-        """Calls; an exception of scikit-learn becomes one that ends the search, where the caller wants that."""
+        """Calls a function; if the caller wants it, an exception of scikit-learn becomes one that ends the search."""
         try:
             return call(*arguments)
         except GpbtError:

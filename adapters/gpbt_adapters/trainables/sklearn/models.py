@@ -1,7 +1,7 @@
 """One scikit-learn estimator, or a pipeline that ends in one, in training on one set of data.
 
-What a model is asked, it does to the estimator where that acts; scores and files are its user's. What an estimator is
-inside is asked of `sklearn_continuation` alone.
+A model sets and reads parameters where the estimator uses them; its caller scores and stores it. Only
+`sklearn_continuation` knows the internals of an estimator.
 """
 
 import difflib
@@ -33,13 +33,13 @@ __all__ = ["Model", "Template", "TrainingData", "last_step"]
 
 @attrs.frozen(kw_only=True, eq=False)
 class TrainingData:
-    """What a model is trained on.
+    """The training data of a model.
 
     Attributes:
         features: Samples by features.
         target: One entry or row per sample, or None.
-        labels: What the first pass of a classifier must be told of the labels to come; None for anything else.
-        fit_params: What else `fit` or `partial_fit` takes.
+        labels: The labels to pass to the first pass of a classifier; None for anything else.
+        fit_params: Further arguments of `fit` or `partial_fit`.
     """
 
     features: Any
@@ -52,15 +52,15 @@ class Template:
     """The estimator that all models of a run are clones of, and what a config may set on them.
 
     Args:
-        estimator: Anything that `continuation` finds a way for, or a pipeline that ends in it; never changed.
+        estimator: Any estimator that `continuation` supports, or a pipeline that ends in one; never changed.
 
     Attributes:
         estimator: As given.
-        continuation: How the last step goes on.
-        prefix: What the names of the last step's parameters begin with; empty where there is no pipeline.
+        continuation: How the last step continues training.
+        prefix: The prefix of the last step's parameter names; empty without a pipeline.
 
     Raises:
-        ConfigError: The estimator cannot be trained on.
+        ConfigError: The estimator cannot continue training.
     """
 
     def __init__(self, estimator: Any) -> None:
@@ -70,16 +70,16 @@ class Template:
         self._names = frozenset(estimator.get_params(deep=True))
 
     def labels(self, target: Any) -> Any:
-        """What a model must be told of all labels before its first pass."""
+        """The labels that a model needs before its first pass."""
         if target is None or self.continuation.way != "passes":
             return None
         return all_labels(last_step(self.estimator), target)
 
     def fit_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """What the last step gets of the parameters of a fit, by its own names; given by these, or as a pipeline's.
+        """The fit parameters of the last step by its own names; they may be given by these or by the pipeline's names.
 
         Raises:
-            ConfigError: Another step of the pipeline would get some.
+            ConfigError: Some belong to another step of the pipeline.
         """
         self.check_weights(params)
         steps = [name for name, _ in self.estimator.steps[:-1]] if self.prefix else []
@@ -92,7 +92,7 @@ class Template:
         return {param.removeprefix(self.prefix): value for param, value in params.items()}
 
     def check_weights(self, params: Mapping[str, Any]) -> None:
-        """Refuses parameters of a fit where the pipeline makes other samples of those that they are for.
+        """Refuses fit parameters if the pipeline resamples the data that they belong to.
 
         Raises:
             ConfigError: A step of the pipeline resamples, and there are such parameters.
@@ -105,10 +105,10 @@ class Template:
             )
 
     def check(self, space: Space, *, changes: bool = True) -> None:
-        """Refuses a space that no model can follow, before anything is trained.
+        """Refuses a space that the models cannot be trained under, before any training.
 
         Args:
-            space: What is to be searched.
+            space: The search space.
             changes: Whether a child may get another config than its parent.
 
         Raises:
@@ -123,7 +123,7 @@ class Template:
             self._check_read(name, space)
 
     def _check_choices(self, name: str, parameter: object) -> None:
-        """Refuses a choice under which the estimator cannot be trained on, or goes on in another way."""
+        """Refuses a choice under which the estimator cannot continue training, or continues in another way."""
         if not (isinstance(parameter, Categorical) and name.startswith(self.prefix)):
             return
         for choice in parameter.choices:
@@ -138,7 +138,7 @@ class Template:
                 )
 
     def _check_read(self, name: str, space: Space) -> None:
-        """Refuses a parameter that no config lets the estimator read, because of the value of another one."""
+        """Refuses a parameter that the estimator never reads because of the value of another one."""
         last = last_step(self.estimator)
         found = silent_under(last, name.removeprefix(self.prefix)) if name.startswith(self.prefix) else None
         if found is None:
@@ -157,10 +157,10 @@ class Template:
             )
 
     def check_name(self, name: str) -> None:
-        """Refuses a hyperparameter that the estimator lacks, that continuing needs for itself, or that it never reads.
+        """Refuses a hyperparameter that the estimator lacks or never reads, or that continued training sets itself.
 
         Raises:
-            ConfigError: It is one of these.
+            ConfigError: The hyperparameter is one of these.
         """
         if name not in self._names:
             close = difflib.get_close_matches(name, self._names, n=1)
@@ -182,10 +182,10 @@ class Template:
             )
 
     def check_change(self, name: str, wanted: object) -> None:
-        """Refuses a hyperparameter that a trained model keeps for good.
+        """Refuses a hyperparameter that is fixed once a model is trained.
 
         Raises:
-            ConfigError: It is one.
+            ConfigError: The hyperparameter is fixed.
         """
         if name.removeprefix(self.prefix) in self.continuation.fixed or not name.startswith(self.prefix):
             raise ConfigError(
@@ -199,11 +199,11 @@ class Model:
     """A clone of a template in training.
 
     Args:
-        template: What to clone.
-        data: What to train on.
+        template: The template to clone.
+        data: The training data.
 
     Attributes:
-        estimator: The estimator, or the pipeline, in its present state; None before `setup` or `restore`.
+        estimator: The estimator, or the pipeline, in its current state; None before `setup` or `restore`.
     """
 
     def __init__(self, template: Template, data: TrainingData) -> None:
@@ -211,13 +211,13 @@ class Model:
         self._template = template
         self._data = data
         self._config: Mapping[str, Any] = {}
-        self._features: Any = None  # what the last step trains on: the data after the other steps of a pipeline
+        self._features: Any = None  # input of the last step: the data after the other steps of a pipeline
         self._target: Any = None
         self._kept: Any = None  # both, where only a checkpoint can bring them back
         self._trained = False  # since a parameter was last set
 
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
-        """Clones the template under `config`; nothing is trained but the steps of a pipeline before the last.
+        """Clones the template under `config`; trains only the steps of a pipeline before the last.
 
         Raises:
             ConfigError: A value cannot be set.
@@ -239,7 +239,7 @@ class Model:
         """Sets the parameters where they act.
 
         Raises:
-            ConfigError: A value cannot be set on a model that goes on.
+            ConfigError: A value cannot be set on a model that continues training.
         """
         now = current_values(self.estimator, config)
         for name, value in config.items():
@@ -249,7 +249,7 @@ class Model:
         set_live(last_step(self.estimator), self._own(config))
         self._config, self._trained = config, False
         if any(isinstance(value, str) and now[name] != value for name, value in config.items()):
-            self._check_way()  # it hangs on words, a solver's name say
+            self._check_way()  # it depends on strings, such as a solver's name
 
     def applied(self) -> dict[str, Any]:
         """Reads the parameters back from where they act."""
@@ -261,7 +261,7 @@ class Model:
         return live
 
     def train(self, iterations: int) -> None:
-        """Trains on: so many passes, members or iterations more."""
+        """Trains for the given number of further passes, members or iterations."""
         train(
             last_step(self.estimator),
             self._template.continuation,
@@ -274,9 +274,9 @@ class Model:
         self._trained = True
 
     def finished(self) -> Any:
-        """The estimator, with its own settings again where training it step by step took others.
+        """The estimator, with its own settings restored where step-by-step training changed them.
 
-        But for the count of its members, which is what it has.
+        The count of members is the exception: it is the actual number.
         """
         continuation, settings = self._template.continuation, self._template.estimator.get_params(deep=True)
         kept = {continuation.count} if continuation.way == "members" else set()
@@ -286,23 +286,23 @@ class Model:
         return self.estimator
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs; not a copy."""
+        """The state that `restore` takes; not a copy."""
         return {"estimator": self.estimator, "kept": self._kept}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes over a state, which this model owns from then on."""
+        """Restores a state and takes ownership of it."""
         self.estimator, self._kept, self._trained = state["estimator"], state["kept"], False
         self._features, self._target = self._kept or (self._data.features, self._data.target)
         if self._kept is None and _has_first_steps(self.estimator):
             self._features = self.estimator[:-1].transform(self._features)
 
     def _own(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The part of a config that is the last step's, by its own names."""
+        """The last step's part of a config, by its own names."""
         prefix = self._template.prefix
         return {name.removeprefix(prefix): value for name, value in config.items() if name.startswith(prefix)}
 
     def _check_way(self) -> None:
-        """Refuses a parameter under which the estimator would go on in another way, or not at all."""
+        """Refuses a parameter under which the estimator would continue in another way, or not at all."""
         wanted, got = self._template.continuation, continuation(last_step(self.estimator))
         if (got.way, got.count) != (wanted.way, wanted.count):
             raise ConfigError(
@@ -311,10 +311,10 @@ class Model:
             )
 
     def _fit_first_steps(self) -> None:
-        """Fits the steps of a pipeline before the last, and keeps what they make of the training data for the last.
+        """Fits the steps of a pipeline before the last, and keeps their output on the training data for the last.
 
-        A transformer may make something else of its own training data than of the same data once it is fitted (target
-        encoding does so on purpose, and at random); only then the state holds what it made.
+        A transformer may transform its training data differently while fitting than afterwards (target encoding does so
+        on purpose, and at random). Only in that case does the state hold the output.
         """
         self._features, self._target, self._kept = self._data.features, self._data.target, None
         if not _has_first_steps(self.estimator):
@@ -344,5 +344,5 @@ def _has_first_steps(estimator: Any) -> bool:
 
 
 def _resamples(estimator: Any) -> bool:
-    """Whether a step of a pipeline makes other samples for training, as those of imbalanced-learn do."""
+    """Whether a step of a pipeline resamples the training data, as those of imbalanced-learn do."""
     return _has_first_steps(estimator) and any(hasattr(step, "fit_resample") for _, step in estimator.steps[:-1])

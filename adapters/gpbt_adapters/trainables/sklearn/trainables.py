@@ -1,7 +1,7 @@
 """scikit-learn's estimators as trainables: a step is a pass over the data, or some more trees or iterations.
 
-The factory holds the data and everything that all models of a run share; a trainable holds one model, and knows how to
-score and to store it.
+The factory holds the data and everything else that all models of a run share. A trainable holds one model, and scores
+and stores it.
 """
 
 import importlib
@@ -37,7 +37,7 @@ SKOPS_TYPES = (
 
 
 class WarmStart:
-    """Makes trainables that go on training one kind of estimator on one set of data.
+    """Creates trainables that continue training one kind of estimator on one data set.
 
     Args:
         estimator: Anything with `partial_fit` (a step is a pass over the data) or with `warm_start` and an iteration
@@ -45,19 +45,19 @@ class WarmStart:
             its own settings hold where no config sets another, but for `warm_start` and the random states.
         X: The data, samples by features.
         y: The targets, one entry or row per sample; None for estimators that need none.
-        validation: What scores are taken on: a pair (X, y), or the share of the data to set apart, in (0, 1). The split
+        validation: The validation data: a pair (X, y), or the share of the data to hold out, in (0, 1). The split
             is the same for all models.
-        split_seed: Of that split; stratified for classifiers where each class has two samples.
+        split_seed: Seed of the split, which is stratified for classifiers if each class has two samples.
         scoring: Name of a scorer, callable (estimator, X, y), or None for the estimator's own `score`.
-        iterations: How many passes, members or solver iterations make a step, at least 1.
-        fit_params: What else `fit` or `partial_fit` takes, of a pipeline that of the last step; there the step's name
-            may be in front, as in `Pipeline.fit`. Arrays with one entry per sample are split with the data.
-        format: Of checkpoints: "pickle" is fast and only ever read from files that the run itself wrote; "skops" is
+        iterations: Number of passes, members or solver iterations per step, at least 1.
+        fit_params: Further arguments of `fit` or `partial_fit`; for a pipeline, those of the last step, optionally
+            prefixed with its name, as in `Pipeline.fit`. Arrays with one entry per sample are split with the data.
+        format: Format of checkpoints: "pickle" is fast and only read from files that the run itself wrote; "skops" is
             safe to read from anywhere and needs the package skops.
         trusted_types: For "skops", full names of further types that the estimator holds and that may be read.
 
     Raises:
-        ConfigError: The estimator cannot be trained on, has no score, or a setting is out of range.
+        ConfigError: The estimator cannot continue training, has no score, or a setting is out of range.
 
     Examples:
         >>> from sklearn.datasets import load_iris
@@ -101,14 +101,14 @@ class WarmStart:
         self.trusted_types = tuple(trusted_types)
 
     def __call__(self) -> "SklearnTrainable":
-        """A fresh trainable."""
+        """Creates a new trainable."""
         return SklearnTrainable(self)
 
     def __repr__(self) -> str:
         return f"WarmStart({self.template.estimator!r})"
 
     def check(self, space: Space, *, changes: bool = True) -> None:
-        """Refuses a space that no model of this factory can follow, before anything is trained.
+        """Refuses a space that the models of this factory cannot be trained under, before any training.
 
         Raises:
             ConfigError: It has a parameter that the estimator does not have or never reads, or one that cannot change
@@ -118,7 +118,7 @@ class WarmStart:
 
 
 class SklearnTrainable(Trainable):
-    """One estimator in training; made by `WarmStart`."""
+    """One estimator in training; created by `WarmStart`."""
 
     def __init__(self, factory: WarmStart) -> None:
         self._factory = factory
@@ -126,15 +126,15 @@ class SklearnTrainable(Trainable):
 
     @property
     def estimator(self) -> Any:
-        """The estimator, or the pipeline, in its present state; None before `setup` or `load`."""
+        """The estimator, or the pipeline, in its current state; None before `setup` or `load`."""
         return self._model.estimator
 
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
-        """Clones the estimator under `config`; nothing is trained but the steps of a pipeline before the last."""
+        """Clones the estimator under `config`; trains only the steps of a pipeline before the last."""
         self._model.setup(config, seed)
 
     def apply(self, config: Mapping[str, Any]) -> None:
-        """Sets the parameters where they act; refuses one that a trained model keeps for good."""
+        """Sets the parameters where they act; refuses one that is fixed once a model is trained."""
         self._model.apply(config)
 
     def applied(self) -> Mapping[str, Any]:
@@ -155,7 +155,7 @@ class SklearnTrainable(Trainable):
         write_state(self._model.state(), path, self._factory.format)
 
     def load(self, path: Path) -> None:
-        """Reads it back; a pickle only where the path is trusted.
+        """Reads the estimator back; a pickle only if the path is trusted.
 
         Raises:
             CheckpointError: The path is not trusted.
@@ -164,14 +164,14 @@ class SklearnTrainable(Trainable):
 
 
 def write_state(state: object, path: Path, format: Format) -> None:  # noqa: A002 - as above
-    """Writes a model's state, or several ones', into a directory."""
+    """Writes the state of one or several models into a directory."""
     if format == "skops":
         _skops().dump(state, path / "state.skops")
         return
     with (path / "state.pickle").open("wb") as file:
         try:
             pickle.dump(state, file, protocol=5)
-        except (pickle.PicklingError, AttributeError):  # a class that came to this worker by value, having no other way
+        except (pickle.PicklingError, AttributeError):  # a class that reached this worker by value
             file.seek(0)
             file.truncate()
             file.write(by_value(state))
@@ -201,9 +201,9 @@ def read_state(path: Path, format: Format, trusted_types: Sequence[str] = ()) ->
 def _split(
     template: Template, features: Any, target: Any, validation: Any, seed: int, fit_params: Mapping[str, Any]
 ) -> tuple[TrainingData, tuple[Any, ...]]:
-    """The training data, and what a scorer is called with after the estimator.
+    """The training data, and the arguments of a scorer after the estimator.
 
-    Sets a share of the data apart, or takes the pair that is given.
+    Holds out a share of the data, or takes the given pair.
     """
     if isinstance(validation, tuple) and len(validation) == 2:
         labels = None if target is None else np.concatenate([np.asarray(target), np.asarray(validation[1])])
@@ -231,14 +231,14 @@ def _split(
 
 
 def _count(data: Any) -> int | None:
-    """How many samples there are in an array, a sparse matrix, a frame or a list; None for anything else."""
+    """The number of samples in an array, a sparse matrix, a frame or a list; None for anything else."""
     if hasattr(data, "shape"):
         return int(data.shape[0]) if data.shape else None
     return len(data) if isinstance(data, list | tuple) else None
 
 
 def _can_stratify(target: Any) -> bool:
-    """Whether each class has a sample for either part."""
+    """Whether each class has a sample for each part of the split."""
     target = np.asarray(target)
     return target.ndim == 1 and int(np.unique(target, return_counts=True)[1].min()) >= 2
 

@@ -48,9 +48,7 @@ def test_replays_of_the_best_schedule_stand_beside_it() -> None:
     optimizer = run_of(40)
     replays = Replays(schedule=optimizer.best.schedule, seeds=(1, 2), scores=((0.25, 0.75), (0.25, 0.5)))
     (best,) = (one for one in contents(optimizer, "run", replays=replays)["sections"] if one["id"] == "best")
-    assert (
-        "Models trained from scratch under this schedule: 0.625 ± 0.177 over 2 seeds (0.5 to 0.75)." in best["about"]
-    )
+    assert "Models trained from scratch under this schedule: 0.625 ± 0.177 over 2 seeds (0.5 to 0.75)." in best["about"]
     assert "from scratch" in report(optimizer, importance=False, replays=replays)
 
 

@@ -77,9 +77,7 @@ def _default(population: int, steps: int) -> Genealogical:
         return Genealogical()
     rule = Genealogical(segments=(0.05, 0.15, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1), parents=(0.9, 0.5, 0.45, 0.3, 0.2))
     first = rule.segment_lengths(population, steps)[0]
-    # This leaves at least .6 n slots, and so at least one, for the later segments.
-    most = (population * steps - math.ceil(max(1, 0.6 * population) * (steps - first))) // first
-    founders = min(_founders(population), most)
+    founders = min(_founders(population), _most_founders(population, steps, first))
     return attrs.evolve(rule, founders=founders) if founders > population else Genealogical()
 
 
@@ -94,14 +92,17 @@ def _steady(population: int, steps: int) -> Genealogical:
         count = max(1, (steps - first) // later)
         segments += [later] * (count - 1) + [steps - first - later * (count - 1)]
     trained = itertools.accumulate(segments)
-    # This leaves at least .6 n slots, and so at least one, for the later segments.
-    most = (population * steps - math.ceil(max(1, 0.6 * population) * (steps - first))) // first
     return Genealogical(
         segments=tuple(segments),
-        founders=max(1, min(round(1.5 * population), most)),
+        founders=max(1, min(round(1.5 * population), _most_founders(population, steps, first))),
         parents=(0.9, *(0.6 - 0.5 * share / steps for share in itertools.islice(trained, 1, len(segments) - 1))),
         steady=True,
     )
+
+
+def _most_founders(population: int, steps: int, first: int) -> int:
+    """The number of founders that leaves at least .6 n slots, and so at least one, for the later segments."""
+    return (population * steps - math.ceil(max(1, 0.6 * population) * (steps - first))) // first
 
 
 def _third(population: int) -> int:

@@ -22,6 +22,7 @@ __all__ = [
     "agreed",
     "check_alike",
     "check_bound",
+    "fixed",
     "read_back",
     "varying",
     "verify",
@@ -188,6 +189,11 @@ def read_back(parts: P_contra, bindings: Mapping[str, Binding[P_contra]]) -> dic
         Live values by the config's names.
     """
     return {name: bindings[name].read(parts, name) for name in parts.config}
+
+
+def fixed(bindings: Mapping[str, Binding[Any]]) -> tuple[str, ...]:
+    """Names the hyperparameters that are bound as `Fixed`: they cannot change along a line."""
+    return tuple(name for name, binding in bindings.items() if isinstance(binding, Fixed))
 
 
 def varying(bindings: Mapping[str, Binding[Any]]) -> tuple[str, ...]:

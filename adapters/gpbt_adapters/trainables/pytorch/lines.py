@@ -136,7 +136,7 @@ class LineTrainable(Trainable):
 
     def fixed(self) -> tuple[str, ...]:
         """The hyperparameters that are bound as `Fixed`."""
-        return tuple(name for name, binding in self.bindings.items() if isinstance(binding, _bindings.Fixed))
+        return _bindings.fixed(self.bindings)
 
     def varying(self) -> tuple[str, ...]:
         """Names the hyperparameters whose bindings say that training itself changes them."""

@@ -23,7 +23,7 @@ from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from gpbt_adapters.trainables import bindings as _bindings
-from gpbt_adapters.trainables.bindings import Binding, Fixed
+from gpbt_adapters.trainables.bindings import Binding
 from gpbt_adapters.trainables.pytorch.parts import sources
 from gpbt_adapters.trainables.pytorch.trainable import not_finite
 from gpbt_adapters.trainables.random_states import OwnRandomness, derived_seed
@@ -195,7 +195,7 @@ class SB3Trainable(Trainable):
 
     def fixed(self) -> tuple[str, ...]:
         """The hyperparameters that are bound as `Fixed`."""
-        return tuple(name for name, binding in self.bindings.items() if isinstance(binding, Fixed))
+        return _bindings.fixed(self.bindings)
 
     def varying(self) -> tuple[str, ...]:
         """Names the hyperparameters whose bindings say that training itself changes them."""

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from gpbt_adapters.cli.main import cli
-from page_blocks import ROOT, as_one_script, blocks_of, run_page, run_program
+from page_blocks import ROOT, as_one_script, blocks_of, run_page
 
 DOCS = ROOT / "docs"
 PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
@@ -22,11 +22,12 @@ DOORS = sorted(path for path in (ROOT / "adapters" / "gpbt").glob("*.py") if pat
 WITH_CODE = [name for name in PAGES if any(block.language in ("python", "sh") for block in blocks_of(DOCS / name))]
 SCRIPTS = ["tutorial/jax.md", "tutorial/lightning.md", "tutorial/transformers.md"]
 """Pages that run as one script, because their own code starts worker processes, which import it."""
+GPUS = "guides/parallel.md"
+BLOCK_BY_BLOCK = [name for name in WITH_CODE if name not in {*SCRIPTS, GPUS}]
 
 NEEDS = {
     "guides/from-optuna.md": ["optuna"],
     "guides/from-ray-tune.md": ["ray.tune"],
-    "guides/parallel.md": ["sqlalchemy"],
     "guides/ray.md": ["ray.tune", "sqlalchemy"],
     "guides/resuming.md": ["sqlalchemy"],
     "guides/seeing.md": ["matplotlib", "pandas", "plotly", "sqlalchemy"],
@@ -48,7 +49,7 @@ NEEDS = {
 
 # Keras 3.15 turns TensorFlow's variables into arrays in a way that numpy 2 deprecates.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-@pytest.mark.parametrize("name", [name for name in WITH_CODE if name not in SCRIPTS])
+@pytest.mark.parametrize("name", BLOCK_BY_BLOCK)
 def test_every_block_of_python_and_every_command_runs_in_the_order_of_the_page(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -73,13 +74,13 @@ def test_a_tutorial_runs_as_one_script_with_worker_processes(name: str, tmp_path
     assert done.stdout.count("best: ") >= 2
 
 
-def test_the_recipe_of_a_gpu_for_each_worker_gives_each_its_own(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_page_runs_in_order_and_its_recipe_of_a_gpu_for_each_worker_gives_each_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    (program,) = (block for block in blocks_of(DOCS / "guides" / "parallel.md") if block.title == "gpus.py")
+    pytest.importorskip("sqlalchemy")
     monkeypatch.chdir(tmp_path)
-    printed = run_program(program)
-    assert sorted(re.findall(r"has GPU (\d)", printed)) == ["0", "1"]
+    run_page(DOCS / GPUS, monkeypatch)
+    assert sorted(re.findall(r"has GPU (\d)", capsys.readouterr().out)) == ["0", "1"]
 
 
 @pytest.mark.parametrize("name", PAGES)

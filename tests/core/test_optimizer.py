@@ -157,10 +157,10 @@ def test_what_makes_no_search_is_named(wrong: dict[str, Any], message: str) -> N
 
 
 def test_what_the_preset_says_holds_unless_it_is_changed() -> None:
-    own = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Search(Uniform()))
+    own = Optimizer(SPACE, steps=10, preset="greedy", searcher=Search(Uniform()))
     assert own.settings.trial_stopping == Quantile()
     assert own.settings.reproduction == Genealogical()
-    changed = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Search(Uniform()), trial_stopping=None)
+    changed = Optimizer(SPACE, steps=10, preset="greedy", searcher=Search(Uniform()), trial_stopping=None)
     assert changed.settings.trial_stopping is None
     named = Optimizer(SPACE, steps=10, searcher=Search(Uniform()), reproduction=("genealogical", {"noise": 0.5}))
     assert named.settings.reproduction == Genealogical(noise=0.5)
@@ -725,7 +725,7 @@ def test_a_run_needs_no_more_than_it_says(setup: dict[str, Any], world: World, w
 
 
 def test_what_the_default_needs_is_told_before_it_starts() -> None:
-    optimizer = Optimizer(LINE, population=25, steps=10, searcher=Search(Uniform()))
+    optimizer = Optimizer(LINE, population=25, steps=10, preset="greedy", searcher=Search(Uniform()))
     assert optimizer.needs == Needs(trials=150, steps=253, checkpoints=31)
     assert Optimizer(LINE, steps=10, quorum=0.5, searcher=Search(Uniform())).needs.checkpoints is None
 

@@ -92,9 +92,9 @@ def _default(population: int, steps: int) -> Genealogical:
 def _revisions(population: int) -> float:
     """The share of the budget for revisions. Few models have no steps to spare: the search for good founders needs them.
 
-    It grows from 0 for 8 models to .3 for 23.
+    It grows from 0 for 8 models to .3 for 17.
     """
-    return min(0.3, max(0.0, (population - 8) / 50))
+    return min(0.3, max(0.0, (population - 8) / 30))
 
 
 def _steady(population: int, steps: int, *, revisions: float = 0.0) -> Genealogical:

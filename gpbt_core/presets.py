@@ -90,7 +90,7 @@ def _default(population: int, steps: int) -> Genealogical:
 
 
 def _revisions(population: int) -> float:
-    """The share of the budget for revisions. Few models have no steps to spare: the search for good founders needs them.
+    """The share of the budget for revisions: few models need all steps to find good founders.
 
     It grows from 0 for 8 models to .3 for 17.
     """

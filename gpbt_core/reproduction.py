@@ -328,11 +328,11 @@ class Genealogical(ReproductionRule):
         order: "round-robin" over the parents or one "litter" after the other, the best parent first in both.
         refill: Whether steps saved by stopped trials open further slots.
         revisions: The share of the n x T steps that is kept for revisions of the best complete line, in [0, 1). A
-            revision starts again from a checkpoint of that line, at the beginning of one of its later segments. There it
-            gets a searched config. In the segments that follow, it keeps the line's own configs, shifted by the same
-            distance in the unit cube, which shrinks linearly to 0 at the end. Only its end counts, and if that is
-            better, the next revisions start from the new line. They find what a choice by the present score misses. They
-            begin with the last segment and go back one segment each time, over and over.
+            revision starts again from a checkpoint of that line, at the beginning of one of its later segments, with a
+            searched config. In the segments that follow, it keeps the line's own configs, shifted by the same distance
+            in the unit cube, which shrinks linearly to 0 at the end. Only the score at its end counts. If that is
+            better, the next revisions start from the new line. Revisions find what a choice by the present score
+            misses. They begin with the last segment, go back one segment each time, and start over.
         together: How many revisions start from the same checkpoint and can be trained at the same time, at least 1.
 
     Raises:

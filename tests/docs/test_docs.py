@@ -62,6 +62,7 @@ def test_every_block_of_python_and_every_command_runs_in_the_order_of_the_page(
         "tutorial/keras.md",
         "tutorial/lightning.md",
         "tutorial/pytorch.md",
+        "tutorial/reinforcement-learning.md",
         "tutorial/transformers.md",
     ],
 )

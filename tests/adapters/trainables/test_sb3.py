@@ -10,7 +10,8 @@ import pytest
 pytest.importorskip("stable_baselines3")
 
 import gymnasium
-from stable_baselines3 import A2C, DQN, PPO, SAC
+from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
+from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from gpbt_adapters.running.driver import run
@@ -115,6 +116,22 @@ CASES: dict[str, tuple[Any, Space]] = {
     "sac, which learns its entropy": (
         functools.partial(_make, SAC, make_env=_continuous, arguments={**REPLAY, "n_steps": 2}),
         Space(learning_rate=RATE, gamma=DISCOUNT),
+    ),
+    "td3, with noise on its actions": (
+        functools.partial(
+            _make,
+            TD3,
+            make_env=_continuous,
+            tune=["learning_rate", "gamma", "tau", "policy_delay", "target_policy_noise"],
+            arguments={**REPLAY, "action_noise": NormalActionNoise(np.zeros(1), np.full(1, 0.1))},
+        ),
+        Space(
+            learning_rate=RATE,
+            gamma=DISCOUNT,
+            tau=Float(0.001, 0.1, log=True),
+            policy_delay=Int(1, 3),
+            target_policy_noise=Float(0.05, 0.4),
+        ),
     ),
     "dqn": (
         functools.partial(

@@ -1,4 +1,5 @@
 import functools
+import inspect
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ from gpbt_core.space import Float, Int, Space
 SMALL: dict[str, Any] = {"device": "cpu", "policy_kwargs": {"net_arch": [8]}}
 ROLLOUTS = {**SMALL, "n_steps": 32, "batch_size": 32, "n_epochs": 2}
 REPLAY = {**SMALL, "buffer_size": 200, "learning_starts": 16, "batch_size": 16}
+TWO_STEPS = {"n_steps": 2} if "n_steps" in inspect.signature(SAC).parameters else {}  # since Stable-Baselines3 2.7
 RATE = Float(1e-4, 1e-2, log=True)
 DISCOUNT = Float(0.9, 0.999, log="1-x")
 
@@ -114,7 +116,7 @@ CASES: dict[str, tuple[Any, Space]] = {
         Space(learning_rate=RATE, gamma=DISCOUNT, tau=Float(0.001, 0.1, log=True), ent_coef=Float(0.01, 1, log=True)),
     ),
     "sac, which learns its entropy": (
-        functools.partial(_make, SAC, make_env=_continuous, arguments={**REPLAY, "n_steps": 2}),
+        functools.partial(_make, SAC, make_env=_continuous, arguments={**REPLAY, **TWO_STEPS}),
         Space(learning_rate=RATE, gamma=DISCOUNT),
     ),
     "td3, with noise on its actions": (
@@ -217,6 +219,7 @@ def test_the_replay_buffer_and_the_normalization_go_on_in_a_child(tmp_path: Path
     assert (tmp_path / "replay.npz").stat().st_size < 20_000  # only what is filled
 
 
+@pytest.mark.skipif(not TWO_STEPS, reason="this version of Stable-Baselines3 has no n-step returns")
 def test_n_step_returns_are_discounted_by_the_new_gamma() -> None:
     trainable = _make(DQN, tune=["gamma", "n_steps"], arguments=REPLAY)
     trainable.setup({"gamma": 0.95, "n_steps": 2}, seed=1)

@@ -40,6 +40,7 @@ class FunctionalTrainable(PartsTrainable[StateParts]):
             `StepValue`) and a random key, another one for each step.
         score: Scores a state; the optimizer's direction says whether higher is better.
         bindings: Where each hyperparameter lives, by its name in the config.
+        parts: The live objects, from `setup` or `load` to `close`.
 
     Examples:
         >>> import optax

@@ -62,6 +62,7 @@ class KerasTrainable(PartsTrainable[Parts]):
         fit_options: Further arguments of `fit`, such as class_weight. Callbacks see steps as epochs, counted along the
             line.
         optimizer_state: Whether a child keeps its parent's optimizer state or starts with a new one.
+        parts: The live objects, from `setup` or `load` to `close`.
     """
 
     model: Callable[[Mapping[str, Any]], keras.Model]

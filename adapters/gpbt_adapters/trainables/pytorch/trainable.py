@@ -66,6 +66,7 @@ class TorchTrainable(PartsTrainable[Parts]):
             bound to no hyperparameter are the parent's.
         trusted: Classes besides tensors and plain values that a checkpoint may hold, if the state of an optimizer or
             of an extra has some.
+        parts: The live objects, from `setup` or `load` to `close`.
 
     Examples:
         >>> from gpbt.pytorch import OptimizerField

@@ -78,6 +78,7 @@ class SB3Trainable(PartsTrainable[SB3Parts]):
         make_eval_env: Makes an environment for evaluation, such as one with another reward; None: `make_env` does.
         objective: Takes the `info` dictionaries of an episode and returns its score; None: the sum of the rewards.
         deterministic: Whether the agent takes its most likely action in an evaluation, instead of drawing one.
+        parts: The live objects, from `setup` or `load` to `close`.
 
     Raises:
         ConfigError: An attribute is out of its range, or an argument cannot be tuned.

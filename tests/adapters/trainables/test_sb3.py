@@ -385,6 +385,6 @@ def test_weights_that_are_not_finite_any_more_score_nan() -> None:
 
 def test_using_it_before_set_up_or_after_close_says_so() -> None:
     trainable = _make()
-    for use in (trainable.step, trainable.score, trainable.applied, lambda: trainable.model):
+    for use in (trainable.step, trainable.score, trainable.applied, lambda: trainable.model, lambda: trainable.parts):
         with pytest.raises(ProtocolError, match="call setup or load first"):
             use()

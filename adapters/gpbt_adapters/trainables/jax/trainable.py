@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gpbt_adapters.trainables import bindings as _bindings
 from gpbt_adapters.trainables.bindings import Binding, PartsTrainable
@@ -191,7 +192,8 @@ def _not_finite(state: Any) -> frozenset[str]:
     leaves = [
         (jax.tree_util.keystr(path), jnp.isfinite(leaf).all())
         for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]
-        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+        if isinstance(leaf, float | jax.Array | np.ndarray | np.generic)
+        and jnp.issubdtype(getattr(leaf, "dtype", float), jnp.inexact)
     ]
     finite = jax.device_get([each for _, each in leaves])
     return frozenset(name for (name, _), good in zip(leaves, finite, strict=True) if not good)

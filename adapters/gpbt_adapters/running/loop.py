@@ -18,6 +18,7 @@ import attrs
 
 from gpbt_adapters.running.failures import Failures
 from gpbt_adapters.running.interrupts import Interrupts
+from gpbt_adapters.running.kept import Kept
 from gpbt_adapters.running.ownership import Lines
 from gpbt_adapters.running.pools import Pool, WorkersLostError
 from gpbt_adapters.running.progress import ProgressBar
@@ -65,6 +66,7 @@ class Limits:
         grace: Seconds after the timeout until a worker that does not answer is abandoned.
         failures_in_a_row: How many trials may fail before their first step for the same reason; None: no limit.
         shutdown: Seconds that the trials in training have to finish after SIGTERM.
+        keep_models: How many models a worker may have in memory, including the one in training; 0: it keeps none.
     """
 
     retries: int
@@ -72,6 +74,7 @@ class Limits:
     grace: float
     failures_in_a_row: int | None = None
     shutdown: float = 20.0
+    keep_models: int = 0
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -112,6 +115,7 @@ class Loop:
         halting: Whether to stop waiting for the trials in training (a second Ctrl-C).
         figures: The figures that each trial's trainable reported besides its score.
         tracebacks: The traceback of each failed trial, as Python prints it.
+        from_memory: How many trials continued their parent in memory.
     """
 
     def __init__(
@@ -128,6 +132,7 @@ class Loop:
         self._left = False  # whether the run has ended, for any reason, so that no result is awaited
         self.figures: dict[int, Mapping[str, float]] = {}
         self.tracebacks: dict[int, str] = {}
+        self.from_memory = 0
         self._optimizer, self._factory, self._store = optimizer, factory, store
         self._shared = hasattr(optimizer, "refresh")  # a study: other processes may train for it too
         self._pool, self._watchers, self._display, self._limits = pool, watchers, display, limits
@@ -140,6 +145,7 @@ class Loop:
         self._suspects: set[int] = set()  # trials in training, along with others, when a pool broke
         self._deaths: dict[int, int] = {}
         self._seen = 0
+        self._kept = Kept(limits.keep_models) if limits.keep_models and pool.local else None
         self._lines = Lines(optimizer)
         self._changing = frozenset(optimizer.space.names) if configs_change(optimizer) else frozenset[str]()
         self._failures = Failures(limits.failures_in_a_row, optimizer)
@@ -168,6 +174,8 @@ class Loop:
                 self._left = True
                 self._give_back()
                 self._pool.close(now=not clean or bool(self._given_up))
+                if self._kept is not None:
+                    self._kept.clear()
 
     # --------------------------------------------------------------------------------------------------------- the loop
 
@@ -261,12 +269,21 @@ class Loop:
             if self._package is None:
                 future = self._pool.submit(self._train_here, order, running)
             else:
-                future = self._pool.submit(train_packed_segment, order, self._package, self._store)
+                arguments = (order, self._package, self._store, self._limits.keep_models)
+                near, spared = order.parent_line, self._parents()
+                future = self._pool.submit(train_packed_segment, *arguments, near=near, spared=spared)
         except BaseException:
             self._requeue(trial)
             raise
         self._in_flight[future] = running
         future.add_done_callback(self._messages.put)
+
+    def _parents(self) -> frozenset[str]:
+        """The digests of the lines whose models the open generation continues."""
+        if not self._limits.keep_models:
+            return frozenset()
+        records = self._optimizer.records
+        return frozenset(self._lines.of(records[parent].trial) for parent in self._optimizer.state.open.plan.parents)
 
     def _train_here(self, order: Order, running: _Running) -> Outcome:
         """Trains in this process; each step is displayed as it completes."""
@@ -281,7 +298,12 @@ class Loop:
         self._training = self._pool.inline
         try:
             return train_segment(
-                order, self._factory, self._store, on_step=show, halted=lambda: self.halting or self._left
+                order,
+                self._factory,
+                self._store,
+                on_step=show,
+                halted=lambda: self.halting or self._left,
+                kept=self._kept,
             )
         finally:
             self._training = False
@@ -320,7 +342,10 @@ class Loop:
         except CancelledError as cancelled:  # an executor that loses a worker may cancel its calls
             error = cancelled
         if error is None:
-            self._settle(running, future.result())
+            outcome = future.result()
+            self._pool.note(future, outcome.kept)
+            self.from_memory += outcome.from_memory
+            self._settle(running, outcome)
         else:
             self._lose(running, error)
         self._collect()

@@ -140,7 +140,7 @@ class Study(Optimizer):
         self._elsewhere: set[int] = set()  # trials asked by another process, or by this one when the answer was lost
         self._looked = time.monotonic()  # when the leases were last read
         self._in_use = threading.Lock()
-        self._unwritten: list[Event] = []
+        self._unwritten: Vector[Event] = Vector()
         self._written, self._sequence = self._newest_snapshot()
         self._snapshot = self._sequence
         self._start(self._written)
@@ -210,14 +210,15 @@ class Study(Optimizer):
                 f"another version of gpbt or a rule, or is damaged"
             ) from error
         self._elsewhere |= {event.trial.id for event in news if type(event) is Asked}
-        state, kept = written, []
+        state, kept = written, list[Event]()
         for event in self._unwritten:
             try:
                 state = apply(state, event)
             except ProtocolError:  # its trial was reassigned or has ended: the next call for it raises the error
                 continue
             kept.append(event)
-        self._written, self._sequence, self._state, self._unwritten = written, self._sequence + len(news), state, kept
+        self._written, self._sequence, self._state = written, self._sequence + len(news), state
+        self._unwritten = Vector(kept)
         self._events = self._events.extend(happened)
         return len(news)
 
@@ -384,7 +385,7 @@ class Study(Optimizer):
             raise ProtocolError(f"study {self.name!r} is closed; open it again")
         with self._alone():
             while True:
-                before = (self._state, self._events, list(self._unwritten), self._written, self._sequence)
+                before = (self._state, self._events, self._unwritten, self._written, self._sequence)
                 try:
                     result = action()
                     written = hold(result) or self._write()
@@ -416,7 +417,7 @@ class Study(Optimizer):
     def _commit(self, before: State, state: State, happened: Sequence[Event]) -> None:
         """Applies events in this process; `_transact` writes them."""
         super()._commit(before, state, happened)
-        self._unwritten.extend(happened)
+        self._unwritten = self._unwritten.extend(happened)
 
     def _write(self) -> bool:
         """Writes unwritten events; returns False if another process has appended first."""
@@ -427,7 +428,7 @@ class Study(Optimizer):
         ):
             return False
         self._sequence += len(self._unwritten)
-        self._unwritten = []
+        self._unwritten = Vector()
         self._written = self._state
         more, times = SNAPSHOT
         if self._sequence >= more + times * self._snapshot:

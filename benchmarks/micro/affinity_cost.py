@@ -1,6 +1,6 @@
 """What it saves to continue a large model in memory: seconds per trial with and without `run(keep_models=...)`.
 
-    python -m benchmarks.micro.affinity_cost [--megabytes 100] [--population 4] [--steps 4] [--repeats 3] [--presets pbt]
+    python -m benchmarks.micro.affinity_cost [--megabytes 100] [--repeats 3] [--presets pbt]
 
 A PyTorch network whose checkpoint has so many megabytes trains one cheap batch per step (SGD without momentum), so that
 nearly all the time is the way of the weights: made, loaded, verified, saved, flushed. For each preset, runs with and

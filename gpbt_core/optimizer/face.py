@@ -39,6 +39,8 @@ from gpbt_core.space import Config, Space
 from gpbt_core.space.parameters import alike
 from gpbt_core.state import (
     ENDED,
+    MOST_MODELS,
+    MOST_STEPS,
     Asked,
     Cancelled,
     Event,
@@ -148,9 +150,10 @@ class Optimizer:
 
         Args:
             space: What to tune.
-            population: n, the number of models, at least 1. The run trains n x T steps; refills may add up to half a
-                segment per generation, some 2 % in all. `needs` says how many trials, steps and checkpoints it takes.
-            steps: T, the steps per model, at least 1.
+            population: n, the number of models, from 1 to 1,000,000. The run trains n x T steps; refills may add up to
+                half a segment per generation, some 2 % in all. `needs` says how many trials, steps and checkpoints it
+                takes.
+            steps: T, the steps per model, from 1 to 10,000,000.
             direction: Whether low or high scores are better.
             seed: The seed, at least 0.
             known_configs: Configs to start from, each a dict from names to values. They take the first slots of
@@ -176,7 +179,7 @@ class Optimizer:
             PluginError: A name is unknown, offered twice, or cannot be built; or the reproduction rule is faulty.
         """
         chosen = presets.preset(preset)
-        population, steps = whole("population", population, 1), whole("steps", steps, 1)
+        population, steps = whole("population", population, 1, MOST_MODELS), whole("steps", steps, 1, MOST_STEPS)
         begets = rule("reproduction", chosen.rule(population, steps) if reproduction is None else reproduction)
         settings = Settings(
             space=space,
@@ -308,7 +311,7 @@ class Optimizer:
         """
         words = f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else str(reason)
         trial_id, attempt = id_and_attempt(trial)
-        self._happen(Told(trial_id=trial_id, loss=None, reason=words, attempt=attempt))
+        self._happen(Told(trial_id=trial_id, loss=None, reason=words, attempt=attempt, call="fail"))
 
     def requeue(self, trial: Trial | int) -> None:
         """Requeues a trial whose worker was lost: a later `ask` returns it again, with its next `attempt`.

@@ -123,7 +123,7 @@ CASES: dict[str, tuple[Any, Space]] = {
         functools.partial(
             _make,
             TD3,
-            make_env=_continuous,
+            make_env=lambda: Walk(discrete=False),
             tune=["learning_rate", "gamma", "tau", "policy_delay", "target_policy_noise"],
             arguments={**REPLAY, "action_noise": NormalActionNoise(np.zeros(1), np.full(1, 0.1))},
         ),

@@ -4,6 +4,7 @@ If it is not installed, it is installed where that is possible: on Debian and it
 """
 
 import contextlib
+import fcntl
 import os
 import pwd
 import shutil
@@ -91,6 +92,12 @@ def postgres_server() -> Iterator[Server]:
 
 def _programs() -> Path:
     """The directory of initdb and pg_ctl."""
+    with (Path(tempfile.gettempdir()) / "gpbt-postgres.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one process installs, the others wait
+        return _found()
+
+
+def _found() -> Path:
     found = _installed()
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

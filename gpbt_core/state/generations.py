@@ -159,7 +159,7 @@ def closed(state: State, plan: Plan) -> State:
     opened = _opened(settings, o.index + 1, o.first + o.asked, plan, tuple(records[i] for i in plan.parents))
     held: tuple[int, ...] = ()
     if settings.revisits and opened.index < len(settings.lengths):
-        held = lines([*plan.parents, *([state.whole[1]] if state.whole else ())], records)
+        held = lines([*plan.parents, *late, *([state.whole[1]] if state.whole else ())], records)
     leavers = sorted({record.trial.id for record in candidates_of(state)} | set(o.plan.parents) | set(state.held))
     return looked(
         with_(

@@ -150,9 +150,9 @@ class Optimizer:
 
         Args:
             space: What to tune.
-            population: n, the number of models, from 1 to 1,000,000. The run trains n x T steps; refills may add up to
-                half a segment per generation, some 2 % in all. `needs` says how many trials, steps and checkpoints it
-                takes.
+            population: n, the number of models, from 1 to 1,000,000. The run trains n x T steps. With trial stopping,
+                refills may add up to half a segment per generation, some 2 % in all. `needs` says how many trials,
+                steps and checkpoints it takes.
             steps: T, the steps per model, from 1 to 10,000,000.
             direction: Whether low or high scores are better.
             seed: The seed, at least 0.
@@ -163,7 +163,7 @@ class Optimizer:
                 on the workers. About twice the number of workers keeps them busy.
             quorum: In (0, 1]. Below 1 the next generation opens once this share of the asked trials is told and nothing
                 else can be asked: faster, but the result then depends on which trials finish first.
-            preset: The set-up: one of `PRESETS`.
+            preset: The set-up: one of `PRESETS`. With about as many workers as models, use "steady".
             searcher: Who proposes configs: a name, (name, options) or an object with `propose`, with the founders and
                 the history of the preset; or a `Search`, which replaces these, too. None: the preset's.
             reproduction: Which trials become parents, and of how many children: a name, (name, options) or a rule.
@@ -171,7 +171,8 @@ class Optimizer:
             select_by: What parents and the final model are selected by: "score", or the name of a rule that takes the
                 options of "genealogical" and ranks otherwise, such as "posterior", which ranks noisy scores by the
                 model of `gp`. None: what the reproduction rule selects by.
-            trial_stopping: Which trials stop early: a name, (name, options) or a rule. None or False: none.
+            trial_stopping: Which trials stop early: a name such as "median", (name, options) or a rule. None or False:
+                none. Trials of revisions never stop early.
             generation_stopping: Which generations end early, likewise.
 
         Raises:

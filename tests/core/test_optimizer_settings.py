@@ -32,6 +32,8 @@ from small_optimizers import LINE, Uniform, make
         ({"population": 0}, r"population: must be a whole number of at least 1, got 0"),
         ({"population": 2.0}, r"population: must be a whole number of at least 1, got 2\.0"),
         ({"population": True}, r"population: must be .*, got True"),
+        ({"population": 10**9}, r"population: must be a whole number of at most 1,000,000, got 1,000,000,000"),
+        ({"steps": 10**12}, r"steps: must be a whole number of at most 10,000,000, got 1,000,000,000,000"),
         ({"steps": 0}, r"steps: must be a whole number of at least 1, got 0"),
         ({"steps": "10"}, r"steps: must be .*, got '10'"),
         ({"seed": -1}, r"seed: must be a whole number of at least 0, got -1"),
@@ -126,10 +128,10 @@ def test_a_sampler_of_optuna_is_answered_with_what_to_write() -> None:
 
 
 def test_what_the_preset_says_holds_unless_it_is_changed() -> None:
-    own = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Search(Uniform()))
+    own = Optimizer(SPACE, steps=10, preset="greedy", searcher=Search(Uniform()))
     assert own.settings.trial_stopping == Quantile()
     assert own.settings.reproduction == Genealogical()
-    changed = Optimizer(SPACE, steps=10, preset="gpbt", searcher=Search(Uniform()), trial_stopping=None)
+    changed = Optimizer(SPACE, steps=10, preset="greedy", searcher=Search(Uniform()), trial_stopping=None)
     assert changed.settings.trial_stopping is None
     named = Optimizer(SPACE, steps=10, searcher=Search(Uniform()), reproduction=("genealogical", {"noise": 0.5}))
     assert named.settings.reproduction == Genealogical(noise=0.5)
@@ -177,6 +179,6 @@ def test_a_run_needs_no_more_than_it_says(setup: dict[str, Any], world: World, w
 
 
 def test_what_the_default_needs_is_told_before_it_starts() -> None:
-    optimizer = Optimizer(LINE, population=25, steps=10, searcher=Search(Uniform()))
+    optimizer = Optimizer(LINE, population=25, steps=10, preset="greedy", searcher=Search(Uniform()))
     assert optimizer.needs == Needs(trials=150, steps=253, checkpoints=31)
     assert Optimizer(LINE, steps=10, quorum=0.5, searcher=Search(Uniform())).needs.checkpoints is None

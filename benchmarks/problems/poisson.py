@@ -4,6 +4,7 @@ A small factor lowers the residual at once, because it smooths; a large one rais
 So the residual after a few sweeps favours a factor with which the equation is never solved in time.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from gpbt_core.space import Float, Space
 __all__ = ["Grids", "Poisson", "best_factor", "poisson_sor", "poisson_sor_error"]
 
 Floats = NDArray[np.float64]
-_SPACE = Space(red=Float(0.1, 1.99), black=Float(0.1, 1.99))
+_SPACE = Space(omega=Float(1, 1.99))
 _FLOOR = 1e-16  # below it, rounding decides; a score stays finite for an exact solution
 
 
@@ -42,8 +43,8 @@ class Grids:
 class Poisson:
     """The five-point equations on the unit square with zeros at the border, relaxed in red-black order from zero.
 
-    Only the right-hand sides are random: white noise drawn from the seed. Each color of the board has its own
-    relaxation factor. The best constant for many sweeps is known, and the same for both colors: `best_factor`.
+    Only the right-hand sides are random: white noise drawn from the seed. The best constant factor for many sweeps is
+    known: `best_factor`.
 
     Attributes:
         points: Inner points per side.
@@ -53,7 +54,7 @@ class Poisson:
             error relative to that of the solution; log10 of it, to be minimized. `test` is the residual in either case.
         models: Number of models in the default budget.
         steps: Steps per model in the default budget.
-        space: The factors of the two colors.
+        space: The relaxation factor.
     """
 
     points: int
@@ -77,9 +78,8 @@ class Poisson:
         """Sweeps over the red points and then over the black ones, as often as a step says."""
         values = state.values.copy()
         for _ in range(self.sweeps):
-            for color, factor in enumerate((config["red"], config["black"])):
-                for row in (0, 1):
-                    _relax(values, state.source, factor, row, (row + color) % 2)
+            for color, row in itertools.product((0, 1), repeat=2):
+                _relax(values, state.source, config["omega"], row, (row + color) % 2)
         grids = attrs.evolve(state, values=values)
         return grids, self.test(grids) if self.score == "residual" else _level(
             grids.exact - _inner(values), grids.exact

@@ -363,15 +363,13 @@ def test_relaxation_by_the_known_factor_solves_the_equation() -> None:
     assert best_factor(63) == pytest.approx(1.906, abs=1e-3)
     problem = poisson_sor_error(Options(smoke=True))
     best = best_factor(problem.points)
-    errors = {
-        factor: scores(problem, 0, [{"red": factor, "black": factor}] * 30) for factor in (best - 0.2, best, best + 0.2)
-    }
+    errors = {factor: scores(problem, 0, [{"omega": factor}] * 30) for factor in (best - 0.2, best, best + 0.2)}
     assert min(errors, key=lambda factor: errors[factor][-2]) == best
     assert max(errors[best][-2:]) < -12  # of the error and of the residual
 
 
 def test_the_residual_after_one_step_favors_a_factor_that_the_error_does_not() -> None:
-    steps = {factor: [{"red": factor, "black": factor}] * 10 for factor in (1.1, 1.9)}
+    steps = {factor: [{"omega": factor}] * 10 for factor in (1.1, 1.9)}
     residuals, errors = (
         {factor: scores(problem, 0, steps[factor]) for factor in steps}
         for problem in (poisson_sor(Options()), poisson_sor_error(Options()))

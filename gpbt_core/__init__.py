@@ -15,6 +15,7 @@ from gpbt_core.errors import (
     PluginError,
     ProtocolError,
     SearcherError,
+    UnsupportedSpaceError,
 )
 from gpbt_core.optimizer import Best, Needs, Optimizer, TrialResult
 from gpbt_core.presets import PRESETS
@@ -64,6 +65,7 @@ __all__ = [
     "Trial",
     "TrialResult",
     "Truncation",
+    "UnsupportedSpaceError",
     "Verdict",
     "When",
     "hookimpl",

@@ -177,6 +177,9 @@ if TYPE_CHECKING:
         Truncation as Truncation,
     )
     from gpbt_core import (
+        UnsupportedSpaceError as UnsupportedSpaceError,
+    )
+    from gpbt_core import (
         Verdict as Verdict,
     )
     from gpbt_core import (
@@ -254,6 +257,7 @@ _HOMES = {
     "Trial": "gpbt_core",
     "TrialResult": "gpbt_core",
     "Truncation": "gpbt_core",
+    "UnsupportedSpaceError": "gpbt_core",
     "Verdict": "gpbt_core",
     "When": "gpbt_core",
     "WorkersLostError": "gpbt_adapters.running.pools",
@@ -332,6 +336,7 @@ __all__ = [
     "Trial",
     "TrialResult",
     "Truncation",
+    "UnsupportedSpaceError",
     "Verdict",
     "When",
     "WorkersLostError",

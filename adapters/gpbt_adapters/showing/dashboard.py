@@ -19,7 +19,7 @@ import attrs
 from gpbt_adapters.showing.page import asset, contents, plotly_script
 from gpbt_adapters.showing.sources import Follower
 from gpbt_adapters.storing.journal import Journal
-from gpbt_adapters.views import shares
+from gpbt_adapters.views import Importance, shares
 from gpbt_core.errors import GpbtError
 from gpbt_core.state import State
 
@@ -72,7 +72,7 @@ class _Mattering:
     """Computes in the background, once per closed generation, which hyperparameters mattered."""
 
     def __init__(self) -> None:
-        self.found: Mapping[int, Mapping[str, float]] = {}
+        self.found: Mapping[int, Importance] = {}
         self._looked = 0  # the number of leading generations already processed
         self._thread: threading.Thread | None = None
 

@@ -26,7 +26,7 @@ def report(run: Run, *, title: str = "gpbt run", importance: bool = True, replay
     Args:
         run: The run, finished or not.
         title: The name of the run.
-        importance: Whether to compute the importance of the hyperparameters, which takes some seconds per generation.
+        importance: Whether to compute the importance of the hyperparameters.
         replays: The result of `Result.replay`, which shows how good the best schedule is without the luck of the run.
 
     Returns:
@@ -57,7 +57,7 @@ def write_report(
         run: The run, finished or not.
         path: The path of the file.
         title: The name of the run.
-        importance: Whether to compute the importance of the hyperparameters, which takes some seconds per generation.
+        importance: Whether to compute the importance of the hyperparameters.
         replays: The result of `Result.replay`, which shows how good the best schedule is without the luck of the run.
 
     Raises:

@@ -58,7 +58,8 @@ class Controlled(Genealogical):
     def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:
         """See `Reproduction.segment_lengths`."""
         lengths = super().segment_lengths(population, steps)
-        slots = min(self.slots(generation, population, steps) for generation in range(len(lengths)))
+        rule = Genealogical(**{field.name: getattr(self, field.name) for field in attrs.fields(Genealogical)})
+        slots = min(rule.slots(generation, population, steps) for generation in range(len(lengths)))
         if self.controls >= slots:
             raise ConfigError(
                 f"controlled: controls must be below {slots}, the number of slots of the smallest generation, got "

@@ -103,6 +103,7 @@ class Registry:
         self._offers: dict[tuple[Kind, str], list[Offer]] = {}
         self._broken: list[Broken] = []
         self._left_out: list[Offer] = []
+        self._reserved = {(kind, spec.name) for kind, spec in _BUILT_IN}
         for kind, spec in _BUILT_IN:
             self._offers[kind, spec.name] = [Offer(kind=kind, spec=spec, distribution=_title(_OWN))]
         points = metadata.entry_points(group="gpbt") if entry_points is None else entry_points
@@ -239,9 +240,11 @@ class Registry:
                 ) from error
             raise PluginError(f"a hook of plugin {plugin!r} ({distribution}) raised {error!r}") from error
         for offer in found:
-            offers = self._offers.setdefault((offer.kind, offer.spec.name), [])
-            if own or not offers or offers[0].distribution != _title(_OWN):
-                offers.append(offer)
+            key = offer.kind, offer.spec.name
+            if own:
+                self._reserved.add(key)
+            if own or key not in self._reserved:
+                self._offers.setdefault(key, []).append(offer)
                 continue
             self._left_out.append(offer)
             warnings.warn(

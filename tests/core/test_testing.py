@@ -464,6 +464,9 @@ class RemembersRuns(Lines):
     def __init__(self) -> None:
         object.__setattr__(self, "kept", {})
 
+    def __deepcopy__(self, memo: object) -> "RemembersRuns":
+        return RemembersRuns()
+
     def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:  # noqa: ARG002 - a rule's signature
         ids = [record.trial.id for record in closing.candidates]
         order = self.kept.setdefault(

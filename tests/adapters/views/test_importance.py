@@ -16,8 +16,6 @@ from gpbt_searchers import gp
 
 SPACE = Space(a=Float(0, 1), b=Float(0, 1), c=Categorical(["x", "y"]))
 OPTUNA = pytest.param("ped-anova", marks=pytest.mark.skipif(find_spec("optuna") is None, reason="needs optuna"))
-METHODS: list[Any] = ["siblings", OPTUNA, gp.importance]
-each = pytest.mark.parametrize("method", METHODS, ids=["siblings", "ped-anova", "gp"])
 
 
 def run(
@@ -46,7 +44,7 @@ def first_of(found: Importance) -> str:
     return max(found, key=found.__getitem__)
 
 
-@each
+@pytest.mark.parametrize("method", ["siblings", OPTUNA, pytest.param(gp.importance, id="gp")])
 def test_what_mattered_has_the_largest_share_in_the_generation_in_which_it_did(method: Any) -> None:
     optimizer = run(lambda config, generation: (config["a" if generation == 0 else "b"] - 0.5) ** 2)
     found = importance(optimizer, method, at_least=20)
@@ -83,7 +81,7 @@ def test_losses_that_tell_nothing_give_equal_shares_and_no_name(method: Any) -> 
     assert set(found.floor.values()) == {1.0}
 
 
-@each
+@pytest.mark.parametrize("method", ["siblings", OPTUNA])
 def test_failures_and_conditional_parameters_are_no_obstacle(method: Any) -> None:
     space = Space(kind=Categorical(["p", "q"]), size=When(Int(1, 9), {"kind": ["p"]}), step=Float(0, 1))
     found = importance(run(lambda c, _: math.nan if c["step"] > 0.8 else float(c["kind"] == "p"), space=space), method)
@@ -103,7 +101,7 @@ def test_better_weights_are_not_put_down_to_a_hyperparameter() -> None:
     assert importance(optimizer, at_least=10)[1].named == ("b",)
 
 
-@each
+@pytest.mark.parametrize("method", ["siblings", OPTUNA])
 def test_the_size_of_the_losses_does_not_count(method: Any) -> None:
     everyday = importance(run(lambda config, _: 1 + config["a"]), method)
     huge = importance(run(lambda config, _: (1 + config["a"]) * 2.0**900), method)

@@ -6,6 +6,7 @@ A `Space` says what to tune, an `Optimizer` which model to continue, under which
 
 from typing import TYPE_CHECKING, Any
 
+from gpbt_core.controls import Controlled
 from gpbt_core.early_stopping import EarlyStoppingSpec, Improvement, Quantile
 from gpbt_core.errors import (
     ConfigError,
@@ -34,6 +35,7 @@ __all__ = [
     "Categorical",
     "Config",
     "ConfigError",
+    "Controlled",
     "EarlyStoppingSpec",
     "ExtinctError",
     "Family",

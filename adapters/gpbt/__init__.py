@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         verify_applied as verify_applied,
     )
     from gpbt_adapters.views.frames import to_frame as to_frame
+    from gpbt_adapters.views.importances import Importance as Importance
     from gpbt_adapters.views.importances import importance as importance
     from gpbt_core import (
         PRESETS as PRESETS,
@@ -82,6 +83,9 @@ if TYPE_CHECKING:
     )
     from gpbt_core import (
         ConfigError as ConfigError,
+    )
+    from gpbt_core import (
+        Controlled as Controlled,
     )
     from gpbt_core import (
         EarlyStoppingSpec as EarlyStoppingSpec,
@@ -215,6 +219,7 @@ _HOMES = {
     "CheckpointStore": "gpbt_adapters.storing.checkpoints",
     "Config": "gpbt_core",
     "ConfigError": "gpbt_core",
+    "Controlled": "gpbt_core",
     "EarlyStoppingSpec": "gpbt_core",
     "ExtinctError": "gpbt_core",
     "Family": "gpbt_core",
@@ -223,6 +228,7 @@ _HOMES = {
     "Genealogical": "gpbt_core",
     "GpbtError": "gpbt_core",
     "HyperparameterNotAppliedError": "gpbt_adapters.trainables.trainable",
+    "Importance": "gpbt_adapters.views.importances",
     "Improvement": "gpbt_core",
     "Independent": "gpbt_core",
     "Int": "gpbt_core",
@@ -292,6 +298,7 @@ __all__ = [
     "Closing",
     "Config",
     "ConfigError",
+    "Controlled",
     "EarlyStoppingSpec",
     "ExtinctError",
     "Family",
@@ -300,6 +307,7 @@ __all__ = [
     "Genealogical",
     "GpbtError",
     "HyperparameterNotAppliedError",
+    "Importance",
     "Improvement",
     "Independent",
     "Int",

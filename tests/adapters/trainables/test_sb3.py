@@ -69,8 +69,10 @@ def _make(algorithm: Any = PPO, **changes: Any) -> SB3Trainable:
     return SB3Trainable("MlpPolicy", algorithm=algorithm, **{**usual, **changes})
 
 
-def _continuous() -> Walk:
-    return Walk(discrete=False)
+def _sac(tune: Any = ("learning_rate", "gamma"), **arguments: Any) -> SB3Trainable:
+    """SAC updates the model at each step of the environment, so take few; the fourth training step fills the buffer."""
+    arguments = {**REPLAY, "buffer_size": 100, **arguments}
+    return _make(SAC, make_env=lambda: Walk(discrete=False), steps=32, tune=tune, arguments=arguments)
 
 
 def _normalized() -> VecNormalize:
@@ -107,13 +109,11 @@ CASES: dict[str, tuple[Any, Space]] = {
         Space(learning_rate=RATE, gamma=DISCOUNT, n_steps=Int(4, 16, step=4)),
     ),
     "sac": (
-        functools.partial(
-            _make, SAC, make_env=_continuous, tune=["learning_rate", "gamma", "tau", "ent_coef"], arguments=REPLAY
-        ),
+        functools.partial(_sac, tune=["learning_rate", "gamma", "tau", "ent_coef"]),
         Space(learning_rate=RATE, gamma=DISCOUNT, tau=Float(0.001, 0.1, log=True), ent_coef=Float(0.01, 1, log=True)),
     ),
     "sac, which learns its entropy": (
-        functools.partial(_make, SAC, make_env=_continuous, arguments={**REPLAY, "n_steps": 2}),
+        functools.partial(_sac, n_steps=2),
         Space(learning_rate=RATE, gamma=DISCOUNT),
     ),
     "dqn": (

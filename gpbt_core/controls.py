@@ -4,6 +4,7 @@ A score that judges too early misleads the selection. It must not choose the con
 nothing stops them.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -23,9 +24,9 @@ __all__ = ["Controlled", "control_of"]
 class Controlled(Genealogical):
     """`Genealogical`, with control lines that are part of the budget.
 
-    The first founders keep their configs to the end of the run, whatever their scores. They are not stopped early, and
-    each takes one slot of each generation. Apart from that, they are candidates like all others: if a constant config
-    is better than all schedules, it is the result. The rule can promise nothing about the next parents, so all
+    The first founders keep their configs for all T steps, whatever their scores. They are not stopped early, and each
+    takes one slot of each generation until then. Apart from that, they are candidates like all others: if a constant
+    config is better than all schedules, it is the result. The rule can promise nothing about the next parents, so all
     completed trials keep their checkpoints until their generation closes.
 
     Attributes:
@@ -59,7 +60,7 @@ class Controlled(Genealogical):
         """See `Reproduction.segment_lengths`."""
         lengths = super().segment_lengths(population, steps)
         rule = Genealogical(**{field.name: getattr(self, field.name) for field in attrs.fields(Genealogical)})
-        slots = min(rule.slots(generation, population, steps) for generation in range(len(lengths)))
+        slots = min(rule.slots(generation, population, steps) for generation in range(_line(lengths, steps)))
         if self.controls >= slots:
             raise ConfigError(
                 f"controlled: controls must be below {slots}, the number of slots of the smallest generation, got "
@@ -70,6 +71,8 @@ class Controlled(Genealogical):
     def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:
         """See `Reproduction.plan`."""
         planned = super().plan(closing, rng)
+        if closing.generation >= _line(super().segment_lengths(closing.population, closing.steps), closing.steps):
+            return planned  # a revision, or an extension: the lines are complete
         lines: dict[int, int] = {}
         for record in closing.candidates:
             founder = control_of(self, closing.records, record.trial)
@@ -85,6 +88,11 @@ class Controlled(Genealogical):
     def keep(self, generation: int, population: int) -> Keep | None:  # noqa: ARG002  # the protocol's signature
         """Nothing: a control line goes on whatever its rank."""
         return None
+
+
+def _line(lengths: Sequence[int], steps: int) -> int:
+    """How many of the lengths are the segments of a line of `steps` steps; the others are those of revisions."""
+    return next(number for number, trained in enumerate(itertools.accumulate(lengths), start=1) if trained >= steps)
 
 
 def control_of(rule: Reproduction, records: Sequence[Record], trial: Trial) -> int | None:

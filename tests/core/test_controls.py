@@ -30,7 +30,7 @@ def trained(optimizer: Optimizer) -> Optimizer:
 
 
 def run(controls: int, **changes: Any) -> Optimizer:
-    setup: dict[str, Any] = {"population": 12, "steps": 10, "searcher": Search("random", number_of_founders=12)}
+    setup: dict[str, Any] = {"population": 12, "steps": 10, "preset": "greedy", "searcher": Search("random")}
     return trained(Optimizer(SPACE, controls=controls, **(setup | changes)))
 
 
@@ -44,16 +44,17 @@ def on_control_lines(optimizer: Optimizer) -> dict[int, list[Record]]:
     return lines
 
 
-@pytest.mark.parametrize("population", [8, 12, 25])
-def test_the_first_founders_keep_their_configs_to_the_end_and_are_never_stopped(population: int) -> None:
-    optimizer = run(3, population=population)
+@pytest.mark.parametrize(("population", "preset"), [(8, "gpbt"), (25, "gpbt"), (12, "greedy"), (25, "greedy")])
+def test_the_first_founders_keep_their_configs_to_the_end_and_are_never_stopped(population: int, preset: str) -> None:
+    optimizer = run(3, population=population, preset=preset)
     lines = on_control_lines(optimizer)
     assert sorted(lines) == [0, 1, 2]
     for founder, records in lines.items():
         assert all(record.status is Status.COMPLETED for record in records)
         (segment,) = schedule(optimizer.state, records[-1].trial.id).segments
         assert (segment.config, segment.steps) == (optimizer.records[founder].trial.config, 10)
-    assert any(record.status is Status.STOPPED for record in optimizer.records)
+    stopped = any(record.status is Status.STOPPED for record in optimizer.records)
+    assert stopped == (preset == "greedy")
 
 
 def test_controls_are_part_of_the_budget() -> None:

@@ -1,7 +1,7 @@
 """The importance of the hyperparameters in one generation."""
 
 from gpbt_adapters.views.columns import Run, state_of
-from gpbt_adapters.views.importances import Importance, measured, pooled
+from gpbt_adapters.views.importances import Importance, is_revision, measured, pooled
 
 __all__ = ["shares"]
 
@@ -17,10 +17,10 @@ def shares(run: Run, generation: int) -> Importance | None:
 
     Returns:
         The shares, with what chance alone gives; small generations are pooled with those before them. None if the
-        generation is not closed, or no trial was told.
+        generation is not closed, revises the best line, or has no told trial.
     """
     state = state_of(run)
-    if not 0 <= generation < len(state.closed):
+    if not 0 <= generation < len(state.closed) or is_revision(state, generation):
         return None
     records = pooled(state.records, generation)
     return measured(state.settings.space, records) if records else None

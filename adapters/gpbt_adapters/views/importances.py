@@ -16,8 +16,9 @@ from gpbt_core.errors import ConfigError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Record, Status
 from gpbt_core.space import Categorical, Space
+from gpbt_core.state import State
 
-__all__ = ["Importance", "Method", "importance", "measured", "ped_anova_shares", "pooled"]
+__all__ = ["Importance", "Method", "importance", "is_revision", "measured", "ped_anova_shares", "pooled"]
 
 _TOLD = frozenset({Status.COMPLETED, Status.STOPPED, Status.FAILED})
 _ALPHA = 0.01  # the chance that a generation in which nothing matters has a name above the floor
@@ -111,7 +112,8 @@ def importance(
         at_least: From how many comparisons on a generation is not pooled with earlier ones; at least 1.
 
     Returns:
-        For each generation with a told trial, the shares with their intervals and floors.
+        For each generation with a told trial, the shares with their intervals and floors. Revisions are left out: they
+        continue the configs of one line.
 
     Raises:
         ConfigError: The method is none of these, or `at_least` is below 1.
@@ -131,7 +133,8 @@ def importance(
     if isinstance(at_least, bool) or not isinstance(at_least, int) or at_least < 1:
         raise ConfigError(f"importance: at_least must be a whole number of at least 1, got {at_least!r}")
     chosen = _method(method)
-    generations = sorted({record.trial.generation for record in optimizer.records if record.status in _TOLD})
+    told = {record.trial.generation for record in optimizer.records if record.status in _TOLD}
+    generations = sorted(generation for generation in told if not is_revision(optimizer.state, generation))
     return {
         generation: measured(
             optimizer.space,
@@ -141,6 +144,11 @@ def importance(
         )
         for generation in generations
     }
+
+
+def is_revision(state: State, generation: int) -> bool:
+    """Whether the trials of a generation revise the best line."""
+    return state.settings.line <= generation < len(state.settings.lengths)
 
 
 def pooled(records: Sequence[Record], last: int, *, at_least: int = 40) -> list[Record]:

@@ -1,10 +1,10 @@
 """Measures how often the importance of a run names a hyperparameter, and how often that one is idle.
 
-    python -m benchmarks.micro.importance_truth [--models 8,25,50] [--seeds 20] [--method siblings,ped-anova,gp]
+    python -m benchmarks.micro.importance_truth [--models 8,25,50] [--seeds 20] [--preset gpbt] [--method siblings,ped-anova,gp]
 
-Of 8 hyperparameters, 2 matter, and nothing is noisy. A cell is a generation of a run with gpbt's default. Each line has
-the share of the cells in which a name is above the floor, the share of those in which the first name is idle, and the
-share in which the largest share is that of an idle one, whether it is above the floor or not.
+Of 8 hyperparameters, 2 matter, and nothing is noisy. A cell is a generation of a run. Each line has the share of the
+cells in which a name is above the floor, the share of those in which the first name is idle, and the share of the cells
+in which the largest share is that of an idle one, whether it is above the floor or not.
 """
 
 import argparse
@@ -109,6 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.micro.importance_truth", description=__doc__.split("\n", 1)[0]
     )
+    parser.add_argument("--preset", default="gpbt", help="the preset of the runs")
     parser.add_argument("--models", default="8,25,50", help="populations, comma-separated")
     parser.add_argument("--seeds", type=int, default=20, help="how many")
     parser.add_argument("--method", default="siblings", help=f"of {', '.join(METHODS)}, comma-separated")
@@ -120,7 +121,7 @@ def main(arguments: list[str] | None = None) -> None:
         for shape, training in SHAPES.items():
             counts = {name: _Count() for name in methods}
             for seed in range(options.seeds):
-                optimizer = _run(training, models, seed)
+                optimizer = _run(training, models, seed, options.preset)
                 for name, method in methods.items():
                     counts[name].add(_judged(optimizer, method))
             for name, count in counts.items():
@@ -131,8 +132,8 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"{name:10} {models:6} all       {total}   {each:.2f} s of processor time per run", flush=True)
 
 
-def _run(training: Training, models: int, seed: int) -> Optimizer:
-    optimizer = Optimizer(SPACE, population=models, steps=STEPS, seed=seed)
+def _run(training: Training, models: int, seed: int, preset: Any) -> Optimizer:
+    optimizer = Optimizer(SPACE, population=models, steps=STEPS, seed=seed, preset=preset)
     states: dict[int | None, float] = {None: 1.0}
     while not optimizer.finished:
         for trial in optimizer.ask():

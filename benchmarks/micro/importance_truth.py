@@ -1,6 +1,6 @@
 """Measures how often the importance of a run names a hyperparameter, and how often that one is idle.
 
-    python -m benchmarks.micro.importance_truth [--models 8,25,50] [--seeds 20] [--preset gpbt] [--method siblings,ped-anova,gp]
+    python -m benchmarks.micro.importance_truth --models 25 --seeds 20 --method siblings,ped-anova,gp
 
 Of 8 hyperparameters, 2 matter, and nothing is noisy. A cell is a generation of a run. Each line has the share of the
 cells in which a name is above the floor, the share of those in which the first name is idle, and the share of the cells

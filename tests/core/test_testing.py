@@ -500,7 +500,7 @@ SPOILT: list[tuple[Any, str]] = [
     (TooLong(), LENGTHS),
     (Empty(), LENGTHS),
     (Fractions(), LENGTHS),
-    (Begins(), r"first_slots\(7\) must be an int of at least 1, got 0"),
+    (Begins(), r"first_slots\(7\) must be an int from 1 to 1,000,000, got 0"),
     (BegetsOfTheFailed(), PARENTS + r"\d+, which is failed"),
     (BreaksItsPromise(), PARENTS + r"\d+, which is completed, but released: keep promised"),
     (LongAgo(), PARENTS + r"\d+, which is completed, but released"),

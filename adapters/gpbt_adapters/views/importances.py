@@ -25,6 +25,7 @@ _ALPHA = 0.01  # the chance that a generation in which nothing matters has a nam
 _PERMUTATIONS = 999
 _SHUFFLES = 19  # for methods that take longer; the chance above is then 1 in 20
 _WAVES = 2  # per number: a slope and a bend
+_MOST = 1000  # trials that are compared; of more, a sample
 _PARTS = 10  # of the trials, each left out once for the intervals
 _NORMAL = 1.645  # standard errors on either side of an interval of 90 %
 
@@ -178,6 +179,9 @@ def measured(
         method: What finds the shares; None: the comparison of siblings.
         generations: The number of generations of the run, for the method.
     """
+    if len(records) > _MOST:  # enough to tell, and the permutations of more would fill the memory
+        chosen = np.random.default_rng(0).choice(len(records), _MOST, replace=False)
+        records = [records[index] for index in sorted(chosen)]
     litters = _litters(records)
     losses = _losses(records)
     if np.unique(litters).size == litters.size or not _varies(losses, litters):

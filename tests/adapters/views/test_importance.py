@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gpbt_adapters.views import shares
+from gpbt_adapters.views import shares, weighed, weighed_of
 from gpbt_adapters.views.importances import Importance, importance
 from gpbt_core import Categorical, Float, Int, Optimizer, Search, Space, When
 from gpbt_core.errors import ConfigError
@@ -136,3 +138,29 @@ def test_what_is_no_method_or_too_few_trials_is_refused(method: Any, at_least: A
     optimizer = run(lambda config, _: config["a"], population=5)
     with pytest.raises(ConfigError, match=r"importance: (method|at_least) must be"):
         importance(optimizer, method, at_least=at_least)
+
+
+def test_of_many_trials_a_sample_is_enough() -> None:
+    many = run(lambda config, _: (config["a"] - 0.5) ** 2, population=1100)
+    found = importance(many)[0]
+    assert (found.named[0], found.trials) == ("a", 1000)
+    assert importance(many)[0] == found
+
+
+@given(closed=st.integers(1, 10_000))
+def test_a_page_weighs_few_generations_spread_over_the_run_and_few_anew_as_it_goes_on(closed: int) -> None:
+    chosen = weighed(closed)
+    assert {0, closed - 1} <= set(chosen) <= set(range(closed))
+    assert min(closed, 6) <= len(chosen) <= 11
+    assert len(set(weighed(closed + 1)) - set(chosen)) <= 1
+
+
+def test_revisions_of_the_best_line_have_no_importance() -> None:
+    optimizer = Optimizer(SPACE, population=20, steps=10, searcher=Search("random"))
+    while not optimizer.finished:
+        for trial in optimizer.ask():
+            optimizer.tell(trial.id, trial.config["a"])
+    line, closed = optimizer.settings.line, len(optimizer.state.closed)
+    assert line < closed
+    assert list(importance(optimizer)) == list(range(line)) == list(weighed_of(optimizer))
+    assert shares(optimizer, closed - 1) is None

@@ -17,6 +17,7 @@ from gpbt_core.early_stopping import GenerationStopping, TrialStopping
 from gpbt_core.errors import ConfigError, ExtinctError, NoResultError, ProtocolError
 from gpbt_core.numbers import plain, whole
 from gpbt_core.optimizer.arguments import (
+    controlled,
     id_and_attempt,
     id_of,
     last_report,
@@ -86,6 +87,7 @@ class RunSettings(TypedDict, total=False):
     searcher: Choice | Searcher | Search | None
     reproduction: Choice | Reproduction | None
     select_by: str | None
+    controls: int
     trial_stopping: Choice | TrialStopping | Literal[False, _Preset.ITS_OWN] | None
     generation_stopping: Choice | GenerationStopping | Literal[False, _Preset.ITS_OWN] | None
 
@@ -139,6 +141,7 @@ class Optimizer:
         searcher: Choice | Searcher | Search | None = None,
         reproduction: Choice | Reproduction | None = None,
         select_by: str | None = None,
+        controls: int = 0,
         trial_stopping: Choice | TrialStopping | Literal[False, _Preset.ITS_OWN] | None = ITS_OWN,
         generation_stopping: Choice | GenerationStopping | Literal[False, _Preset.ITS_OWN] | None = ITS_OWN,
     ) -> None:
@@ -171,6 +174,9 @@ class Optimizer:
             select_by: What parents and the final model are selected by: "score", or the name of a rule that takes the
                 options of "genealogical" and ranks otherwise, such as "posterior", which ranks noisy scores by the
                 model of `gp`. None: what the reproduction rule selects by.
+            controls: The number of control lines: the first founders, which keep their configs to the end and show what
+                constant configs give. They are part of the budget, each takes one slot of each generation, and they
+                need a genealogical rule. At least 0.
             trial_stopping: Which trials stop early: a name such as "median", (name, options) or a rule. None or False:
                 none. Trials of revisions never stop early.
             generation_stopping: Which generations end early, likewise.
@@ -182,6 +188,7 @@ class Optimizer:
         chosen = presets.preset(preset)
         population, steps = whole("population", population, 1, MOST_MODELS), whole("steps", steps, 1, MOST_STEPS)
         begets = rule("reproduction", chosen.rule(population, steps) if reproduction is None else reproduction)
+        begets = controlled(begets if select_by is None else selecting(begets, select_by), controls)
         settings = Settings(
             space=space,
             population=population,
@@ -190,7 +197,7 @@ class Optimizer:
             seed=seed,
             max_concurrent=max_concurrent,
             quorum=quorum,
-            reproduction=begets if select_by is None else selecting(begets, select_by),
+            reproduction=begets,
             trial_stopping=stopping_rule(
                 "trial_stopping", chosen.trial_stopping if trial_stopping is ITS_OWN else trial_stopping
             ),

@@ -4,6 +4,7 @@ import math
 
 import attrs
 
+from gpbt_core.controls import control_of
 from gpbt_core.errors import ConfigError, ProtocolError
 from gpbt_core.numbers import as_int, whole
 from gpbt_core.persistent import Key, Log
@@ -60,7 +61,8 @@ def _asked(state: State, trial: Trial) -> State:
     _, order = next_order(state)
     if (trial.id, trial.parent, trial.generation, trial.depth, trial.steps, trial.start_step) != order:
         raise ProtocolError(f"ask: the next trial must be {order!r}, with any config, got {trial!r}")
-    stops = limits(state.settings.trial_stopping, state.open.view.reported)
+    is_control = control_of(state.settings.reproduction, state.records, trial) is not None
+    stops = () if is_control else limits(state.settings.trial_stopping, state.open.view.reported)
     records = state.records.append(Record(trial=trial, status=Status.RUNNING, limits=stops))
     return extinct_if_due(with_(state, records=records, open=moved(state, records, asked=state.open.asked + 1)))
 

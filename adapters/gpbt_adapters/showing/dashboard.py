@@ -19,7 +19,7 @@ import attrs
 from gpbt_adapters.showing.page import asset, contents, plotly_script
 from gpbt_adapters.showing.sources import Follower
 from gpbt_adapters.storing.journal import Journal
-from gpbt_adapters.views import shares, weighed
+from gpbt_adapters.views import Importance, shares, weighed_of
 from gpbt_core.errors import GpbtError
 from gpbt_core.state import State
 
@@ -72,7 +72,7 @@ class _Mattering:
     """Computes in the background, whenever a generation has closed, which hyperparameters mattered."""
 
     def __init__(self) -> None:
-        self.found: Mapping[int, Mapping[str, float]] = {}
+        self.found: Mapping[int, Importance] = {}
         self._looked = 0  # the number of closed generations when it was last computed
         self._thread: threading.Thread | None = None
 
@@ -83,7 +83,7 @@ class _Mattering:
             self._thread.start()
 
     def _find(self, state: State) -> None:
-        wanted = weighed(len(state.closed))
+        wanted = weighed_of(state)
         for generation in wanted:
             found = self.found.get(generation) or shares(state, generation)
             if found is not None:

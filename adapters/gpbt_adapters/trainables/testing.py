@@ -27,6 +27,10 @@ PARENT = 0
 """The id of the trial under which the kit stores the parent's checkpoint."""
 
 
+_MISTAKES = (TypeError, AttributeError, NameError, LookupError, ImportError, NotImplementedError, AssertionError)
+"""Exceptions that mean a mistake of the code and no divergence."""
+
+
 class BrokenPromiseError(AssertionError):
     """A trainable does not keep a promise; the message names the promise, what was wanted and what came instead."""
 
@@ -76,7 +80,8 @@ def check_trainable(
     - Inherit: a loaded model has its parent's score, and a child's training does not touch the parent's checkpoint.
     - Applied: after set-up, mid-run, after loading and after training, the live values are the config's; the config
       itself is left as it was.
-    - Diverge: a diverging model returns NaN or infinity, or raises; only checked if `diverging` is given.
+    - Diverge: a diverging model returns NaN or infinity, or its step raises; only checked if `diverging` is given. A
+      mistake of the code, such as a TypeError, and an exception in `setup` are no divergence.
 
     With n configs it trains (8 + 3 n) x `steps` steps: 34 with a space and the default `steps`, 14 if `short`.
 
@@ -147,6 +152,12 @@ def _check_repeat(case: _Case) -> tuple[_Stretch, _Stretch]:
     undisturbed = _set_up(case, config)
     first, second = _train(case, undisturbed, config), _train(case, undisturbed, config)
     undisturbed.close()
+    if not all(map(math.isfinite, (*first.scores, *second.scores))):
+        raise case.fail(
+            "Repeat",
+            f"the scores under {dict(config)} must be finite, since scores of failed training cannot be compared, got "
+            f"{(*first.scores, *second.scores)}; pass configs under which training does not diverge",
+        )
 
     twin = _set_up(case, config)
     _compare(case, "Repeat", "set up again with the same config and seed", first, _train(case, twin, config))
@@ -233,12 +244,19 @@ def _check_diverge(case: _Case, config: Mapping[str, Any]) -> None:
     trainable = case.factory()
     scores = []
     try:
-        trainable.setup(config, case.seed)
-        scores = [_number(case, trainable.step(), "step()") for _ in range(case.steps)]
-    except BrokenPromiseError:
-        raise
-    except Exception:  # noqa: BLE001 - any exception counts as divergence
-        return
+        trainable.setup(config, case.seed)  # an exception of which is no divergence
+        for _ in range(case.steps):
+            try:
+                score = trainable.step()
+            except _MISTAKES as error:
+                raise case.fail(
+                    "Diverge",
+                    f"step() under {dict(config)} must diverge, got a mistake of the code: {type(error).__name__}: "
+                    f"{error}",
+                ) from error
+            except Exception:  # noqa: BLE001  # libraries raise many kinds of exceptions when training diverges
+                return
+            scores.append(_number(case, score, "step()"))
     finally:
         trainable.close()
     if all(math.isfinite(score) for score in scores):

@@ -249,6 +249,40 @@ def test_a_diverging_model_must_say_so(answer: float, passes: bool) -> None:
             check_trainable(kind, CONFIGS, diverging={"lr": 9.0})
 
 
+class BreaksInStep(Descent):
+    """Raises a mistake of its own where it should diverge."""
+
+    def step(self) -> float:
+        if self.live["lr"] > 1:
+            raise KeyError("no such layer")
+        return super().step()
+
+
+class BreaksInSetup(Descent):
+    def setup(self, config: Mapping[str, Any], seed: int) -> None:
+        if config["lr"] > 1:
+            raise ValueError("lr is too large")
+        super().setup(config, seed)
+
+
+def test_a_mistake_of_the_code_is_no_divergence() -> None:
+    diverging = {"lr": 9.0, "momentum": 0.5}
+    with pytest.raises(BrokenPromiseError, match=r"Diverge: .*mistake of the code: KeyError") as caught:
+        check_trainable(BreaksInStep, CONFIGS, diverging=diverging)
+    assert isinstance(caught.value.__cause__, KeyError)
+    with pytest.raises(ValueError, match="lr is too large"):
+        check_trainable(BreaksInSetup, CONFIGS, diverging=diverging)
+
+
+def test_a_trainable_whose_scores_are_never_finite_does_not_pass() -> None:
+    class NeverFinite(Descent):
+        def score(self) -> float:
+            return math.nan
+
+    with pytest.raises(BrokenPromiseError, match=r"Repeat: the scores under .* must be finite"):
+        check_trainable(NeverFinite, CONFIGS, inert=False)
+
+
 @pytest.mark.parametrize("configs", [[], [{"lr": 0.1}], [{"lr": 0.1}, {"lr": 0.1}]])
 def test_fewer_than_two_different_configs_are_refused(configs: list[dict[str, float]]) -> None:
     with pytest.raises(ConfigError, match="configs must be at least two"):

@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_method_params
 
 from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_adapters.trainables.sklearn.models import Model, Template, TrainingData
+from gpbt_adapters.trainables.sklearn.scores import QuickScore, quick_score
 from gpbt_adapters.trainables.sklearn.trainables import read_state, write_state
 from gpbt_adapters.trainables.trainable import Trainable
 from gpbt_core.errors import GpbtError
@@ -51,21 +52,43 @@ class Scoring:
     params: Mapping[str, Any] = attrs.Factory(dict)
     train: bool = False
 
-    def scores(self, estimator: Any, features: Any, target: Any, params: Mapping[str, Any]) -> dict[str, float]:
+    def scores(self, estimator: Any, data: "ScoredData") -> dict[str, float]:
         """All scores by name; a single one is called "score"."""
-        data = (features,) if target is None else (features, target)
-        scores = self.scorer(estimator, *data, **params)
+        if data.quick is not None:
+            return {"score": data.quick(estimator, data.features, lambda: float(self._call(estimator, data)))}
+        scores = self._call(estimator, data)
         if not isinstance(scores, dict):
             return {"score": float(scores)}
         return {name: float(score) for name, score in scores.items()}
 
+    def _call(self, estimator: Any, data: "ScoredData") -> Any:
+        given = (data.features,) if data.target is None else (data.features, data.target)
+        return self.scorer(estimator, *given, **data.params)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class ScoredData:
+    """Data that a scorer is called with.
+
+    Attributes:
+        features: Samples by features.
+        target: One entry or row per sample, or None.
+        params: Further arguments of the scorer.
+        quick: Computes the scorer's result without validating the target each time; None: not possible.
+    """
+
+    features: Any
+    target: Any
+    params: Mapping[str, Any]
+    quick: QuickScore | None
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class Fold:
-    """The data of one fold; the parts that a scorer is called with come with its parameters."""
+    """The data of one fold: what its model is trained on, and what it is scored on, by part."""
 
     training: TrainingData
-    scored: Mapping[str, tuple[Any, Any, Mapping[str, Any]]]
+    scored: Mapping[str, ScoredData]
 
 
 class CrossValidation:
@@ -131,14 +154,18 @@ class CrossValidation:
                 labels=self.template.labels(target),
                 fit_params=_check_method_params(features, params=fit_params, indices=train),
             ),
-            scored={
-                name: (
-                    _safe_indexing(features, indices),
-                    None if target is None else _safe_indexing(target, indices),
-                    _check_method_params(features, params=dict(self.scoring.params), indices=indices),
-                )
-                for name, indices in parts.items()
-            },
+            scored={name: self._scored(indices) for name, indices in parts.items()},
+        )
+
+    def _scored(self, indices: Any) -> ScoredData:
+        features, target, _ = self._data
+        own = None if target is None else _safe_indexing(target, indices)
+        params = _check_method_params(features, params=dict(self.scoring.params), indices=indices)
+        return ScoredData(
+            features=_safe_indexing(features, indices),
+            target=own,
+            params=params,
+            quick=quick_score(self.scoring.scorer, self.template.estimator, own, params),
         )
 
 
@@ -206,7 +233,7 @@ class FoldsTrainable(Trainable):
         for index, (model, fold) in enumerate(zip(self._models, self._factory.folds, strict=True)):
             start = time.perf_counter()
             for part, data in fold.scored.items():
-                scores = scoring.scores(model.estimator, *data)
+                scores = scoring.scores(model.estimator, data)
                 self._figures.update({f"split{index}_{part}_{name}": score for name, score in scores.items()})
                 if part == "test":  # with a single score, `refit` may be any text, as in scikit-learn
                     name = None if scores.keys() == {"score"} else scoring.objective

@@ -28,6 +28,7 @@ from gpbt_adapters.searching.spaces import from_scipy
 from gpbt_adapters.storing.checkpoints import CheckpointStore
 from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_adapters.trainables.sklearn.folds import CrossValidation, FitFailedError, Scoring
+from gpbt_adapters.trainables.sklearn.memory import Memory, MemoryStore
 from gpbt_adapters.trainables.sklearn.models import Model, Template, TrainingData
 from gpbt_core.errors import ConfigError
 from gpbt_core.optimizer import Optimizer
@@ -219,7 +220,9 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         """Runs the optimizer; the checkpoints do not outlive it."""
         workers = effective_n_jobs(self.n_jobs)
         executor = None if workers == 1 else functools.partial(_loky, workers)
-        with CheckpointStore(durable=False) as store:
+        if executor is None:
+            factory.memory = Memory()
+        with CheckpointStore(durable=False) if factory.memory is None else MemoryStore(factory.memory) as store:
             try:
                 result = run(optimizer, factory, executor=executor, store=store, progress=self.verbose > 0)
             except FitFailedError as error:

@@ -14,7 +14,9 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
 
 from gpbt_adapters.trainables.random_states import setup_seed
+from gpbt_adapters.trainables.sklearn.memory import Memory
 from gpbt_adapters.trainables.sklearn.models import Model, Template, TrainingData
+from gpbt_adapters.trainables.sklearn.reuse import Reused
 from gpbt_adapters.trainables.sklearn.scores import QuickScore, quick_score
 from gpbt_adapters.trainables.sklearn.trainables import read_state, write_state
 from gpbt_adapters.trainables.trainable import Trainable
@@ -103,6 +105,7 @@ class CrossValidation:
         iterations: Number of passes, members or solver iterations per step.
         fit_params: Further arguments of `fit`; arrays with one entry per sample are split with the data.
         raising: Whether an exception in a fit ends the search rather than the trial.
+        memory: Where to keep checkpoints in this process; None: in files.
     """
 
     def __init__(
@@ -116,8 +119,10 @@ class CrossValidation:
         iterations: int = 1,
         fit_params: Mapping[str, Any] | None = None,
         raising: bool = False,
+        memory: Memory | None = None,
     ) -> None:
         self.template, self.scoring, self.iterations, self.raising = template, scoring, iterations, raising
+        self.memory = memory
         self._data = (features, target, dict(fit_params or {}))
         self._splits = list(splits)
         self._folds: list[Fold] | None = None
@@ -153,6 +158,7 @@ class CrossValidation:
                 target=None if target is None else _safe_indexing(target, train),
                 labels=self.template.labels(target),
                 fit_params=_check_method_params(features, params=fit_params, indices=train),
+                reused=Reused(),
             ),
             scored={name: self._scored(indices) for name, indices in parts.items()},
         )
@@ -219,12 +225,17 @@ class FoldsTrainable(Trainable):
         return {**self._figures, **times}
 
     def save(self, path: Path) -> None:
-        """Writes all models."""
+        """Writes all models, into memory if the factory has one."""
+        if self._factory.memory is not None:
+            self._factory.memory.keep(path, [model.whole_state() for model in self._models])
+            return
         write_state([model.state() for model in self._models], path, "pickle")
 
     def load(self, path: Path) -> None:
         """Reads them back."""
-        for model, state in zip(self._models, read_state(path, "pickle"), strict=True):
+        memory = self._factory.memory
+        states = read_state(path, "pickle") if memory is None else memory.copy(path)
+        for model, state in zip(self._models, states, strict=True):
             model.restore(state)
 
     def _score(self) -> float:
@@ -233,7 +244,8 @@ class FoldsTrainable(Trainable):
         for index, (model, fold) in enumerate(zip(self._models, self._factory.folds, strict=True)):
             start = time.perf_counter()
             for part, data in fold.scored.items():
-                scores = scoring.scores(model.estimator, data)
+                with model.predicting(part, data.features):
+                    scores = scoring.scores(model.estimator, data)
                 self._figures.update({f"split{index}_{part}_{name}": score for name, score in scores.items()})
                 if part == "test":  # with a single score, `refit` may be any text, as in scikit-learn
                     name = None if scores.keys() == {"score"} else scoring.objective

@@ -9,24 +9,20 @@ Every method may train `models` x `steps` steps per fold, and one more model on 
 one after another within a task and a seed, in one thread each, so that what else the machine does reaches them alike.
 Time is processor time of the whole search: fits, scores, searcher, checkpoints and the final fit.
 
-scikit-learn's searches fit each candidate anew, and score it once. Optuna's trials continue step by step, as in Optuna's
-own examples of pruning, and report each step; what pruning saves goes into further trials. The boosters of XGBoost and
-LightGBM are scored on one validation set, without folds.
+scikit-learn's searches fit each candidate anew, and score it once. Optuna's trials continue step by step, as in
+Optuna's own examples of pruning, and report each step; what pruning saves goes into further trials. The boosters of
+XGBoost and LightGBM are scored on one validation set, without folds.
 """
 
 import argparse
 import itertools
 import json
-import os
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before the libraries are imported
 
 import attrs
 import numpy as np
@@ -44,10 +40,11 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import get_scorer, log_loss, mean_squared_error
 from sklearn.model_selection import HalvingRandomSearchCV, KFold, RandomizedSearchCV, StratifiedKFold, train_test_split
 from sklearn.neural_network import MLPClassifier
+from threadpoolctl import threadpool_limits
 
 from gpbt import Categorical, Float, GPBTSearchCV, Int, Optimizer, Space, run
 
-__all__ = ["BOOSTED", "TASKS", "Task", "main", "summary"]
+__all__ = ["BOOSTED", "METHODS", "TASKS", "Budget", "Task", "main", "rungs", "summary"]
 
 FOLDS = 3
 EVERY = 10**9
@@ -225,13 +222,13 @@ def _random(task: Task, data: Split, budget: Budget, seed: int) -> Any:
 
 
 def _halving(task: Task, data: Split, budget: Budget, seed: int) -> Any:
-    least, candidates = _rungs(budget)
+    lengths, candidates = rungs(budget)
     search = HalvingRandomSearchCV(
         task.fresh(task.iterations, seed),
         _distributions(task.space),
         n_candidates=candidates,
         resource=task.count,
-        min_resources=least * task.iterations,
+        min_resources=lengths[0] * task.iterations,
         max_resources=budget.steps * task.iterations,
         scoring=task.scoring,
         cv=task.folds(seed),
@@ -240,16 +237,16 @@ def _halving(task: Task, data: Split, budget: Budget, seed: int) -> Any:
     return search.fit(data[0], data[2]).best_estimator_
 
 
-def _rungs(budget: Budget, factor: int = 3) -> tuple[int, int]:
-    """The shortest fit, in steps, and the most candidates, such that the rungs stay within the budget."""
-    rungs = 1 + int(np.log(budget.steps) / np.log(factor))
-    lengths = [budget.steps // factor**rung for rung in reversed(range(rungs))]
+def rungs(budget: Budget, factor: int = 3) -> tuple[list[int], int]:
+    """The steps of a fit on each rung of successive halving, and the most candidates that stay within the budget."""
+    count = 1 + int(np.log(budget.steps) / np.log(factor))
+    lengths = [budget.steps // factor**rung for rung in reversed(range(count))]
 
     def spent(candidates: int) -> int:
         return sum(max(1, -(-candidates // factor**rung)) * length for rung, length in enumerate(lengths))
 
     candidates = next(n for n in itertools.count(1) if spent(n + 1) > budget.models * budget.steps)
-    return lengths[0], candidates
+    return lengths, candidates
 
 
 def _optuna(task: Task, data: Split, budget: Budget, seed: int, pruner: str) -> Any:
@@ -305,9 +302,9 @@ def _optimize(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruners = {
-        "median": lambda: optuna.pruners.MedianPruner(),
+        "median": optuna.pruners.MedianPruner,
         "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=1, max_resource=budget.steps),
-        "none": lambda: optuna.pruners.NopPruner(),
+        "none": optuna.pruners.NopPruner,
     }
     study = optuna.create_study(
         direction=direction, sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruners[pruner]()
@@ -563,7 +560,9 @@ BOOSTED_METHODS: Mapping[str, Callable[[Any, Budget, int], Any]] = {
 # ------------------------------------------------------------------------------------------------------- the comparison
 
 
-def compare(tasks: Iterable[str], methods: Sequence[str], budget: Budget, seeds: Iterable[int]) -> Iterator[dict[str, Any]]:
+def compare(
+    tasks: Iterable[str], methods: Sequence[str], budget: Budget, seeds: Iterable[int]
+) -> Iterator[dict[str, Any]]:
     """Runs every method on every task and seed, seed by seed; yields a line for each."""
     for seed, task, method in itertools.product(seeds, list(tasks), methods):
         if task in TASKS:
@@ -602,7 +601,7 @@ def _boosted(library: str, kind: Boosted, method: str, budget: Budget, seed: int
 def summary(lines: Sequence[Mapping[str, Any]], reference: str = "gpbt") -> str:
     """Ratios of processor time, mean ranks and pairwise wins of the reference, as text."""
     table = {(line["task"], line["seed"], line["method"]): line for line in lines}
-    groups = {"GPBTSearchCV": [t for t in TASKS], "boosters": [f"{e}:{t}" for e in ENGINES for t in BOOSTED]}
+    groups = {"GPBTSearchCV": list(TASKS), "boosters": [f"{e}:{t}" for e in ENGINES for t in BOOSTED]}
     parts = []
     for title, names in groups.items():
         cells = sorted({(task, seed) for task, seed, _ in table if task in names})
@@ -663,7 +662,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the comparison and prints the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     every = [*TASKS, *(f"{engine}:{name}" for engine in ENGINES for name in BOOSTED)]
-    parser.add_argument("--task", default="all", help=f"comma-separated, or all, sklearn, boosters; of {', '.join(every)}")
+    parser.add_argument(
+        "--task", default="all", help=f"comma-separated, or all, sklearn, boosters; of {', '.join(every)}"
+    )
     parser.add_argument("--method", default="", help=f"comma-separated; also {', '.join(EXTRA)}")
     parser.add_argument("--models", type=int, default=12)
     parser.add_argument("--steps", type=int, default=10)
@@ -684,7 +685,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown:
         parser.error(f"--method must be among {', '.join((*METHODS, *EXTRA, 'optuna-tpe'))}, got {', '.join(unknown)}")
     budget, lines = Budget(models=options.models, steps=options.steps), []
-    with warnings.catch_warnings():
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of models that diverge or have not converged
         for line in compare(tasks, methods, budget, _seeds(options.seeds)):
             lines.append(line)

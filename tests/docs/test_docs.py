@@ -32,6 +32,7 @@ NEEDS = {
     "searchers/cmaes.md": ["cmaes"],
     "searchers/index.md": ["optuna"],
     "searchers/optuna.md": ["optuna", "torch"],
+    "tutorial/boosting.md": ["catboost", "lightgbm", "xgboost"],
     "tutorial/jax.md": ["equinox", "flax", "optax"],
     "tutorial/keras.md": ["keras", "matplotlib", "plotly", "sqlalchemy", "tensorflow"],
     "tutorial/lightning.md": ["lightning"],
@@ -62,6 +63,7 @@ def test_every_block_of_python_and_every_command_runs_in_the_order_of_the_page(
         "tutorial/keras.md",
         "tutorial/lightning.md",
         "tutorial/pytorch.md",
+        "tutorial/scikit-learn.md",
         "tutorial/transformers.md",
     ],
 )

@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise ImportError('gpbt.boosting needs XGBoost, which is not installed: pip install "gpbt[boosting]"') from error
 
-from gpbt_adapters.trainables.boosting.common import EstimatorTrainable, NativeTrainable, Recent
+from gpbt_adapters.trainables.boosting.common import EstimatorTrainable, NativeTrainable
 from gpbt_core.errors import ConfigError
 
 __all__ = ["XGBModelTrainable", "XGBoostTrainable"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import joblib
 import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
@@ -133,6 +134,13 @@ class CrossValidation:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_folds": None}
+
+    def digest(self) -> str:
+        """Tells the data, the folds and the estimator apart from others."""
+        features, target, fit_params = self._data
+        scorer = getattr(self.scoring.scorer, "_scorers", self.scoring.scorer)
+        parts = (features, target, fit_params, self._splits, repr(self.template.estimator), repr(scorer))
+        return str(joblib.hash((*parts, self.scoring.objective, self.scoring.params, self.iterations)))
 
     def check(self, space: Space, *, changes: bool = True) -> None:
         """Refuses a space that the models cannot be trained under.

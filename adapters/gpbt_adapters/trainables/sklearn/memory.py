@@ -38,7 +38,7 @@ class _Pickler(pickle.Pickler):
         self._parts = parts
         self.shared: list[Any] = []
 
-    def persistent_id(self, obj: Any) -> int | None:  # noqa: D102 - of the base class
+    def persistent_id(self, obj: Any) -> int | None:
         if id(obj) not in self._parts:
             return None
         self.shared.append(obj)
@@ -50,7 +50,7 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(file)
         self._shared = shared
 
-    def persistent_load(self, pid: int) -> Any:  # noqa: D102 - of the base class
+    def persistent_load(self, pid: int) -> Any:
         return self._shared[pid]
 
 

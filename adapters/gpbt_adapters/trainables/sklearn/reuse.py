@@ -63,7 +63,9 @@ def training(
             yield
     elif "BaseHistGradientBoosting" in bases and _can_carry(estimator) and _can_share_bins(estimator, features):
         binning = _binning(estimator, reused)
-        with _replaced(estimator, _bin_data=binning, _raw_predict=_summing(estimator, carried, "binned training data", None)):
+        with _replaced(
+            estimator, _bin_data=binning, _raw_predict=_summing(estimator, carried, "binned training data", None)
+        ):
             yield
     else:
         yield

@@ -39,6 +39,8 @@ from gpbt_core.space import Config, Space
 from gpbt_core.space.parameters import alike
 from gpbt_core.state import (
     ENDED,
+    MOST_MODELS,
+    MOST_STEPS,
     Asked,
     Cancelled,
     Event,
@@ -148,9 +150,10 @@ class Optimizer:
 
         Args:
             space: What to tune.
-            population: n, the number of models, at least 1. The run trains n x T steps; refills may add up to half a
-                segment per generation, some 2 % in all. `needs` says how many trials, steps and checkpoints it takes.
-            steps: T, the steps per model, at least 1.
+            population: n, the number of models, from 1 to 1,000,000. The run trains n x T steps. With trial stopping,
+                refills may add up to half a segment per generation, some 2 % in all. `needs` says how many trials,
+                steps and checkpoints it takes.
+            steps: T, the steps per model, from 1 to 10,000,000.
             direction: Whether low or high scores are better.
             seed: The seed, at least 0.
             known_configs: Configs to start from, each a dict from names to values. They take the first slots of
@@ -160,7 +163,7 @@ class Optimizer:
                 on the workers. About twice the number of workers keeps them busy.
             quorum: In (0, 1]. Below 1 the next generation opens once this share of the asked trials is told and nothing
                 else can be asked: faster, but the result then depends on which trials finish first.
-            preset: The set-up: one of `PRESETS`.
+            preset: The set-up: one of `PRESETS`. With about as many workers as models, use "steady".
             searcher: Who proposes configs: a name, (name, options) or an object with `propose`, with the founders and
                 the history of the preset; or a `Search`, which replaces these, too. None: the preset's.
             reproduction: Which trials become parents, and of how many children: a name, (name, options) or a rule.
@@ -168,7 +171,8 @@ class Optimizer:
             select_by: What parents and the final model are selected by: "score", or the name of a rule that takes the
                 options of "genealogical" and ranks otherwise, such as "posterior", which ranks noisy scores by the
                 model of `gp`. None: what the reproduction rule selects by.
-            trial_stopping: Which trials stop early: a name, (name, options) or a rule. None or False: none.
+            trial_stopping: Which trials stop early: a name such as "median", (name, options) or a rule. None or False:
+                none. Trials of revisions never stop early.
             generation_stopping: Which generations end early, likewise.
 
         Raises:
@@ -176,7 +180,7 @@ class Optimizer:
             PluginError: A name is unknown, offered twice, or cannot be built; or the reproduction rule is faulty.
         """
         chosen = presets.preset(preset)
-        population, steps = whole("population", population, 1), whole("steps", steps, 1)
+        population, steps = whole("population", population, 1, MOST_MODELS), whole("steps", steps, 1, MOST_STEPS)
         begets = rule("reproduction", chosen.rule(population, steps) if reproduction is None else reproduction)
         settings = Settings(
             space=space,
@@ -308,7 +312,7 @@ class Optimizer:
         """
         words = f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else str(reason)
         trial_id, attempt = id_and_attempt(trial)
-        self._happen(Told(trial_id=trial_id, loss=None, reason=words, attempt=attempt))
+        self._happen(Told(trial_id=trial_id, loss=None, reason=words, attempt=attempt, call="fail"))
 
     def requeue(self, trial: Trial | int) -> None:
         """Requeues a trial whose worker was lost: a later `ask` returns it again, with its next `attempt`.
@@ -465,8 +469,7 @@ class Optimizer:
     @property
     def budget(self) -> int:
         """The steps that the run may train: those of its slots at full length; stopped trials may leave some unused."""
-        lengths = self.settings.lengths
-        return self.settings.population * (sum(lengths) + lengths[-1] * (self.generations - len(lengths)))
+        return self.settings.steps_of(self.generations)
 
     @property
     def tally(self) -> Tally:
@@ -649,7 +652,9 @@ class Optimizer:
         if not state.open.ready or state.finished:
             return None
         slot, order = next_order(state)
-        if slot.repeat and slot.parent is not None:
+        if slot.config is not None:
+            config = slot.config
+        elif slot.repeat and slot.parent is not None:
             config = state.records[slot.parent].trial.config
         else:
             config = self._propose(state, slot.parent, order)

@@ -6,10 +6,11 @@ import attrs
 
 from gpbt_core.errors import ConfigError, ProtocolError
 from gpbt_core.numbers import as_int, whole
+from gpbt_core.persistent import Key, Log
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.state.decisions import limits
 from gpbt_core.state.events import Asked, Cancelled, Event, Extended, Planned, Reported, Requeued, Told
-from gpbt_core.state.generations import closed, due, extinct_if_due, looked, moved, next_order
+from gpbt_core.state.generations import best_line, closed, due, extinct_if_due, looked, moved, next_order
 from gpbt_core.state.life import ENDED, following
 from gpbt_core.state.model import State, Tally, with_
 from gpbt_core.state.selection import candidates as candidates_of
@@ -81,11 +82,12 @@ def _reported(state: State, event: Reported) -> State:
         )
     if event.step <= len(record.limits) and event.loss > record.limits[event.step - 1]:
         status = following(record, "stop", "report")
+    reports = record.reports if isinstance(record.reports, Log) else Log(record.reports)
     new = Record(
         trial=record.trial,
         status=status,
         steps=event.step,
-        reports=(*record.reports, (event.step, event.loss)),
+        reports=reports.append((event.step, event.loss)),
         limits=record.limits,
     )
     return with_(state, records=state.records.replace(event.trial_id, new))
@@ -93,7 +95,7 @@ def _reported(state: State, event: Reported) -> State:
 
 def _ended(state: State, event: Told | Cancelled) -> State:
     if state.settings.quorum < 1:  # else all trials have ended when a plan is due
-        _refuse_before_plan(state, "tell")
+        _refuse_before_plan(state, event.call if type(event) is Told else "cancel")
     record = _ended_record(state, event)
     trial, trial_id, steps = record.trial, event.trial_id, record.steps
     records = state.records.replace(trial_id, record)
@@ -134,15 +136,37 @@ def _ended(state: State, event: Told | Cancelled) -> State:
             leavers.append(trial.parent)
     released = state.released
     if leavers:
-        released = released.extend(free(leavers, records, opened, best, late))
+        released = released.extend(free(leavers, records, opened, best, late, state.held))
     return extinct_if_due(
-        with_(state, records=records, open=opened, best=best, queue=queue, late=late, released=released, tally=tally)
+        with_(
+            state,
+            records=records,
+            open=opened,
+            best=best,
+            queue=queue,
+            late=late,
+            released=released,
+            tally=tally,
+            whole=_whole(state, record) if completed and state.settings.revisits else state.whole,
+        )
     )
+
+
+def _whole(state: State, record: Record) -> Key:
+    """The end of the line that later generations may revisit, after a trial was completed: the best of the deepest."""
+    assert record.loss is not None  # as above
+    key, depth = (record.loss, record.trial.id), record.trial.depth
+    if state.whole is None:
+        return key
+    deepest = state.records[state.whole[1]].trial.depth
+    if depth >= state.settings.line or depth < deepest:  # an extension's, or not the deepest
+        return state.whole
+    return key if depth > deepest else min(key, state.whole)
 
 
 def _ended_record(state: State, event: Told | Cancelled) -> Record:
     """The record of a trial after the event that ends it."""
-    call = "tell" if type(event) is Told else "cancel"
+    call = event.call if type(event) is Told else "cancel"
     record = _known(state, event.trial_id, event.attempt, call)
     # A trial without a score and reports may have trained its whole segment, so the whole segment is counted.
     steps = record.steps if record.reports else record.trial.steps
@@ -161,7 +185,7 @@ def _ended_record(state: State, event: Told | Cancelled) -> Record:
     else:
         status = following(record, "cancel", call)
     return Record(
-        trial=record.trial, status=status, loss=loss, steps=steps, reports=record.reports, reason=event.reason
+        trial=record.trial, status=status, loss=loss, steps=steps, reports=tuple(record.reports), reason=event.reason
     )
 
 
@@ -207,7 +231,7 @@ def _planned(state: State, event: Planned) -> State:
             f"replay it in one piece"
         )
     parents = set(event.plan.parents)
-    allowed = {record.trial.id for record in candidates_of(state)} | set(state.open.plan.parents)
+    allowed = {r.trial.id for r in candidates_of(state)} | set(state.open.plan.parents) | set(best_line(state))
     if not parents <= allowed or not {slot.parent for slot in event.plan.slots} <= parents | {None}:
         raise ProtocolError(
             f"apply: the plan of generation {event.generation} must take its parents from {sorted(allowed)}, got "

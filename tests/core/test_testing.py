@@ -362,12 +362,12 @@ class Refills(Lines):
 
 
 LENGTHS = r"segment_lengths\(7, 12\) must be a tuple of ints of at least 1 that sum to 12, got"
-PARENTS = "must take its parents from closing.candidates or closing.parents, got trial "
+PARENTS = "must take its parents from closing.candidates, closing.parents or closing.line, got trial "
 SPOILT: list[tuple[Any, str]] = [
     (TooLong(), LENGTHS),
     (Empty(), LENGTHS),
     (Fractions(), LENGTHS),
-    (Begins(), r"first_slots\(7\) must be an int of at least 1, got 0"),
+    (Begins(), r"first_slots\(7\) must be an int from 1 to 1,000,000, got 0"),
     (BegetsOfTheFailed(), PARENTS + r"\d+, which is failed"),
     (BreaksItsPromise(), PARENTS + r"\d+, which is completed, but released: keep promised"),
     (LongAgo(), PARENTS + r"\d+, which is completed, but released"),

@@ -1,64 +1,70 @@
-"""Worker processes that outlive a search: the next one need not start them and import everything again.
+"""Trained models that a worker keeps in memory, so that a child can continue its parent without a checkpoint."""
 
-The processes are loky's, which joblib uses too: they need no guard of the main program, and end after five idle minutes
-or with this process. A search that is interrupted, or that has to replace its workers, ends them.
-"""
-
-import importlib
+import logging
 import threading
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
-from typing import Any
+from collections import OrderedDict
 
-__all__ = ["KeptExecutor"]
+from gpbt_adapters.trainables.trainable import Trainable
 
-IDLE = 300
-"""Seconds until an idle worker ends, as in joblib."""
+__all__ = ["Kept", "close"]
 
-_idle: dict[int, Executor] = {}
-"""Executors between two searches, one for each number of workers."""
-
-_lock = threading.Lock()
+logger = logging.getLogger(__name__)
 
 
-class KeptExecutor(Executor):
-    """Processes of an earlier executor with as many workers, or new ones. Two that are in use share no processes.
+class Kept:
+    """The models of one process, by the digests of their lines; thread-safe.
+
+    A digest stands for everything that a model was trained under, so a model that is found here has the same bits as
+    one that is loaded from its checkpoint, if its trainable keeps the promises of `Trainable`.
 
     Args:
-        workers: How many processes, at least 1.
+        most: How many models may be in memory, at least 1, including one that is in training.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._max_workers = workers
-        with _lock:
-            inner = _idle.pop(workers, None)
-        self._inner: Any = inner or importlib.import_module("joblib.externals.loky").ProcessPoolExecutor(
-            workers, timeout=IDLE
-        )
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._models: OrderedDict[str, Trainable] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """As any executor.
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The digests of the models that are here, the oldest first."""
+        with self._lock:
+            return tuple(self._models)
 
-        Raises:
-            BrokenExecutor: The processes have died.
-        """
-        future: Future[Any] = self._inner.submit(fn, *args, **kwargs)
-        return future
+    def take(self, line: str) -> Trainable | None:
+        """Removes a model and returns it; if it is not here, drops the oldest ones until there is room for another."""
+        with self._lock:
+            found = self._models.pop(line, None)
+        if found is None:
+            self._shrink(self.most - 1)
+        return found
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False, kill_workers: bool = False) -> None:  # noqa: FBT001, FBT002 - as the base class
-        """Keeps the processes for the next search, or ends them.
+    def add(self, line: str, trainable: Trainable) -> None:
+        """Keeps a model, which nobody else may use from now on."""
+        with self._lock:
+            old = self._models.pop(line, None)
+            self._models[line] = trainable
+        if old is not None:
+            close(old)
+        self._shrink(self.most)
 
-        Args:
-            wait: Whether to wait for processes that are ended.
-            cancel_futures: Has no effect: nothing is waiting when a search ends.
-            kill_workers: Whether to end the processes at once.
-        """
-        del cancel_futures
-        if kill_workers:
-            self._inner.shutdown(wait=wait, kill_workers=True)
-            return
-        with _lock:
-            surplus = _idle.get(self._max_workers)
-            _idle[self._max_workers] = self._inner
-        if surplus is not None and surplus is not self._inner:
-            surplus.shutdown(wait=wait)
+    def clear(self) -> None:
+        """Drops all models."""
+        self._shrink(0)
+
+    def _shrink(self, most: int) -> None:
+        while True:
+            with self._lock:
+                if len(self._models) <= most:
+                    return
+                _, oldest = self._models.popitem(last=False)
+            close(oldest)
+
+
+def close(trainable: Trainable) -> None:
+    """Closes a trainable; an error there does not affect any result."""
+    try:
+        trainable.close()
+    except Exception:
+        logger.warning("%s.close() failed", type(trainable).__name__, exc_info=True)

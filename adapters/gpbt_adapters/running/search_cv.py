@@ -26,7 +26,7 @@ from sklearn.utils.validation import _check_method_params
 
 from gpbt_adapters.running.driver import Result, run
 from gpbt_adapters.running.failures import RepeatedFailureError
-from gpbt_adapters.running.kept import KeptExecutor
+from gpbt_adapters.running.kept_workers import KeptExecutor
 from gpbt_adapters.running.search_folder import SearchFolder
 from gpbt_adapters.searching.spaces import from_scipy
 from gpbt_adapters.storing.checkpoints import CheckpointStore, Store

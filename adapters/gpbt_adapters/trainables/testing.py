@@ -71,12 +71,14 @@ def check_trainable(
     - Repeat: the same config and seed give the same training; scoring and saving do not disturb it.
     - Continue: saved, loaded into a fresh object and trained on, the scores (and `state`) are the same bits as without
       the break; loading, applying and training leave the files as they were.
+    - Keep: a child trained in its parent's own object has the same bits as one that loads the checkpoint, so that a
+      run may keep models in memory (`keep_models`).
     - Inherit: a loaded model has its parent's score, and a child's training does not touch the parent's checkpoint.
     - Applied: after set-up, mid-run, after loading and after training, the live values are the config's; the config
       itself is left as it was.
     - Diverge: a diverging model returns NaN or infinity, or raises; only checked if `diverging` is given.
 
-    With n configs it trains (6 + 3 n) x `steps` steps: 30 with a space and the default `steps`, 12 if `short`.
+    With n configs it trains (8 + 3 n) x `steps` steps: 34 with a space and the default `steps`, 14 if `short`.
 
     Args:
         factory: Makes a fresh trainable.
@@ -115,7 +117,7 @@ def check_trainable(
         _check_applied(case)
         if diverging is not None:
             _check_diverge(case, diverging)
-    return (6 + 3 * len(drawn) + (diverging is not None)) * steps
+    return (8 + 3 * len(drawn) + (diverging is not None)) * steps
 
 
 def _configs(configs: Space | Sequence[Mapping[str, Any]], seed: int) -> tuple[Mapping[str, Any], ...]:
@@ -191,8 +193,10 @@ def _check_inherit(case: _Case, first: _Stretch, second: _Stretch, *, inert: boo
                 f"{first.scores[-1]!r}, got {score!r}; does a hyperparameter act on what the parent has learnt? (Pass "
                 f"inert=False if it acts on predictions by its nature)",
             )
-        _train(case, child, config)
+        stretch = _train(case, child, config)
         child.close()
+        if config is case.configs[1]:
+            _check_keep(case, config, stretch)
     if _files(case) != files:
         raise case.fail("Inherit", "a child's training must leave the parent's files as they were; they changed")
     parent = _load(case)
@@ -201,6 +205,17 @@ def _check_inherit(case: _Case, first: _Stretch, second: _Stretch, *, inert: boo
         case, "Inherit", "the parent, trained on after its children", second, _train(case, parent, case.configs[0])
     )
     parent.close()
+
+
+def _check_keep(case: _Case, config: Mapping[str, Any], wanted: _Stretch) -> None:
+    """Trains a child in its parent's own object, as `run(keep_models=...)` does."""
+    kept = _set_up(case, case.configs[0])
+    _train(case, kept, case.configs[0])
+    with case.store.writing(PARENT + 1) as path:
+        kept.save(path)
+    _apply(case, kept, config, "after save()")
+    _compare(case, "Keep", "a child trained in its parent's object", wanted, _train(case, kept, config))
+    kept.close()
 
 
 def _check_applied(case: _Case) -> None:

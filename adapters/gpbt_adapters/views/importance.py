@@ -5,7 +5,28 @@ from collections.abc import Mapping
 from gpbt_adapters.views.columns import Run, state_of
 from gpbt_core.records import Status
 
-__all__ = ["shares"]
+__all__ = ["shares", "weighed"]
+
+MOST = 10
+"""Roughly the most generations whose importance a page shows."""
+
+
+def weighed(closed: int) -> tuple[int, ...]:
+    """The generations whose importance a page shows: all of a short run; of a longer one, evenly spread and the last.
+
+    Args:
+        closed: How many generations are closed.
+
+    Examples:
+        >>> weighed(4)
+        (0, 1, 2, 3)
+        >>> weighed(38)
+        (0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 37)
+    """
+    stride = 1
+    while closed > MOST * stride:
+        stride *= 2  # so that a run that goes on keeps every other generation
+    return tuple(sorted({*range(0, closed, stride), *([closed - 1] if closed else [])}))
 
 
 def shares(run: Run, generation: int) -> Mapping[str, float] | None:
@@ -31,5 +52,6 @@ def shares(run: Run, generation: int) -> Mapping[str, float] | None:
     records = [r for r in state.records[closed.first : closed.first + closed.count] if r.status in told]
     if len(records) < 10:
         return None
-    inherited = {r.trial.id: r.loss for r in state.records if r.loss is not None}
+    parents = {r.trial.parent for r in records if r.trial.parent is not None}
+    inherited = {parent: loss for parent in parents if (loss := state.records[parent].loss) is not None}
     return forest_shares(state.settings.space, records, generations=state.generations, inherited=inherited)

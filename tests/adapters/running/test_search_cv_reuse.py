@@ -20,7 +20,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 
 from gpbt import Float, GPBTSearchCV, Int
-from gpbt_adapters.running.kept import KeptExecutor
+from gpbt_adapters.running.kept_workers import KeptExecutor
 from gpbt_adapters.trainables.sklearn.scores import quick_score
 from gpbt_core.errors import ConfigError
 

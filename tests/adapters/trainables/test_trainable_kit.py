@@ -138,6 +138,21 @@ class ChangesTheConfig(Descent):
         config.setdefault("seed", seed)
 
 
+class LosesMomentumWhenChanged(Descent):
+    """Other values reset what it has trained in memory, but not what it has loaded."""
+
+    trained = False
+
+    def apply(self, config: Mapping[str, Any]) -> None:
+        if self.trained and dict(config) != self.live:
+            self.velocity = 0.0
+        super().apply(config)
+
+    def step(self) -> float:
+        self.trained = True
+        return super().step()
+
+
 class ReturnsText(Descent):
     def step(self) -> Any:
         return str(super().step())
@@ -179,6 +194,7 @@ class SharesState(Descent):
         (ResetsWhenApplied, "Continue: loaded into a fresh object: the scores must be the same"),
         (ChangesTheConfig, r"Applied: setup\(\) must leave the config as it was"),
         (ReturnsText, r"Repeat: step\(\) must return a number, got '"),
+        (LosesMomentumWhenChanged, "Keep: a child trained in its parent's object: the scores must be the same"),
         (SharesState, "Repeat: set up again with the same config and seed"),
     ],
 )
@@ -254,7 +270,7 @@ class Counting(Descent):
 
 @pytest.mark.parametrize(
     ("options", "wanted"),
-    [({}, 30), ({"steps": 3}, 45), ({"short": True}, 12), ({"diverging": {"lr": 1e200, "momentum": 0.0}}, 32)],
+    [({}, 34), ({"steps": 3}, 51), ({"short": True}, 14), ({"diverging": {"lr": 1e200, "momentum": 0.0}}, 36)],
 )
 def test_it_says_how_many_steps_it_trains(options: dict[str, Any], wanted: int) -> None:
     kind: type[Counting] = type("Kind", (Counting,), {})

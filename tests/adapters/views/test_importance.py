@@ -6,7 +6,10 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gpbt_adapters.views import weighed
 from gpbt_adapters.views.importances import importance
 from gpbt_core import Categorical, Float, Int, Optimizer, Search, Space, When
 from gpbt_core.errors import ConfigError
@@ -93,3 +96,18 @@ def test_what_is_no_method_or_too_few_trials_is_refused(method: Any, at_least: A
     optimizer = run(lambda config, _: config["a"], population=5)
     with pytest.raises(ConfigError, match=r"importance: (expected|at_least must be)"):
         importance(optimizer, method, at_least=at_least)
+
+
+def test_of_many_trials_a_sample_is_enough() -> None:
+    many = run(lambda config, _: (config["a"] - 0.5) ** 2, population=700)
+    found = importance(many)[0]
+    assert max(found, key=found.__getitem__) == "a"
+    assert importance(many)[0] == found
+
+
+@given(closed=st.integers(1, 10_000))
+def test_a_page_weighs_few_generations_spread_over_the_run_and_few_anew_as_it_goes_on(closed: int) -> None:
+    chosen = weighed(closed)
+    assert {0, closed - 1} <= set(chosen) <= set(range(closed))
+    assert min(closed, 6) <= len(chosen) <= 11
+    assert len(set(weighed(closed + 1)) - set(chosen)) <= 1

@@ -8,6 +8,7 @@ FOLDER = Path(__file__).parent
 PROGRAMS = {
     "Lightning": ("lightning_gpbt", "lightning_optuna", "lightning_ray"),
     "Transformers": ("transformers_gpbt", "transformers_optuna", "transformers_ray"),
+    "Stable-Baselines3": ("sb3_gpbt", "sb3_optuna", "sb3_ray"),
 }
 """The programs of each task: with gpbt, with Optuna, with Ray Tune."""
 

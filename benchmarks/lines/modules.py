@@ -1,7 +1,8 @@
-"""What the programs tune: a Lightning module with its data, and a function that makes a Trainer of Transformers."""
+"""What the programs tune: a Lightning module with its data, a Trainer of Transformers, an environment of Gymnasium."""
 
 from typing import Any
 
+import gymnasium
 import lightning.pytorch as pl
 import torch
 from sklearn.datasets import load_digits
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
 
 CPU = {"accelerator": "cpu", "devices": 1}
+ROLLOUTS: dict[str, Any] = {"n_steps": 64, "batch_size": 64, "device": "cpu"}
 
 
 class Digits(pl.LightningDataModule):
@@ -75,3 +77,8 @@ def make_trainer(config: Any = None, *, folder: str = "out", **arguments: Any) -
         train_dataset=data[:60],
         eval_dataset=data[60:],
     )
+
+
+def make_env() -> gymnasium.Env[Any, Any]:
+    """A cart that balances a pole."""
+    return gymnasium.make("CartPole-v1")

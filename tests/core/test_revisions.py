@@ -260,7 +260,7 @@ class Chooses(ReproductionRule):
     name = "chooses"
     config: Any = None
 
-    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:  # noqa: ARG002 - a rule's signature
         best = min(closing.candidates, key=lambda record: (record.loss, record.trial.id)).trial.id
         return Plan((best,), (Slot(best, config=self.config),) * closing.population)
 

@@ -10,21 +10,21 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import attrs
 
-from gpbt_adapters.trainables.trainable import same_value, verify_applied
-from gpbt_core.errors import ConfigError
+from gpbt_adapters.trainables.trainable import Trainable, same_value, verify_applied
+from gpbt_core.errors import ConfigError, ProtocolError
 
 __all__ = [
     "Binding",
+    "BoundTrainable",
     "Fixed",
     "HoldsConfig",
+    "PartsTrainable",
     "Setter",
     "StepValue",
     "agreed",
     "check_alike",
     "check_bound",
-    "fixed",
     "read_back",
-    "varying",
     "verify",
     "write",
 ]
@@ -44,6 +44,7 @@ class HoldsConfig(Protocol):
     founder: Mapping[str, Any]
 
 
+P = TypeVar("P", bound=HoldsConfig)
 P_contra = TypeVar("P_contra", bound=HoldsConfig, contravariant=True)
 
 
@@ -191,16 +192,6 @@ def read_back(parts: P_contra, bindings: Mapping[str, Binding[P_contra]]) -> dic
     return {name: bindings[name].read(parts, name) for name in parts.config}
 
 
-def fixed(bindings: Mapping[str, Binding[Any]]) -> tuple[str, ...]:
-    """Names the hyperparameters that are bound as `Fixed`: they cannot change along a line."""
-    return tuple(name for name, binding in bindings.items() if isinstance(binding, Fixed))
-
-
-def varying(bindings: Mapping[str, Binding[Any]]) -> tuple[str, ...]:
-    """Names the hyperparameters whose live values training itself changes."""
-    return tuple(name for name, binding in bindings.items() if binding.varies)
-
-
 @attrs.frozen
 class _Reader(Generic[P_contra]):
     """Reads the hyperparameters that a caller names; `read_back` reads those of the config in force."""
@@ -228,7 +219,7 @@ def verify(
     Raises:
         HyperparameterNotAppliedError: A live value differs from the config's, or a hyperparameter has no binding.
     """
-    kept = set(config) - set(varying(bindings) if trained else ())
+    kept = set(config) - set(_varying(bindings) if trained else ())
     reader = _Reader(parts, bindings, frozenset(kept))
     wanted = {name: value for name, value in config.items() if name in kept}
     verify_applied(reader, wanted, who=type(parts).__name__, trained=trained)
@@ -262,3 +253,56 @@ def agreed(name: str, values: Sequence[Any], where: str) -> Any:
     if not all(same_value(values[0], value) for value in values):
         raise ConfigError(f"hyperparameter {name!r} has different live values in {where}: {list(values)}")
     return values[0]
+
+
+class BoundTrainable(Trainable):
+    """A trainable whose hyperparameters have bindings.
+
+    Attributes:
+        bindings: Where each hyperparameter lives, by its name in the config.
+    """
+
+    bindings: Mapping[str, Binding[Any]]
+
+    def fixed(self) -> tuple[str, ...]:
+        """Names the hyperparameters that are bound as `Fixed`."""
+        return tuple(name for name, binding in self.bindings.items() if isinstance(binding, Fixed))
+
+    def varying(self) -> tuple[str, ...]:
+        """Names the hyperparameters whose bindings say that training itself changes them."""
+        return _varying(self.bindings)
+
+
+class PartsTrainable(BoundTrainable, Generic[P]):
+    """A trainable that keeps its live objects from `setup` or `load` to `close`."""
+
+    bindings: Mapping[str, Binding[P]]
+    _parts: P | None
+
+    @property
+    def parts(self) -> P:
+        """The live objects.
+
+        Raises:
+            ProtocolError: Neither `setup` nor `load` was called, or `close` was.
+        """
+        if self._parts is None:
+            raise ProtocolError(f"{type(self).__name__}: there is no model yet; call setup or load first")
+        return self._parts
+
+    def applied(self) -> Mapping[str, Any]:
+        """Reads the live values back from the places that the bindings name.
+
+        Raises:
+            ConfigError: Places that should agree do not.
+            ProtocolError: There is no model yet.
+        """
+        return read_back(self.parts, self.bindings)
+
+    def close(self) -> None:
+        """Releases the live objects."""
+        self._parts = None
+
+
+def _varying(bindings: Mapping[str, Binding[Any]]) -> tuple[str, ...]:
+    return tuple(name for name, binding in bindings.items() if binding.varies)

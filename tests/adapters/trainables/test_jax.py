@@ -208,6 +208,17 @@ def test_a_model_that_diverges_scores_nan() -> None:
     assert np.isnan([trainable.step() for _ in range(3)]).any()
 
 
+@pytest.mark.parametrize("broken", [float("nan"), np.float64("inf"), np.full(3, np.nan), np.array(-np.inf)])
+def test_a_number_of_numpy_or_python_that_is_no_longer_finite_scores_nan(broken: Any) -> None:
+    trainable = _make(
+        init=lambda config, key: {**_init(config, key), "mean": 0.0},
+        step=lambda state, *_: {**state, "mean": broken},
+        score=lambda _: 0.0,
+    )
+    trainable.setup(CONFIG, seed=1)
+    assert np.isnan(trainable.step())
+
+
 def test_a_run_keeps_only_the_checkpoints_that_are_needed(tmp_path: Path) -> None:
     optimizer = Optimizer(SPACE, population=3, steps=2, seed=0)
     with CheckpointStore(tmp_path / "store", durable=False) as store:
@@ -283,6 +294,6 @@ def test_models_of_equinox_are_a_state() -> None:
 
 def test_using_it_before_set_up_or_after_close_says_so() -> None:
     trainable = _make()
-    for use in (trainable.step, trainable.score, trainable.applied, lambda: trainable.state):
+    for use in (trainable.step, trainable.score, trainable.applied, lambda: trainable.state, lambda: trainable.parts):
         with pytest.raises(ProtocolError, match="call setup or load first"):
             use()

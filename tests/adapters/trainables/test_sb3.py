@@ -1,4 +1,5 @@
 import functools
+import inspect
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 pytest.importorskip("stable_baselines3")
 
 import gymnasium
-from stable_baselines3 import A2C, DQN, PPO, SAC
+from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
+from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from gpbt_adapters.running.driver import run
@@ -25,6 +27,7 @@ from gpbt_core.space import Float, Int, Space
 SMALL: dict[str, Any] = {"device": "cpu", "policy_kwargs": {"net_arch": [8]}}
 ROLLOUTS = {**SMALL, "n_steps": 32, "batch_size": 32, "n_epochs": 2}
 REPLAY = {**SMALL, "buffer_size": 200, "learning_starts": 16, "batch_size": 16}
+TWO_STEPS = {"n_steps": 2} if "n_steps" in inspect.signature(SAC).parameters else {}  # since Stable-Baselines3 2.7
 RATE = Float(1e-4, 1e-2, log=True)
 DISCOUNT = Float(0.9, 0.999, log="1-x")
 
@@ -69,10 +72,14 @@ def _make(algorithm: Any = PPO, **changes: Any) -> SB3Trainable:
     return SB3Trainable("MlpPolicy", algorithm=algorithm, **{**usual, **changes})
 
 
+def _continuous() -> Walk:
+    return Walk(discrete=False)
+
+
 def _sac(tune: Any = ("learning_rate", "gamma"), **arguments: Any) -> SB3Trainable:
     """SAC updates the model at each step of the environment, so take few; the fourth training step fills the buffer."""
     arguments = {**REPLAY, "buffer_size": 100, **arguments}
-    return _make(SAC, make_env=lambda: Walk(discrete=False), steps=32, tune=tune, arguments=arguments)
+    return _make(SAC, make_env=_continuous, steps=32, tune=tune, arguments=arguments)
 
 
 def _normalized() -> VecNormalize:
@@ -113,8 +120,24 @@ CASES: dict[str, tuple[Any, Space]] = {
         Space(learning_rate=RATE, gamma=DISCOUNT, tau=Float(0.001, 0.1, log=True), ent_coef=Float(0.01, 1, log=True)),
     ),
     "sac, which learns its entropy": (
-        functools.partial(_sac, n_steps=2),
+        functools.partial(_sac, **TWO_STEPS),
         Space(learning_rate=RATE, gamma=DISCOUNT),
+    ),
+    "td3, with noise on its actions": (
+        functools.partial(
+            _make,
+            TD3,
+            make_env=lambda: Walk(discrete=False),
+            tune=["learning_rate", "gamma", "tau", "policy_delay", "target_policy_noise"],
+            arguments={**REPLAY, "action_noise": NormalActionNoise(np.zeros(1), np.full(1, 0.1))},
+        ),
+        Space(
+            learning_rate=RATE,
+            gamma=DISCOUNT,
+            tau=Float(0.001, 0.1, log=True),
+            policy_delay=Int(1, 3),
+            target_policy_noise=Float(0.05, 0.4),
+        ),
     ),
     "dqn": (
         functools.partial(
@@ -200,6 +223,7 @@ def test_the_replay_buffer_and_the_normalization_go_on_in_a_child(tmp_path: Path
     assert (tmp_path / "replay.npz").stat().st_size < 20_000  # only what is filled
 
 
+@pytest.mark.skipif(not TWO_STEPS, reason="this version of Stable-Baselines3 has no n-step returns")
 def test_n_step_returns_are_discounted_by_the_new_gamma() -> None:
     trainable = _make(DQN, tune=["gamma", "n_steps"], arguments=REPLAY)
     trainable.setup({"gamma": 0.95, "n_steps": 2}, seed=1)
@@ -365,6 +389,6 @@ def test_weights_that_are_not_finite_any_more_score_nan() -> None:
 
 def test_using_it_before_set_up_or_after_close_says_so() -> None:
     trainable = _make()
-    for use in (trainable.step, trainable.score, trainable.applied, lambda: trainable.model):
+    for use in (trainable.step, trainable.score, trainable.applied, lambda: trainable.model, lambda: trainable.parts):
         with pytest.raises(ProtocolError, match="call setup or load first"):
             use()

@@ -24,8 +24,8 @@ class StateParts:
     Attributes:
         state: The pytree of the training.
         config: The config in force.
-        held: What each hyperparameter was last given, also those that are inactive now.
-        founder: The config under which the state was made.
+        held: The last value of each hyperparameter, including inactive ones.
+        founder: The config that the state was made with.
     """
 
     state: Any
@@ -51,7 +51,7 @@ class Injected(Binding[StateParts]):
         """Replaces the values in the optimizers' states.
 
         Raises:
-            ConfigError: There is no such argument, since it was compiled in, or it follows a schedule.
+            ConfigError: The state has no such argument (it was compiled in), or the argument is a schedule.
         """
         leaves, tree = jax.tree_util.tree_flatten_with_path(parts.state)
         places = self._places(leaves, name)
@@ -65,14 +65,14 @@ class Injected(Binding[StateParts]):
         """Reads the values from the optimizers' states.
 
         Raises:
-            ConfigError: They differ.
+            ConfigError: The values differ.
         """
         leaves, _ = jax.tree_util.tree_flatten_with_path(parts.state)
         values = [leaves[position][1].item() for position in self._places(leaves, name)]
         return agreed(name, values, f"the injected hyperparameters ({self.field})")
 
     def _places(self, leaves: list[tuple[Any, Any]], name: str) -> list[int]:
-        """The positions of the leaves that are meant."""
+        """The positions of the leaves that hold the value."""
         found: list[int] = []
         known: set[str] = set()
         for position, (path, _) in enumerate(leaves):
@@ -85,7 +85,7 @@ class Injected(Binding[StateParts]):
                 if (holder, field) == ("hyperparams_states", self.field):
                     raise ConfigError(
                         f"hyperparameter {name!r}: {self.field} must be a number in optax.inject_hyperparams, got a "
-                        f"schedule, which Optax computes anew at each update; give a number, since the run finds a "
+                        f"schedule, which Optax computes anew at each update; pass a number, since the run finds a "
                         f"schedule of its own"
                     )
                 if (holder, field) == ("hyperparams", self.field):
@@ -101,11 +101,11 @@ class Injected(Binding[StateParts]):
 
 @attrs.frozen
 class StateValue(Binding[StateParts]):
-    """Any other part of the state, behind two functions of yours.
+    """Any other part of the state, which two functions of your own read and set.
 
     Attributes:
         get: Takes the state and returns the live value.
-        set: Takes the state and a value, and returns the new state; the old one is left as it is.
+        set: Takes the state and a value, and returns a new state.
     """
 
     get: Callable[[Any], Any]
@@ -116,13 +116,13 @@ class StateValue(Binding[StateParts]):
         parts.state = self.set(parts.state, value)
 
     def read(self, parts: StateParts, name: str) -> Any:  # noqa: ARG002 - as above
-        """Returns the live value; of an array of one, its item."""
+        """Returns the live value; the item of an array of size 1."""
         value = self.get(parts.state)
         return value.item() if isinstance(value, jax.Array) and value.size == 1 else value
 
 
 def _plain(key: Any) -> Any:
-    """What stands in one entry of a path: a dict's key, an attribute's name, a position."""
+    """The content of one entry of a path: a key of a dictionary, the name of an attribute, or a position."""
     for attribute in ("key", "name", "idx"):
         if hasattr(key, attribute):
             return getattr(key, attribute)

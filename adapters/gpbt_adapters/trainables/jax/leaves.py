@@ -1,7 +1,7 @@
-"""A pytree's leaves in files: numbers in an archive of numpy's, what they are in JSON; no pickles.
+"""The leaves of a pytree in files: arrays in a numpy archive, and their kinds in JSON; no pickles.
 
-The structure is not saved. It is that of a pytree made anew, and what is no number in it (a function, a name) stays as
-it is there.
+The structure is not saved. It comes from a pytree that is made anew, and so do leaves that are not numbers, such as
+functions.
 """
 
 import json
@@ -21,14 +21,14 @@ _KINDS = "state.json"
 
 
 def strong(tree: Any) -> Any:
-    """Gives all arrays the types that they show: of a weak type, as from a Python number, no file would know."""
+    """Makes weak types strong, since files do not preserve them: JAX gives weak types to arrays from Python numbers."""
     return jax.tree_util.tree_map(
         lambda leaf: jnp.asarray(leaf, dtype=leaf.dtype) if getattr(leaf, "weak_type", False) else leaf, tree
     )
 
 
 def paths_of(tree: Any) -> list[str]:
-    """Names the leaves of a pytree, in order."""
+    """Lists the paths of the leaves of a pytree, in order."""
     return [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
 
 
@@ -44,7 +44,7 @@ def write_leaves(folder: Path, tree: Any) -> None:
         elif kind != "other":
             array = np.asarray(jax.random.key_data(leaf) if kind == "key" else leaf)
             entry |= {"dtype": str(array.dtype), "shape": list(array.shape)}
-            # Types that numpy does not know, such as bfloat16, go as their bytes.
+            # Types that numpy does not know, such as bfloat16, are saved as bytes.
             arrays[str(position)] = array if array.dtype.isbuiltin == 1 else np.frombuffer(array.tobytes(), np.uint8)
         kinds.append(entry)
     np.savez(folder / _ARRAYS, **arrays)
@@ -55,7 +55,7 @@ def read_leaves(folder: Path, template: Any) -> Any:
     """Fills a pytree with the numbers of another one of the same structure.
 
     Raises:
-        ConfigError: A leaf is missing, or has another shape or type: the code that makes the state has changed.
+        ConfigError: A leaf is missing, or has another shape or type, since the code that makes the state has changed.
     """
     kinds = json.loads((folder / _KINDS).read_text(encoding="utf-8"))
     made, saved = paths_of(template), [entry["path"] for entry in kinds]

@@ -1,6 +1,6 @@
 """A JAX training as a trainable: three functions over a pytree.
 
-The random key of a step is a function of the line's seed and the step's number, so no random state has to be saved.
+The random key of a step depends only on the line's seed and the step's number, so no random state has to be saved.
 """
 
 import json
@@ -12,14 +12,15 @@ from typing import Any
 import attrs
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gpbt_adapters.trainables import bindings as _bindings
-from gpbt_adapters.trainables.bindings import Binding
+from gpbt_adapters.trainables.bindings import Binding, PartsTrainable
 from gpbt_adapters.trainables.jax.fields import StateParts
 from gpbt_adapters.trainables.jax.leaves import paths_of, read_leaves, strong, write_leaves
 from gpbt_adapters.trainables.random_states import NumpyGlobal, OwnRandomness, PythonGlobal, derived_seed
-from gpbt_adapters.trainables.trainable import Trainable, as_score, check_callables
-from gpbt_core.errors import ConfigError, ProtocolError
+from gpbt_adapters.trainables.trainable import as_score, check_callables
+from gpbt_core.errors import ConfigError
 
 __all__ = ["FunctionalTrainable"]
 
@@ -27,20 +28,20 @@ _LINE = "line.json"
 
 
 @attrs.define(kw_only=True, eq=False)
-class FunctionalTrainable(Trainable):
-    """Trains a pytree by functions of yours.
+class FunctionalTrainable(PartsTrainable[StateParts]):
+    """Trains a pytree by your own functions.
 
-    The state is any pytree that holds all that the training changes: parameters, the optimizer's state, running
-    statistics, the states of generators. Leaves that are no numbers, such as an activation function, stay what `init`
-    makes them.
+    The state is a pytree of everything that the training changes: parameters, optimizer state, running statistics,
+    states of random generators. Leaves that are not numbers, such as an activation function, always come from `init`.
 
     Attributes:
-        init: Makes the state from a config and a random key; most ignore the config, whose values are set on the state
-            afterwards.
+        init: Makes the state from a config and a random key; most ignore the config, since gpbt sets its values on the
+            state afterwards.
         step: Trains one step and returns the new state. It takes the state, the config in force (for values bound as
             `StepValue`) and a random key, another one for each step.
-        score: Scores a state, higher or lower being better as you say elsewhere.
+        score: Scores a state; the optimizer's direction says whether higher is better.
         bindings: Where each hyperparameter lives, by its name in the config.
+        parts: The live objects, from `setup` or `load` to `close`.
 
     Examples:
         >>> import optax
@@ -77,7 +78,7 @@ class FunctionalTrainable(Trainable):
     _infinite: frozenset[str] = attrs.field(default=frozenset(), init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuses other things in place of functions.
+        """Refuses arguments that are not functions.
 
         Raises:
             ConfigError: One of them cannot be called.
@@ -88,7 +89,7 @@ class FunctionalTrainable(Trainable):
         """Makes the state, and sets the config on it.
 
         Raises:
-            ConfigError: A hyperparameter is bound nowhere, or to a place that cannot take its value.
+            ConfigError: A hyperparameter has no binding, or is bound to a place that cannot take its value.
         """
         self._parts, self._seed, self._steps = self._build(config, seed), seed, 0
         self.apply(config)
@@ -97,39 +98,22 @@ class FunctionalTrainable(Trainable):
         """Sets a config on the state.
 
         Raises:
-            ConfigError: A hyperparameter is bound nowhere, or to a place that cannot take its value.
-            ProtocolError: There is no state yet.
+            ConfigError: A hyperparameter has no binding, or is bound to a place that cannot take its value.
+            ProtocolError: There is no model yet.
         """
-        _bindings.write(self._started(), self.bindings, config)
-
-    def applied(self) -> Mapping[str, Any]:
-        """Reads the live values back from the state.
-
-        Raises:
-            ConfigError: Places that should agree do not.
-            ProtocolError: There is no state yet.
-        """
-        return _bindings.read_back(self._started(), self.bindings)
-
-    def fixed(self) -> tuple[str, ...]:
-        """The hyperparameters that are bound as `Fixed`."""
-        return _bindings.fixed(self.bindings)
-
-    def varying(self) -> tuple[str, ...]:
-        """Names the hyperparameters whose bindings say that training itself changes them."""
-        return _bindings.varying(self.bindings)
+        _bindings.write(self.parts, self.bindings, config)
 
     def step(self) -> float:
         """Trains one step.
 
         Returns:
-            The score after it; NaN once a leaf is not finite that was finite as it was made.
+            The score after it; NaN if a leaf is no longer finite. Leaves that `init` made so do not count.
 
         Raises:
-            ConfigError: The step function returned another structure than it was given.
-            ProtocolError: There is no state yet.
+            ConfigError: The step function returned a state of another structure.
+            ProtocolError: There is no model yet.
         """
-        parts = self._started()
+        parts = self.parts
         before = paths_of(parts.state)
         with self._random(self._steps + 1):
             state = self.train(parts.state, dict(parts.config), self._key(self._steps + 1))
@@ -144,14 +128,14 @@ class FunctionalTrainable(Trainable):
         return math.nan if _not_finite(parts.state) - self._infinite else self.score()
 
     def score(self) -> float:
-        """Scores the state as it stands."""
-        state = self._started().state
+        """Scores the current state."""
+        state = self.parts.state
         with self._random(0):
             return as_score(self.score_of(state), "FunctionalTrainable.score")
 
     def save(self, path: Path) -> None:
         """Writes the numbers of the state to `state.npz` and `state.json`, and the configs to `line.json`."""
-        parts = self._started()
+        parts = self.parts
         write_leaves(path, parts.state)
         line = {
             "format": 1,
@@ -164,36 +148,29 @@ class FunctionalTrainable(Trainable):
         (path / _LINE).write_text(json.dumps(line), encoding="utf-8")
 
     def load(self, path: Path) -> None:
-        """Makes the state of the line's founder, under the founder's seed, and fills in the saved numbers.
+        """Makes the state of the line's founder with the founder's seed, and fills in the saved numbers.
 
         Raises:
             ConfigError: Another version wrote the files, or `init` now makes another structure.
         """
         line = json.loads((path / _LINE).read_text(encoding="utf-8"))
         if line.get("format") != 1:
-            raise ConfigError(f"FunctionalTrainable.load: {path / _LINE} must be of format 1: another version wrote it")
+            raise ConfigError(
+                f"FunctionalTrainable.load: the checkpoint must be of format 1, got {line.get('format')!r} in {path}"
+            )
         parts = self._build(line["founder"], line["seed"])
         parts.state = read_leaves(path, parts.state)
         parts.config, parts.held = line["config"], line["held"]
         self._parts, self._seed, self._steps = parts, line["seed"], line["steps"]
 
-    def close(self) -> None:
-        """Releases the state."""
-        self._parts = None
-
     @property
     def state(self) -> Any:
-        """The pytree as it stands.
+        """The current pytree.
 
         Raises:
             ProtocolError: Neither `setup` nor `load` was called, or `close` was.
         """
-        return self._started().state
-
-    def _started(self) -> StateParts:
-        if self._parts is None:
-            raise ProtocolError("FunctionalTrainable: there is no state yet; call setup or load first")
-        return self._parts
+        return self.parts.state
 
     def _build(self, config: Mapping[str, Any], seed: int) -> StateParts:
         self._seed = seed
@@ -206,7 +183,7 @@ class FunctionalTrainable(Trainable):
         return jax.random.fold_in(jax.random.key(self._seed), step)
 
     def _random(self, step: int) -> OwnRandomness:
-        """The global generators of Python and numpy, on which a user's data pipeline may draw."""
+        """The global generators of Python and numpy, which a user's data pipeline may use."""
         return OwnRandomness([PythonGlobal(), NumpyGlobal()], derived_seed(self._seed, step))
 
 
@@ -215,7 +192,8 @@ def _not_finite(state: Any) -> frozenset[str]:
     leaves = [
         (jax.tree_util.keystr(path), jnp.isfinite(leaf).all())
         for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]
-        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+        if isinstance(leaf, float | jax.Array | np.ndarray | np.generic)
+        and jnp.issubdtype(getattr(leaf, "dtype", float), jnp.inexact)
     ]
     finite = jax.device_get([each for _, each in leaves])
     return frozenset(name for (name, _), good in zip(leaves, finite, strict=True) if not good)

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from gpbt_adapters.trainables import bindings as _bindings
-from gpbt_adapters.trainables.bindings import Binding, Setter
+from gpbt_adapters.trainables.bindings import Binding, PartsTrainable, Setter
 from gpbt_adapters.trainables.keras.fields import OptimizerField
 from gpbt_adapters.trainables.keras.parts import Parts, gather, read_arrays
 from gpbt_adapters.trainables.random_states import (
@@ -25,8 +25,8 @@ from gpbt_adapters.trainables.random_states import (
     restore_generator,
 )
 from gpbt_adapters.trainables.sample_order import SampleOrder
-from gpbt_adapters.trainables.trainable import Trainable, as_score, check_callables
-from gpbt_core.errors import ConfigError, ProtocolError
+from gpbt_adapters.trainables.trainable import as_score, check_callables
+from gpbt_core.errors import ConfigError
 
 __all__ = ["KerasTrainable"]
 
@@ -38,7 +38,7 @@ _OURS = frozenset({"x", "y", "batch_size", "epochs", "initial_epoch", "shuffle",
 
 
 @attrs.define(kw_only=True, eq=False)
-class KerasTrainable(Trainable):
+class KerasTrainable(PartsTrainable[Parts]):
     """Trains a Keras model.
 
     Give `data`, for training by `model.fit` (with the model's own `train_step`, if it has one), or a `step` function
@@ -62,6 +62,7 @@ class KerasTrainable(Trainable):
         fit_options: Further arguments of `fit`, such as class_weight. Callbacks see steps as epochs, counted along the
             line.
         optimizer_state: Whether a child keeps its parent's optimizer state or starts with a new one.
+        parts: The live objects, from `setup` or `load` to `close`.
     """
 
     model: Callable[[Mapping[str, Any]], keras.Model]
@@ -139,26 +140,9 @@ class KerasTrainable(Trainable):
 
         Raises:
             ConfigError: A hyperparameter has no binding, or is bound to a place that cannot take its value.
-            ProtocolError: There is no training yet.
+            ProtocolError: There is no model yet.
         """
         self._write(self.parts, config)
-
-    def applied(self) -> Mapping[str, Any]:
-        """Reads the live values back from optimizer, layers, losses and data.
-
-        Raises:
-            ConfigError: Places that should agree do not.
-            ProtocolError: There is no training yet.
-        """
-        return _bindings.read_back(self.parts, self.bindings)
-
-    def fixed(self) -> tuple[str, ...]:
-        """The hyperparameters that are bound as `Fixed`."""
-        return _bindings.fixed(self.bindings)
-
-    def varying(self) -> tuple[str, ...]:
-        """Names the hyperparameters whose bindings say that training itself changes them."""
-        return _bindings.varying(self.bindings)
 
     def step(self) -> float:
         """Trains one step.
@@ -201,7 +185,7 @@ class KerasTrainable(Trainable):
         """Returns `Parts.figures`; after `fit` what it logged in the last step: `train_loss`, the model's metrics.
 
         Raises:
-            ProtocolError: There is no training yet.
+            ProtocolError: There is no model yet.
         """
         return dict(self.parts.figures)
 
@@ -263,21 +247,6 @@ class KerasTrainable(Trainable):
         parts.held = plain["held"]
         self._write(parts, plain["config"])
         self._parts, self._steps = parts, plain["steps"]
-
-    def close(self) -> None:
-        """Drops the model and the data."""
-        self._parts = None
-
-    @property
-    def parts(self) -> Parts:
-        """The live objects.
-
-        Raises:
-            ProtocolError: Neither `setup` nor `load` was called, or `close` was.
-        """
-        if self._parts is None:
-            raise ProtocolError("KerasTrainable: there is no model yet; call setup or load first")
-        return self._parts
 
     def _write(self, parts: Parts, config: Mapping[str, Any]) -> None:
         values = {**parts.held, **config}

@@ -17,7 +17,7 @@ __all__ = ["BatchSize", "DataField", "HParam", "Nth"]
 class DataField(Binding[LightningParts]):
     """An attribute of the data module, such as the strength of an augmentation.
 
-    It is set before the data module makes its loaders, which it does at the start of each step.
+    gpbt sets it before the data module makes its loaders, at the start of each step.
 
     Attributes:
         field: The attribute's name.
@@ -41,7 +41,7 @@ class DataField(Binding[LightningParts]):
     def _holder(self, parts: LightningParts, name: str) -> Any:
         if not isinstance(parts.data, pl.LightningDataModule) or not hasattr(parts.data, self.field):
             raise ConfigError(
-                f"hyperparameter {name!r}: its place must be a data module with the attribute {self.field!r}, got "
+                f"hyperparameter {name!r}: DataField needs a data module with the attribute {self.field!r}, got "
                 f"{type(parts.data).__name__}; set self.{self.field} in the data module's __init__"
             )
         return parts.data
@@ -51,8 +51,8 @@ class DataField(Binding[LightningParts]):
 class BatchSize(Binding[LightningParts]):
     """The batch size of the training data (per process), read back from the loader itself.
 
-    It is written to the attribute `batch_size` of the data module or, without one, of the Lightning module, from where
-    `train_dataloader` must take it.
+    gpbt writes it to the attribute `batch_size` of the data module or, without one, of the Lightning module. Your
+    `train_dataloader` must use that attribute.
     """
 
     before_data: ClassVar[bool] = True
@@ -68,8 +68,8 @@ class BatchSize(Binding[LightningParts]):
         holder = parts.data if isinstance(parts.data, pl.LightningDataModule) else parts.model
         if not hasattr(holder, "batch_size"):
             raise ConfigError(
-                f"hyperparameter {name!r}: {type(holder).__name__} must have the attribute batch_size, from which its "
-                f"train_dataloader makes the loader; set self.batch_size in its __init__"
+                f"hyperparameter {name!r}: {type(holder).__name__} must have an attribute batch_size, got none; set "
+                f"self.batch_size in its __init__ and use it in train_dataloader"
             )
         holder.batch_size = value
 
@@ -91,9 +91,9 @@ class BatchSize(Binding[LightningParts]):
 
 @attrs.frozen
 class HParam(Binding[LightningParts]):
-    """An entry of the module's `hparams`, where its steps read it as `self.hparams.alpha`.
+    """An entry of the module's `hparams`, which its steps read as `self.hparams.alpha`.
 
-    A value that `__init__` copied into an attribute or a layer is not changed: bind that as `ModuleField`.
+    The copies that `__init__` made in attributes or layers do not change: bind those as `ModuleField`.
 
     Attributes:
         field: The entry's name.
@@ -137,7 +137,7 @@ class Nth(Binding[LightningParts]):
 
     @property
     def saved(self) -> bool:  # type: ignore[override]  # that of the inner binding
-        """Whether the framework's own state has the value."""
+        """Whether the framework's own state contains and restores the value."""
         return self.binding.saved
 
     def write(self, parts: LightningParts, name: str, value: Any) -> None:
@@ -156,7 +156,7 @@ class Nth(Binding[LightningParts]):
         optimizers = parts.trainer.optimizers
         if not 0 <= self.position < len(optimizers):
             raise ConfigError(
-                f"hyperparameter {name!r}: its optimizer must be one of 0 .. {len(optimizers) - 1}, got {self.position}"
+                f"hyperparameter {name!r}: the position in Nth must be 0 .. {len(optimizers) - 1}, got {self.position}"
             )
         chosen = optimizers[self.position]
         schedulers = [each.scheduler for each in parts.trainer.lr_scheduler_configs]

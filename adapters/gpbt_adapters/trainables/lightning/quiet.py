@@ -14,7 +14,7 @@ _LOGGERS = ("lightning.pytorch", "lightning.fabric")
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hides what Lightning says at each fit; a run has thousands. Warnings about what is wrong are not hidden."""
+    """Hides the messages that Lightning repeats at each fit, since a run has thousands. Other warnings are shown."""
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
     try:
         with warnings.catch_warnings():
@@ -26,7 +26,7 @@ def quiet() -> Iterator[None]:
 
 
 class Quiet:
-    """Makes the process quiet in which it is unpickled: one that Lightning started, and that serves one fit."""
+    """Makes the process quiet in which it is unpickled, which Lightning started for one fit."""
 
     def __reduce__(self) -> tuple[Callable[[], "Quiet"], tuple[()]]:
         """Pickles itself as a call."""

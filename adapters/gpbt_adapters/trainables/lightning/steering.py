@@ -1,8 +1,8 @@
 """The callback that sets hyperparameters inside `Trainer.fit`, reads them back, and ends the fit after a step.
 
 Lightning makes optimizers, loaders and schedulers anew in each fit, and restores their states after `on_fit_start`. So
-values are written in `on_train_start`, and read back there and in `on_train_end`. With several processes, each has a
-copy of the callback, and the first one writes what the main process wants to know into a file.
+the callback writes values in `on_train_start`, and reads them back there and in `on_train_end`. With several processes,
+each has a copy of the callback, and the first one writes its results to a file for the main process.
 """
 
 import contextlib
@@ -60,16 +60,16 @@ class Steering(pl.Callback):
     """Steers one fit or one validation.
 
     Attributes:
-        folder: Where the results go: a checkpoint of Lightning's, and what is to be known of it.
+        folder: Where the callback writes Lightning's checkpoint and the report of the step.
         bindings: Where each hyperparameter lives.
-        config: What is to hold.
-        held: What each place was last given.
-        founder: The config under which the module was built.
-        seed: Of the line.
-        step: How many steps the line has behind it.
-        epochs: How many epochs this step has.
+        config: The config to train under.
+        held: The last value of each hyperparameter, including inactive ones.
+        founder: The config that the module was built with.
+        seed: The seed of the line.
+        step: How many steps the line has trained before.
+        epochs: How many epochs this step trains.
         data: The data module or loaders.
-        infinite: The names of weights that were not finite as the module was built.
+        infinite: The names of weights that were not finite when the module was built.
         quiet: Travels with the callback to the processes that Lightning starts.
     """
 
@@ -88,7 +88,7 @@ class Steering(pl.Callback):
     _random: Any = attrs.field(default=None, init=False)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Seeds this process, and sets what loaders are made from."""
+        """Seeds this process, and sets the values that loaders are made from."""
         with self._reporting(trainer):
             self._seed(trainer, self.step + 1)
             early = {name: binding for name, binding in self.bindings.items() if getattr(binding, "before_data", False)}
@@ -130,9 +130,9 @@ class Steering(pl.Callback):
             torch.save(report, self.folder / REPORT)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Seeds the random numbers of the validation, which are the same each time.
+        """Seeds the random numbers of the validation, so that they are the same each time.
 
-        Outside of a fit it sets the values that Lightning's checkpoint does not have, such as a dropout rate.
+        Outside of a fit it also sets the values that Lightning's checkpoint does not contain, such as a dropout rate.
         """
         self._random = [(source, source.get()) for source in sources(trainer.strategy.root_device)]
         self._seed(trainer, 0)
@@ -171,7 +171,7 @@ class Steering(pl.Callback):
 
     @contextlib.contextmanager
     def _reporting(self, trainer: pl.Trainer) -> Iterator[None]:
-        """Leaves a mistake in the set-up where the main process finds it: from another one, only its text arrives."""
+        """Writes set-up errors to a file for the main process, which gets only their text from other processes."""
         try:
             yield
         except GpbtError as error:

@@ -50,9 +50,9 @@ class LightningTrainable(LineTrainable):
         bindings: Where each hyperparameter lives, by its name in the config.
         data: Makes the data module, the training loader, or the pair of training and validation loaders; None: the
             module has its own loaders.
-        trainer: Plain arguments of `lightning.pytorch.Trainer`, or a function that makes one, where callbacks, loggers
-            or plugins are wanted. With arguments, what would write to the screen or the disk is off, and there is no
-            `max_epochs`. Give `max_epochs`, as the run's `steps` (times `epochs`), where a scheduler needs the horizon.
+        trainer: Plain arguments of `lightning.pytorch.Trainer`, or a function that makes one, if you want callbacks,
+            loggers or plugins. With arguments, everything that writes to the screen or the disk is off by default, and
+            so is `max_epochs`. If a scheduler needs the horizon, pass `max_epochs`, the run's `steps` x `epochs`.
         epochs: Epochs per step, at least 1.
         trusted: Classes beyond tensors and plain values that a checkpoint may hold.
 
@@ -102,7 +102,7 @@ class LightningTrainable(LineTrainable):
     checkpoint: ClassVar[str] = CHECKPOINT
 
     def __attrs_post_init__(self) -> None:
-        """Refuses what models would share.
+        """Refuses objects that all models would share.
 
         Raises:
             ConfigError: A module or data is given in place of a function that makes them, or a callback or the like
@@ -159,7 +159,7 @@ class LightningTrainable(LineTrainable):
 
     @contextlib.contextmanager
     def _entered(self, line: Line) -> Iterator[tuple[pl.Trainer, dict[str, Any]]]:
-        """Enters the step's random states and a quiet console; yields a Trainer and what fit and validate both take."""
+        """Enters the random states and a quiet console; yields a Trainer and the arguments of fit and validate."""
         assert self._folder is not None
         for name in (REPORT, ERROR):
             (self._folder / name).unlink(missing_ok=True)
@@ -182,7 +182,7 @@ class LightningTrainable(LineTrainable):
                         },
                     )
                 except Exception:
-                    if (self._folder / ERROR).exists():  # another process said what it is; this one has its text alone
+                    if (self._folder / ERROR).exists():  # another process wrote it; here is only its text
                         error = pickle.loads((self._folder / ERROR).read_bytes())  # noqa: S301 - our own callback's
                         raise error from None
                     raise
@@ -203,7 +203,7 @@ class LightningTrainable(LineTrainable):
         )
 
     def _loaders(self) -> tuple[Any, Any]:
-        """The loaders to train and to validate with; (None, None) where a module makes them."""
+        """The training and validation loaders; (None, None) if a module makes them."""
         if self._data is None or isinstance(self._data, pl.LightningDataModule):
             return None, None
         if isinstance(self._data, tuple):
@@ -215,27 +215,27 @@ class LightningTrainable(LineTrainable):
         trainer = self.trainer() if callable(self.trainer) else pl.Trainer(**{**_QUIET, **self.trainer})
         if trainer.world_size > 1 and not isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
             raise ConfigError(
-                "LightningTrainable: the Trainer must start its processes by itself, within the run, got one that runs "
-                'the whole script in each of them; give it strategy="ddp_fork" or, with GPUs, "ddp_spawn"'
+                "LightningTrainable: the Trainer must start its processes within the run, got one that runs the whole "
+                'script in each of them; pass strategy="ddp_fork" or, with GPUs, "ddp_spawn"'
             )
         if trainer.max_steps != -1:
             raise ConfigError(
-                f"LightningTrainable: a step must be of whole epochs, got a Trainer with max_steps="
-                f"{trainer.max_steps}; give it max_epochs, and limit_train_batches for shorter epochs"
+                f"LightningTrainable: a step must train whole epochs, got a Trainer with max_steps="
+                f"{trainer.max_steps}; pass max_epochs, and limit_train_batches for shorter epochs"
             )
         return trainer
 
     def _report(self, line: Line, trainer: pl.Trainer) -> Trained:
-        """Reads what the callback, perhaps in another process, found at the end of the step."""
+        """Reads the report that the callback, perhaps in another process, wrote at the end of the step."""
         assert self._folder is not None
         file = self._folder / REPORT
         report: dict[str, Any] = torch.load(file, weights_only=True) if file.exists() else {"epochs": 0}
         epochs = report.pop("epochs")
         if epochs != self.epochs:
             raise ConfigError(
-                f"LightningTrainable: a step must train epochs={self.epochs}, got {epochs}: the Trainer stopped before "
-                f"(max_epochs={trainer.max_epochs}, {line.steps} steps were trained before; callbacks that stop the "
-                f"training do so, too)"
+                f"LightningTrainable: a step must train epochs={self.epochs}, got {epochs}: the Trainer stopped "
+                f"earlier, by max_epochs={trainer.max_epochs} (after {line.steps} steps of the line) or by a callback; "
+                f"raise max_epochs, and leave out callbacks that stop the training"
             )
         return Trained(**report)
 
@@ -254,7 +254,7 @@ def _is_plain(value: Any) -> bool:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Lets Ctrl-C be Ctrl-C: Lightning makes a SystemExit of it and is deaf to the next one."""
+    """Raises KeyboardInterrupt on Ctrl-C: Lightning raises SystemExit instead, and ignores the next Ctrl-C."""
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
     try:

@@ -1,7 +1,7 @@
-"""What trainables have in common whose framework owns the loop and its own checkpoints: Lightning and Transformers.
+"""The base of trainables whose framework has its own loop and checkpoints: Lightning and Transformers.
 
-Each step is one call of the framework's training that goes on from the checkpoint of the step before. The framework
-makes its optimizer inside that call, so values wait until then.
+Each step is one call of the framework's training, which continues from the checkpoint of the step before. The framework
+makes its optimizer inside that call, so values can be set only then.
 """
 
 import abc
@@ -17,8 +17,7 @@ import attrs
 import torch
 
 from gpbt_adapters.trainables import bindings as _bindings
-from gpbt_adapters.trainables.bindings import Binding
-from gpbt_adapters.trainables.trainable import Trainable
+from gpbt_adapters.trainables.bindings import Binding, BoundTrainable
 from gpbt_core.errors import ConfigError, ProtocolError
 
 __all__ = ["Line", "LineTrainable", "Trained"]
@@ -28,16 +27,16 @@ _FILE = "line.pt"
 
 @attrs.define(kw_only=True)
 class Line:
-    """What is to be known of a line of models besides the framework's checkpoint; plain values.
+    """The state of a line of models besides the framework's checkpoint, in plain values.
 
     Attributes:
-        seed: Of the founder.
-        founder: The config under which the model is built.
+        seed: The founder's seed.
+        founder: The config that the model is built with.
         config: The config in force.
-        held: What each place was last given.
+        held: The last value of each hyperparameter, including inactive ones.
         steps: How many steps have been trained.
-        metrics: What the last step measured.
-        diverged: Whether a weight or a buffer is not finite any more.
+        metrics: The metrics of the last step.
+        diverged: Whether a weight or a buffer is no longer finite.
     """
 
     seed: int
@@ -51,13 +50,13 @@ class Line:
 
 @attrs.frozen(kw_only=True)
 class Trained:
-    """What one step came to.
+    """The result of one step.
 
     Attributes:
         live: The live values, read back after the last update.
-        held: What each place was last given.
-        metrics: What was measured.
-        diverged: Whether a weight or a buffer is not finite any more.
+        held: The last value of each hyperparameter, including inactive ones.
+        metrics: The metrics after the step.
+        diverged: Whether a weight or a buffer is no longer finite.
     """
 
     live: Mapping[str, Any]
@@ -67,8 +66,8 @@ class Trained:
 
 
 @attrs.define(kw_only=True, eq=False)
-class LineTrainable(Trainable):
-    """A trainable over a framework's own checkpoints.
+class LineTrainable(BoundTrainable):
+    """A trainable that uses a framework's own checkpoints.
 
     Attributes:
         monitor: The score's name among the metrics.
@@ -87,7 +86,7 @@ class LineTrainable(Trainable):
 
     @abc.abstractmethod
     def _build(self, line: Line) -> None:
-        """Makes the model and what trains it, under the line's seed."""
+        """Makes the model and the objects that train it, under the line's seed."""
 
     @abc.abstractmethod
     def _train(self, line: Line) -> Trained:
@@ -95,26 +94,26 @@ class LineTrainable(Trainable):
 
     @abc.abstractmethod
     def _evaluate(self, line: Line) -> Mapping[str, float]:
-        """Measures the model as it stands."""
+        """Returns the metrics of the current model."""
 
     @abc.abstractmethod
     def _release(self) -> None:
-        """Drops the model and what trains it."""
+        """Drops the model and the objects that train it."""
 
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
         """Builds the model under the seed.
 
         Raises:
-            ConfigError: A hyperparameter is bound nowhere, or something cannot be trained as it is set up.
+            ConfigError: A hyperparameter has no binding, or the set-up cannot be trained.
         """
         self._open(Line(seed=seed, founder=dict(config)))
         self.apply(config)
 
     def apply(self, config: Mapping[str, Any]) -> None:
-        """Takes a config. The next step sets it on the live objects, which there are only while it trains.
+        """Takes a config. The next step sets it on the live objects, which exist only while it trains.
 
         Raises:
-            ConfigError: A hyperparameter is bound nowhere.
+            ConfigError: A hyperparameter has no binding.
             ProtocolError: There is no model yet.
         """
         line = self._started()
@@ -125,8 +124,8 @@ class LineTrainable(Trainable):
     def applied(self) -> Mapping[str, Any]:
         """Returns the live values that were read back at the end of the last step.
 
-        After `apply` it returns the values that the next step will set; that step itself compares them with the live
-        ones before its first update.
+        After `apply` it returns the values that the next step will set. That step compares them with the live values
+        before its first update.
 
         Raises:
             ProtocolError: There is no model yet.
@@ -134,19 +133,11 @@ class LineTrainable(Trainable):
         self._started()
         return dict(self._live)
 
-    def fixed(self) -> tuple[str, ...]:
-        """The hyperparameters that are bound as `Fixed`."""
-        return _bindings.fixed(self.bindings)
-
-    def varying(self) -> tuple[str, ...]:
-        """Names the hyperparameters whose bindings say that training itself changes them."""
-        return _bindings.varying(self.bindings)
-
     def step(self) -> float:
         """Trains one step.
 
         Returns:
-            The monitored metric after it; NaN once a weight or a buffer is not finite any more.
+            The monitored metric after it; NaN if a weight or a buffer is no longer finite.
 
         Raises:
             ConfigError: The metric was not measured, nothing was left to train, or a binding's place does not exist.
@@ -161,7 +152,7 @@ class LineTrainable(Trainable):
         return self._score_in(line.metrics)
 
     def score(self) -> float:
-        """Measures the model as it stands.
+        """Scores the current model.
 
         Raises:
             ConfigError: The metric was not measured.
@@ -184,14 +175,17 @@ class LineTrainable(Trainable):
         torch.save({"format": 1, **attrs.asdict(line)}, path / _FILE)
 
     def load(self, path: Path) -> None:
-        """Builds the model of the line's founder, under the founder's seed, and takes the checkpoint.
+        """Builds the model of the line's founder with the founder's seed, and takes the checkpoint.
 
         Raises:
             ConfigError: Another version wrote the files.
         """
         state = torch.load(path / _FILE, weights_only=True)
-        if state.pop("format", None) != 1:
-            raise ConfigError(f"{type(self).__name__}: {path / _FILE} must be of format 1: another version wrote it")
+        written = state.pop("format", None)
+        if written != 1:
+            raise ConfigError(
+                f"{type(self).__name__}.load: the checkpoint must be of format 1, got {written!r} in {path}"
+            )
         line = Line(**state)
         self._open(line)
         if line.steps:
@@ -199,7 +193,7 @@ class LineTrainable(Trainable):
         self._live = dict(line.config)
 
     def close(self) -> None:
-        """Releases the model, and deletes the files between two steps."""
+        """Releases the model, and deletes the files that are kept between steps."""
         self._line = None
         self._release()
         if self._remove is not None:
@@ -207,7 +201,7 @@ class LineTrainable(Trainable):
 
     @property
     def _place(self) -> Path:
-        """Where the checkpoint of the last step is."""
+        """The path of the last step's checkpoint."""
         assert self._folder is not None
         return self._folder / self.checkpoint
 
@@ -233,7 +227,7 @@ class LineTrainable(Trainable):
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copies a checkpoint, which is a folder with some frameworks and strategies."""
+    """Copies a checkpoint, which is a file or, with some frameworks and strategies, a folder."""
     if source.is_dir():
         shutil.copytree(source, target)
     else:

@@ -19,13 +19,13 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
 from gpbt_adapters.trainables import bindings as _bindings
-from gpbt_adapters.trainables.bindings import Binding, Setter
+from gpbt_adapters.trainables.bindings import Binding, PartsTrainable, Setter
 from gpbt_adapters.trainables.pytorch.batches import Batches
 from gpbt_adapters.trainables.pytorch.fields import ModuleField
 from gpbt_adapters.trainables.pytorch.parts import Parts, Stateful, collect, plain_model, put_back, sources
 from gpbt_adapters.trainables.random_states import OwnRandomness, generator_state, restore_generator
-from gpbt_adapters.trainables.trainable import Trainable, as_score, check_callables
-from gpbt_core.errors import ConfigError, ProtocolError
+from gpbt_adapters.trainables.trainable import as_score, check_callables
+from gpbt_core.errors import ConfigError
 
 __all__ = ["TorchTrainable", "not_finite"]
 
@@ -37,7 +37,7 @@ _compiled_under: dict[str, Any] = {}
 
 
 @attrs.define(kw_only=True, eq=False)
-class TorchTrainable(Trainable):
+class TorchTrainable(PartsTrainable[Parts]):
     """Trains a PyTorch model.
 
     Give either a `loader` and a `loss`, for the usual loop over (inputs, targets), or a `step` function of your own.
@@ -66,6 +66,7 @@ class TorchTrainable(Trainable):
             bound to no hyperparameter are the parent's.
         trusted: Classes besides tensors and plain values that a checkpoint may hold, if the state of an optimizer or
             of an extra has some.
+        parts: The live objects, from `setup` or `load` to `close`.
 
     Examples:
         >>> from gpbt.pytorch import OptimizerField
@@ -162,27 +163,10 @@ class TorchTrainable(Trainable):
 
         Raises:
             ConfigError: A hyperparameter has no binding, or is bound to a place that cannot take its value.
-            ProtocolError: There is no training yet.
+            ProtocolError: There is no model yet.
         """
         with self._random:
             self._write(self.parts, config)
-
-    def applied(self) -> Mapping[str, Any]:
-        """Reads the live values back from optimizer, modules, loader and scheduler.
-
-        Raises:
-            ConfigError: Places that should agree do not.
-            ProtocolError: There is no training yet.
-        """
-        return _bindings.read_back(self.parts, self.bindings)
-
-    def fixed(self) -> tuple[str, ...]:
-        """The hyperparameters that are bound as `Fixed`."""
-        return _bindings.fixed(self.bindings)
-
-    def varying(self) -> tuple[str, ...]:
-        """Names the hyperparameters whose bindings say that training itself changes them."""
-        return _bindings.varying(self.bindings)
 
     def step(self) -> float:
         """Trains one step.
@@ -229,7 +213,7 @@ class TorchTrainable(Trainable):
         """Returns `Parts.figures`; after the usual loop the mean loss of the last step's batches, `train_loss`.
 
         Raises:
-            ProtocolError: There is no training yet.
+            ProtocolError: There is no model yet.
         """
         return dict(self.parts.figures)
 
@@ -268,18 +252,7 @@ class TorchTrainable(Trainable):
         """Drops the model, and with it the device's memory and the loader's workers."""
         if self._parts is not None and self._parts.batches is not None:
             self._parts.batches.close()
-        self._parts = None
-
-    @property
-    def parts(self) -> Parts:
-        """The live objects.
-
-        Raises:
-            ProtocolError: Neither `setup` nor `load` was called, or `close` was.
-        """
-        if self._parts is None:
-            raise ProtocolError("TorchTrainable: there is no model yet; call setup or load first")
-        return self._parts
+        super().close()
 
     def _sow(self, seed: int) -> None:
         self._seed = seed

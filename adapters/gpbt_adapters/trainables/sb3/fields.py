@@ -19,7 +19,7 @@ _BUILT = frozenset({
     "replay_buffer_kwargs", "seed", "stats_window_size", "tensorboard_log", "use_sde", "verbose",
 })  # fmt: skip
 
-# Where an algorithm takes an argument from while it trains, besides its own attribute of that name.
+# Where an algorithm reads an argument while it trains, besides its own attribute of that name.
 _COPIES: dict[str, tuple[tuple[str, str], ...]] = {
     "exploration_final_eps": (("exploration_schedule", "end"),),
     "exploration_fraction": (("exploration_schedule", "end_fraction"),),
@@ -38,7 +38,7 @@ class SB3Parts:
         model: The algorithm with its policy, such as a `stable_baselines3.PPO`.
         env: The environment that it trains in, vectorized.
         config: The config in force.
-        held: The last value of each hyperparameter, also of those that are inactive now.
+        held: The last value of each hyperparameter, including inactive ones.
         founder: The config that the agent was built with.
         updates: How many updates the model had made when the config was set.
     """
@@ -59,7 +59,7 @@ class Argument(Binding[SB3Parts]):
     the new values, and keeps its weights, the optimizer's state and the replay buffer.
 
     Args:
-        names: The argument's name; or several names, which all get the value.
+        names: One or more names of arguments; each gets the value.
 
     Examples:
         >>> Argument("exploration_initial_eps", "exploration_final_eps").names
@@ -77,7 +77,7 @@ class Argument(Binding[SB3Parts]):
         """Does nothing: `SB3Trainable` makes the model with the values of all arguments at once."""
 
     def read(self, parts: SB3Parts, name: str) -> Any:
-        """Reads the value from every place that the algorithm takes it from while it trains.
+        """Reads the value from every place where the algorithm reads it while it trains.
 
         Raises:
             ConfigError: The places have different values.
@@ -155,8 +155,8 @@ def _live(parts: SB3Parts, argument: str) -> list[Any]:
         return values
     if not hasattr(model, argument):
         raise ConfigError(
-            f"SB3Trainable: {argument!r} must be an argument that {type(model).__name__} keeps, got one that it uses "
-            f"only when it is made; fix it with arguments={{{argument!r}: ...}}"
+            f"SB3Trainable: {argument!r} must be an argument that {type(model).__name__} keeps, got one that it reads "
+            f"only when it is made; set it once with arguments={{{argument!r}: ...}}"
         )
     value = getattr(model, argument)
     if argument == "ent_coef" and getattr(model, "ent_coef_tensor", None) is not None:

@@ -1,4 +1,4 @@
-"""What Stable-Baselines3 leaves out of a model's file: the replay buffer and the statistics of VecNormalize."""
+"""The state that a model file of Stable-Baselines3 does not contain: replay buffer and statistics of VecNormalize."""
 
 import copy
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def write_replay(folder: Path, model: Any) -> None:
     buffer = getattr(model, "replay_buffer", None)
     if buffer is None:
         return
-    # With optimize_memory_usage the next observation of the last transition lies one place behind it.
+    # With optimize_memory_usage, the next observation of the last transition is stored one place after it.
     filled = buffer.buffer_size if buffer.full else buffer.pos + 1
     arrays = {
         name: array[:filled] if len(array) == buffer.buffer_size else array for name, array in _arrays(buffer).items()
@@ -33,7 +33,7 @@ def read_replay(folder: Path, model: Any) -> None:
     """Fills the replay buffer of a new model.
 
     Raises:
-        ConfigError: The files have other arrays, or do not fit the buffer.
+        ConfigError: The files contain other arrays, or arrays that do not fit the buffer.
     """
     buffer = getattr(model, "replay_buffer", None)
     if buffer is None:
@@ -51,14 +51,15 @@ def read_replay(folder: Path, model: Any) -> None:
             if len(values) > len(place) or values.shape[1:] != place.shape[1:]:
                 raise ConfigError(
                     f"SB3Trainable.load: the replay buffer must hold what was saved, got an array {name!r} of shape "
-                    f"{place.shape} for {values.shape}; give the buffer_size and number of environments of then"
+                    f"{place.shape} for {values.shape}; use the buffer_size and the number of "
+                    f"environments that it was saved with"
                 )
             place[: len(values)] = values
         buffer.pos, buffer.full = int(saved["pos"]), bool(saved["full"])
 
 
 def move_replay(source: Any, target: Any) -> None:
-    """Hands the contents of a model's replay buffer to the model that takes its place."""
+    """Moves the contents of a model's replay buffer to the model that replaces it."""
     old, new = getattr(source, "replay_buffer", None), getattr(target, "replay_buffer", None)
     if old is None or new is None:
         return
@@ -83,7 +84,7 @@ def read_statistics(folder: Path, env: VecEnv) -> None:
 
 
 def copy_statistics(source: VecEnv, target: VecEnv) -> None:
-    """Gives the environment for evaluation the running means of the training environment, and freezes them there.
+    """Copies the running means of the training environment to the one for evaluation, and freezes them there.
 
     Raises:
         ConfigError: Only one of the two has VecNormalize.

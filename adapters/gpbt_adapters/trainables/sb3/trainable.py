@@ -1,6 +1,6 @@
 """An agent of Stable-Baselines3 as a trainable: each step is one call of `learn`, and then some episodes of evaluation.
 
-The state of an environment cannot be saved in general. So each step starts with a new episode, and seeds the
+In general, the state of an environment cannot be saved. So each step starts with a new episode, and seeds the
 environment and all generators from the line's seed and the step's number.
 """
 
@@ -23,7 +23,7 @@ from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from gpbt_adapters.trainables import bindings as _bindings
-from gpbt_adapters.trainables.bindings import Binding
+from gpbt_adapters.trainables.bindings import Binding, PartsTrainable
 from gpbt_adapters.trainables.pytorch.parts import sources
 from gpbt_adapters.trainables.pytorch.trainable import not_finite
 from gpbt_adapters.trainables.random_states import OwnRandomness, derived_seed
@@ -36,8 +36,8 @@ from gpbt_adapters.trainables.sb3.states import (
     write_replay,
     write_statistics,
 )
-from gpbt_adapters.trainables.trainable import Trainable, as_score, check_callables, same_value
-from gpbt_core.errors import ConfigError, ProtocolError
+from gpbt_adapters.trainables.trainable import as_score, check_callables, same_value
+from gpbt_core.errors import ConfigError
 
 __all__ = ["SB3Trainable"]
 
@@ -57,12 +57,12 @@ def _as_bindings(tune: Sequence[str] | Mapping[str, Binding[SB3Parts]]) -> dict[
 
 
 @attrs.define(eq=False)
-class SB3Trainable(Trainable):
+class SB3Trainable(PartsTrainable[SB3Parts]):
     """Trains an agent with an algorithm of Stable-Baselines3: PPO, A2C, SAC, TD3, DQN, or a subclass.
 
     A step is one call of `learn`. The score is the mean return of a few whole episodes in an environment for
     evaluation, so pass `direction="maximize"`. All agents of a generation play the same episodes, and each generation
-    plays others. The process' own random generators are left as they were.
+    plays others. The random generators of the process are left as they were.
 
     Attributes:
         policy: The policy's name, such as "MlpPolicy", or its class.
@@ -70,7 +70,7 @@ class SB3Trainable(Trainable):
             without.
         algorithm: The class, such as `stable_baselines3.PPO`.
         steps: Environment steps per step of the run, at least 1. PPO and A2C finish their last rollout; the next step
-            is shorter by what this one was too long.
+            is shorter by as many environment steps as this one trained too many.
         evaluate: Episodes per evaluation, at least 1.
         tune: The names of the algorithm's arguments to tune; or bindings by the names in the config.
         arguments: Further arguments of the algorithm; or a function that takes the founder's config and returns them,
@@ -78,6 +78,7 @@ class SB3Trainable(Trainable):
         make_eval_env: Makes an environment for evaluation, such as one with another reward; None: `make_env` does.
         objective: Takes the `info` dictionaries of an episode and returns its score; None: the sum of the rewards.
         deterministic: Whether the agent takes its most likely action in an evaluation, instead of drawing one.
+        parts: The live objects, from `setup` or `load` to `close`.
 
     Raises:
         ConfigError: An attribute is out of its range, or an argument cannot be tuned.
@@ -120,7 +121,7 @@ class SB3Trainable(Trainable):
     _figures: dict[str, float] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuses what cannot work.
+        """Refuses settings that cannot work.
 
         Raises:
             ConfigError: See the class.
@@ -151,7 +152,7 @@ class SB3Trainable(Trainable):
             if callable(arguments.get(name)):
                 raise ConfigError(
                     f"SB3Trainable: the argument {name} must be a number, got a function of the remaining progress, "
-                    f"which would start anew at each step; give a number, or tune it: the run finds a schedule"
+                    f"which would start anew at each step; pass a number, or tune it: the run finds a schedule"
                 )
         env, self._seed, self._done = self._environments(), seed, 0
         device = arguments.get("device", "auto")
@@ -166,9 +167,9 @@ class SB3Trainable(Trainable):
         Raises:
             ConfigError: A hyperparameter has no binding or a place that does not exist, or a rollout is longer than a
                 step.
-            ProtocolError: There is no agent yet.
+            ProtocolError: There is no model yet.
         """
-        parts = self._started()
+        parts = self.parts
         _bindings.check_bound(self.bindings, config)
         values = self._values({**parts.held, **config})
         bound = {argument: Argument(argument).read(parts, argument) for argument in values}
@@ -184,34 +185,17 @@ class SB3Trainable(Trainable):
                 f"{self.steps}; raise steps or lower n_steps"
             )
 
-    def applied(self) -> Mapping[str, Any]:
-        """Reads the live values back from schedules, optimizers, buffers and environments.
-
-        Raises:
-            ConfigError: Places that should agree do not.
-            ProtocolError: There is no agent yet.
-        """
-        return _bindings.read_back(self._started(), self.bindings)
-
-    def fixed(self) -> tuple[str, ...]:
-        """The hyperparameters that are bound as `Fixed`."""
-        return _bindings.fixed(self.bindings)
-
-    def varying(self) -> tuple[str, ...]:
-        """Names the hyperparameters whose bindings say that training itself changes them."""
-        return _bindings.varying(self.bindings)
-
     def step(self) -> float:
         """Trains one step and evaluates the agent.
 
         Returns:
-            The score; NaN once a weight is not finite any more.
+            The score; NaN if a weight is no longer finite.
 
         Raises:
             ConfigError: The objective returned no number.
-            ProtocolError: There is no agent yet.
+            ProtocolError: There is no model yet.
         """
-        model: Any = self._started().model
+        model: Any = self.parts.model
         seed = derived_seed(self._seed, self._done + 1)
         with self._random(model.device, seed):
             # A new episode, since the environment's state is in no checkpoint.
@@ -235,7 +219,7 @@ class SB3Trainable(Trainable):
 
         Raises:
             ConfigError: The objective returned no number.
-            ProtocolError: There is no agent yet.
+            ProtocolError: There is no model yet.
         """
         scores = self.play(self.evaluate, seed=derived_seed(self._done))
         self._figures["score_std"] = float(np.std(scores))
@@ -246,17 +230,17 @@ class SB3Trainable(Trainable):
 
         Args:
             episodes: How many, at least 1.
-            seed: Of the environment, 0 .. 2**32 - 1; give one of your own to test an agent on episodes that were not
-                used to select it.
+            seed: The seed of the environment, 0 .. 2**32 - 1. Pass one of your own to test an agent on episodes that
+                did not select it.
 
         Returns:
             The score of each: the sum of its rewards, or what `objective` returns.
 
         Raises:
             ConfigError: The objective returned no number.
-            ProtocolError: There is no agent yet.
+            ProtocolError: There is no model yet.
         """
-        parts, env = self._started(), self._eval_env
+        parts, env = self.parts, self._eval_env
         assert env is not None
         copy_statistics(parts.env, env)
         objective = self.objective
@@ -290,11 +274,11 @@ class SB3Trainable(Trainable):
         return dict(self._figures)
 
     def save(self, path: Path) -> None:
-        """Writes Stable-Baselines3's own `model.zip`, and beside it what that leaves out.
+        """Writes Stable-Baselines3's own `model.zip`, and the state that this file does not contain.
 
         That is the replay buffer, the statistics of VecNormalize, the configs and the seed.
         """
-        parts = self._started()
+        parts = self.parts
         parts.model.save(path / _MODEL)
         write_replay(path, parts.model)
         write_statistics(path, parts.env)
@@ -315,11 +299,13 @@ class SB3Trainable(Trainable):
         `model.zip` contains pickles, as all files of Stable-Baselines3 do: load only what you trust.
 
         Raises:
-            ConfigError: Another version wrote the files, or they do not fit what `arguments` says now.
+            ConfigError: Another version wrote the files, or they do not fit the current `arguments`.
         """
         line = json.loads((path / _LINE).read_text(encoding="utf-8"))
         if line.get("format") != 1:
-            raise ConfigError(f"SB3Trainable.load: {path / _LINE} must be of format 1: another version wrote it")
+            raise ConfigError(
+                f"SB3Trainable.load: the checkpoint must be of format 1, got {line.get('format')!r} in {path}"
+            )
         self.close()
         env, self._seed, self._done = self._environments(), line["seed"], line["done"]
         device = self._arguments(line["founder"]).get("device", "auto")
@@ -330,7 +316,7 @@ class SB3Trainable(Trainable):
             SB3Parts(model=model, env=_env_of(model), config=line["config"], held=line["held"], founder=line["founder"])
         )
         self._infinite = frozenset(line["infinite"])
-        _bindings.write(self._started(), self.bindings, line["config"])
+        _bindings.write(self.parts, self.bindings, line["config"])
 
     def close(self) -> None:
         """Closes the environments and releases the agent."""
@@ -342,17 +328,12 @@ class SB3Trainable(Trainable):
 
     @property
     def model(self) -> BaseAlgorithm:
-        """The algorithm with its policy as it stands.
+        """The algorithm with its current policy.
 
         Raises:
             ProtocolError: Neither `setup` nor `load` was called, or `close` was.
         """
-        return self._started().model
-
-    def _started(self) -> SB3Parts:
-        if self._parts is None:
-            raise ProtocolError("SB3Trainable: there is no agent yet; call setup or load first")
-        return self._parts
+        return self.parts.model
 
     def _begin(self, parts: SB3Parts) -> None:
         self._parts, self._figures = parts, {}
@@ -371,7 +352,7 @@ class SB3Trainable(Trainable):
         return env
 
     def _arguments(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments that are not tuned, as copies: noise and keyword dictionaries have a state."""
+        """Copies of the arguments that are not tuned: noise and keyword dictionaries have a state."""
         given = self.arguments(dict(config)) if callable(self.arguments) else self.arguments
         return copy.deepcopy(dict(given))
 
@@ -399,7 +380,7 @@ class SB3Trainable(Trainable):
     def _loaded(self, file: Any, env: Env, device: Any, founder: Mapping[str, Any], **values: Any) -> BaseAlgorithm:
         """Loads a model under other arguments."""
         if issubclass(self.algorithm, OffPolicyAlgorithm):
-            # What SB3 made of n_steps and gamma is in the file; it makes it anew only of what the user gave.
+            # The file contains what SB3 derived from n_steps and gamma; it derives that anew only from these two.
             given = self._arguments(founder)
             values["replay_buffer_class"] = given.get("replay_buffer_class")
             values["replay_buffer_kwargs"] = given.get("replay_buffer_kwargs") or {}

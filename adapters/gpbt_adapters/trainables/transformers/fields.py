@@ -1,4 +1,4 @@
-"""Bindings that know the Trainer of Transformers: weight decay, and arguments that it reads at each update."""
+"""Bindings for the Trainer of Transformers: weight decay, and the arguments that it reads at each update."""
 
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ __all__ = ["ArgumentField", "WeightDecay"]
 
 @attrs.frozen
 class WeightDecay(Binding[TransformersParts]):
-    """The weight decay of the parameters that decay, which biases and norms do not (`get_decay_parameter_names`)."""
+    """The weight decay of all parameters except biases and norms, as `get_decay_parameter_names` lists them."""
 
     saved: ClassVar[bool] = True
 
@@ -21,7 +21,7 @@ class WeightDecay(Binding[TransformersParts]):
         """Sets it in the optimizer's groups that decay.
 
         Raises:
-            ConfigError: No group has such parameters, or one has others besides.
+            ConfigError: No group has such parameters, or one has other parameters as well.
         """
         for group in self._groups(parts, name):
             group["weight_decay"] = value
@@ -40,8 +40,8 @@ class WeightDecay(Binding[TransformersParts]):
         ]
         if any(kinds == {True, False} for _, kinds in groups) or not any(True in kinds for _, kinds in groups):
             raise ConfigError(
-                f"hyperparameter {name!r}: the optimizer must have groups for the parameters that decay apart from "
-                f"biases and norms, as the Trainer's own has; or bind it as OptimizerField('weight_decay', group=...)"
+                f"hyperparameter {name!r}: WeightDecay needs an optimizer with separate groups for biases and norms, "
+                f"as the Trainer makes by default; make such groups, or bind OptimizerField('weight_decay', group=...)"
             )
         return [group for group, kinds in groups if kinds == {True}]
 
@@ -50,7 +50,7 @@ class WeightDecay(Binding[TransformersParts]):
 class ArgumentField(Binding[TransformersParts]):
     """A training argument that the Trainer reads while it trains: `max_grad_norm` or `label_smoothing_factor`.
 
-    Others are read once, as the Trainer is made or as it starts; a change would do nothing.
+    The Trainer reads all others only once, when it is made or starts, so a change would have no effect.
 
     Attributes:
         field: The argument's name.
@@ -78,8 +78,8 @@ class ArgumentField(Binding[TransformersParts]):
         if self.field == "label_smoothing_factor":
             if parts.trainer.label_smoother is None:
                 raise ConfigError(
-                    f"hyperparameter {name!r}: the Trainer must be made with label smoothing, got none; give its "
-                    f"TrainingArguments any label_smoothing_factor above 0"
+                    f"hyperparameter {name!r}: the Trainer must be made with label smoothing, got none; pass "
+                    f"TrainingArguments a label_smoothing_factor above 0"
                 )
             return parts.trainer.label_smoother, "epsilon"
         raise ConfigError(

@@ -1,7 +1,7 @@
 """The callback that sets hyperparameters inside `Trainer.train`, reads them back, and ends the training after a step.
 
-The Trainer restores optimizer and scheduler before `on_train_begin`, so values are written there. `max_steps` stays as
-it is: the horizon of the scheduler is that of the whole line, and a step ends by `control.should_training_stop`.
+The Trainer restores optimizer and scheduler before `on_train_begin`, so the callback writes values there. `max_steps`
+does not change, so the scheduler's horizon is that of the whole line; a step ends by `control.should_training_stop`.
 """
 
 from collections.abc import Mapping
@@ -34,13 +34,13 @@ class Steering(TrainerCallback):
     """Steers one call of `train`.
 
     Attributes:
-        trainer: Whose callback this is.
+        trainer: The Trainer that the callback belongs to.
         bindings: Where each hyperparameter lives.
-        config: What is to hold.
-        held: What each place was last given.
-        founder: The config under which the model was built.
+        config: The config to train under.
+        held: The last value of each hyperparameter, including inactive ones.
+        founder: The config that the model was built with.
         updates: Updates of the optimizer per step; None: an epoch.
-        live: The values that were read back at the end.
+        live: The values that were read back after the last update.
     """
 
     trainer: Trainer
@@ -57,7 +57,7 @@ class Steering(TrainerCallback):
 
         Raises:
             ConfigError: The Trainer would end before the step, or a binding's place does not exist.
-            HyperparameterNotAppliedError: A value did not take.
+            HyperparameterNotAppliedError: A live value differs from the config's.
         """
         state = self.trainer.state
         if state.max_steps - state.global_step < (self.updates or 1):
@@ -78,7 +78,7 @@ class Steering(TrainerCallback):
             control.should_save = control.should_training_stop = True
 
     def on_epoch_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002 - as above
-        """Saves and stops after an epoch, where that is a step."""
+        """Saves and stops after an epoch, if that is a step."""
         if self.updates is None:
             control.should_save = control.should_training_stop = True
 
@@ -89,7 +89,7 @@ class Steering(TrainerCallback):
         self.live = _bindings.read_back(parts, self.bindings)
 
     def parts(self) -> TransformersParts:
-        """Gathers the Trainer's live objects."""
+        """Returns the Trainer's live objects."""
         optimizer: Any = self.trainer.optimizer
         scheduler: Any = self.trainer.lr_scheduler
         model: Any = self.trainer.model

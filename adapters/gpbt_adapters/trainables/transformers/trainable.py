@@ -22,7 +22,7 @@ from gpbt_core.errors import ConfigError
 
 __all__ = ["TransformersTrainable"]
 
-# What a Trainer may not have been told: why.
+# Training arguments that must have one value, and the reason.
 _REFUSED: dict[str, tuple[Any, str]] = {
     "load_best_model_at_end": (False, "a step ends with the weights that it trained"),
     "save_only_model": (False, "a child goes on with its parent's optimizer state"),
@@ -35,10 +35,10 @@ _REFUSED: dict[str, tuple[Any, str]] = {
 class TransformersTrainable(LineTrainable):
     """Trains a model with the Trainer of Hugging Face Transformers, or with a subclass of it.
 
-    A step is one call of `Trainer.train`, which goes on from the checkpoint of the step before and stops by
+    A step is one call of `Trainer.train`, which continues from the checkpoint of the step before and stops by
     `control.should_training_stop`; then `Trainer.evaluate` measures the score. The Trainer's `max_steps` (or
-    `num_train_epochs`) is the horizon of a whole line, so it must be at least what the run gives a line: `steps` x
-    `updates`. The process' own random generators are left as they were.
+    `num_train_epochs`) is the horizon of a whole line, so it must be at least the run's `steps` x `updates`. The random
+    generators of the process are left as they were.
 
     Attributes:
         trainer: Makes a Trainer with a new model, from a config; most ignore the config. Checkpoints go into a folder
@@ -157,7 +157,7 @@ class TransformersTrainable(LineTrainable):
         )
 
     def _keep_checkpoint(self, trainer: Trainer) -> None:
-        """Moves the checkpoint that the step wrote to where the next one looks for it."""
+        """Moves the checkpoint of this step to where the next step looks for it."""
         assert self._folder is not None
         written = self._folder / f"checkpoint-{trainer.state.global_step}"
         shutil.rmtree(self._place, ignore_errors=True)
@@ -168,7 +168,7 @@ class TransformersTrainable(LineTrainable):
 
 @contextlib.contextmanager
 def _quiet(level: int | None = None) -> Iterator[None]:
-    """Hides progress bars and, given a level, what is logged below it: as a child resumes, that was said before."""
+    """Hides progress bars and, given a level, messages below it: each step resumes, and would repeat them."""
     bars, before = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     try:
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -182,6 +182,6 @@ def _quiet(level: int | None = None) -> Iterator[None]:
 
 
 def _is_result(name: str, value: Any) -> bool:
-    """Whether a metric is one of the model, and not of how fast it was measured."""
+    """Whether a metric measures the model, and not the speed of the evaluation."""
     timed = name.endswith(("_runtime", "_per_second", "_preparation_time")) or name == "epoch"
     return isinstance(value, int | float) and not timed

@@ -216,7 +216,7 @@ def test_a_pipe_whose_reader_is_gone_ends_no_run(tmp_path: Path) -> None:
     program.write_text(PROGRAM)
     ours, theirs = os.pipe()
     with subprocess.Popen(
-        [sys.executable, str(program), "120", "{'progress': 'rich'}"],
+        [sys.executable, str(program), "80", "{'progress': 'rich'}"],  # for some 5 s: the first line comes after 2
         stdout=subprocess.PIPE,
         stderr=theirs,
         text=True,

@@ -26,6 +26,7 @@ SCRIPTS = [
     "tutorial/lightning.md",
     "tutorial/pytorch.md",
     "tutorial/reinforcement-learning.md",
+    "tutorial/scikit-learn.md",
     "tutorial/transformers.md",
 ]
 """Pages that run as one script, because their own code starts worker processes, which import it."""
@@ -45,6 +46,7 @@ NEEDS = {
     "searchers/cmaes.md": ["cmaes"],
     "searchers/index.md": ["optuna"],
     "searchers/optuna.md": ["optuna", "torch"],
+    "tutorial/boosting.md": ["catboost", "lightgbm", "xgboost"],
     "tutorial/jax.md": ["equinox", "flax", "optax"],
     "tutorial/keras.md": ["keras", "matplotlib", "plotly", "sqlalchemy", "tensorflow"],
     "tutorial/lightning.md": ["lightning"],

@@ -72,10 +72,14 @@ def _make(algorithm: Any = PPO, **changes: Any) -> SB3Trainable:
     return SB3Trainable("MlpPolicy", algorithm=algorithm, **{**usual, **changes})
 
 
+def _continuous() -> Walk:
+    return Walk(discrete=False)
+
+
 def _sac(tune: Any = ("learning_rate", "gamma"), **arguments: Any) -> SB3Trainable:
     """SAC updates the model at each step of the environment, so take few; the fourth training step fills the buffer."""
     arguments = {**REPLAY, "buffer_size": 100, **arguments}
-    return _make(SAC, make_env=lambda: Walk(discrete=False), steps=32, tune=tune, arguments=arguments)
+    return _make(SAC, make_env=_continuous, steps=32, tune=tune, arguments=arguments)
 
 
 def _normalized() -> VecNormalize:

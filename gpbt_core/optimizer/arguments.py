@@ -167,7 +167,7 @@ def selecting(rule: Any, select_by: str) -> Any:
     """
     if select_by == getattr(rule, "select_by", None):
         return rule
-    if not isinstance(rule, Genealogical):
+    if not isinstance(rule, Genealogical) or isinstance(rule, Controlled):
         raise ConfigError(
             f"select_by: the rule must be genealogical to select by {select_by!r}, got "
             f"{getattr(rule, 'name', rule)!r}, which has its own way; leave select_by out, or choose "

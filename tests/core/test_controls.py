@@ -102,6 +102,7 @@ def test_the_rule_passes_the_kit(rule: Controlled) -> None:
         ({"controls": True}, "controls: must be .* got True"),
         ({"controls": 12}, r"controlled: controls must be below \d+, the number of slots of the smallest generation"),
         ({"controls": 2, "preset": "pbt"}, "controls: the rule must be genealogical to have control lines, got 'trunc"),
+        ({"reproduction": "controlled", "select_by": "posterior"}, "select_by: .* genealogical .* got 'controlled'"),
         ({"controls": 2, "select_by": "posterior"}, "controls: the rule must be genealogical .* got 'posterior'"),
     ],
 )

@@ -42,10 +42,10 @@ __all__ = [
     "encode_state",
 ]
 
-VERSION = 2
-"""The version that is written. Version 2 has attempts, and plans as events; version 1 can still be read."""
+VERSION = 3
+"""The version that is written. Version 2 added attempts, and plans as events; version 3 lines that are revisited."""
 
-_READABLE = (1, 2)
+_READABLE = (1, 2, 3)
 
 _SETTINGS = tuple(field.name for field in attrs.fields(Settings) if field.init and field.name != "search")
 
@@ -225,6 +225,8 @@ def decode_state(data: Mapping[str, Any], resolve: Resolve) -> State:
         )
     try:
         data = {**data, "settings": decode_settings(data["settings"], resolve)}
+        if version < VERSION:
+            data |= {"whole": None, "held": []}
         if version == 1:
             data["records"] = [{**record, "trial": {"attempt": 0, **record["trial"]}} for record in data["records"]]
             data["open"] = _with_distinct(data["open"], data["settings"])
@@ -369,7 +371,10 @@ _CODERS: Mapping[Any, _Coder] = {
         lambda data: tuple([(step, _loss(loss)) for step, loss in data]),
     ),
     Settings: _Coder(encode_settings, _as_it_is),  # decoded earlier, because rules have to be resolved
-    Slot: _Coder(lambda slot: [slot.parent, slot.repeat], lambda data: Slot(*data)),
+    Slot: _Coder(
+        lambda slot: [slot.parent, slot.repeat, *([] if slot.config is None else [dict(slot.config)])],
+        lambda data: Slot(data[0], data[1], None if len(data) < 3 else Config(data[2])),
+    ),
     Status: _Coder(lambda status: status.value, Status),
     Config: _Coder(dict, Config),
 }

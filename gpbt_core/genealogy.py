@@ -3,14 +3,17 @@
 These functions only read the state; they decide and change nothing.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
-from gpbt_core.records import Record, Schedule, Segment, Status
+import attrs
+
+from gpbt_core.records import Record, Schedule, Segment, Status, Trial
 from gpbt_core.searcher import Family, History
 from gpbt_core.space.parameters import alike
 from gpbt_core.state import PENDING, State
 
-__all__ = ["ancestry", "children", "family", "lineage", "needed", "schedule"]
+__all__ = ["ancestry", "children", "family", "lineage", "needed", "revised", "schedule"]
 
 
 def lineage(state: State, trial_id: int) -> tuple[Record, ...]:
@@ -87,6 +90,50 @@ def family(state: State, parent: int | None, history: History = "family") -> Fam
         elif record.status is not Status.CANCELLED:
             told.append(record)
     return Family(told=tuple(told), pending=tuple(pending))
+
+
+def revised(state: State, parent: int, history: History = "family") -> Family:
+    """The trials that a revision of the best line may learn from, each with the best end of a complete line through it.
+
+    A revision is judged by its end. So is every trial here: its loss is the lowest at the end of a line to which it
+    belongs. Trials that are on no complete line are left out, and so are founders.
+    Generations are those of the first lines: a trial's depth.
+
+    Args:
+        state: A state in which the next slot is ready.
+        parent: The slot's parent.
+        history: "family": trials that descend from the same founder; "all": all trials; "none": no trials.
+    """
+    if history == "none":
+        return Family()
+    records, o = state.records, state.open
+    ends: dict[int, float] = {}
+    for i in range(o.first + o.view.end):
+        record = records[i]
+        if record.trial.depth == state.settings.line - 1 and record.status is Status.COMPLETED:
+            assert record.loss is not None  # a completed trial is one with a loss
+            at: int | None = i
+            while at is not None and record.loss < ends.get(at, math.inf):
+                ends[at] = record.loss
+                at = records[at].trial.parent
+    founder = _founder(records, parent)
+    told = [
+        attrs.evolve(records[i], trial=_by_depth(records[i].trial), loss=ends[i])
+        for i in sorted(ends)
+        if records[i].trial.depth and (history == "all" or _founder(records, i) == founder)
+    ]
+    pending = [_by_depth(records[i].trial) for i in range(o.first, o.first + o.asked) if i not in ends]
+    return Family(told=tuple(told), pending=tuple(pending))
+
+
+def _founder(records: Sequence[Record], trial_id: int) -> int:
+    while (parent := records[trial_id].trial.parent) is not None:
+        trial_id = parent
+    return trial_id
+
+
+def _by_depth(trial: Trial) -> Trial:
+    return attrs.evolve(trial, generation=trial.depth)
 
 
 def ancestry(records: Sequence[Record], parent: int | None, generation: int) -> Iterator[tuple[int | None, range]]:

@@ -19,7 +19,7 @@ from gpbt_core.searcher import History, Search, SearcherChoice
 
 __all__ = ["PRESETS", "Preset", "PresetName", "preset"]
 
-PresetName = Literal["gpbt", "steady", "paper", "pbt", "pb2", "random", "tpe", "gp"]
+PresetName = Literal["gpbt", "steady", "greedy", "paper", "pbt", "pb2", "random", "tpe", "gp"]
 """The names of the presets."""
 
 
@@ -71,8 +71,8 @@ FEW = 16
 """With fewer models than this, n founders seldom contain a good one: runs start with more, and a shorter segment."""
 
 
-def _default(population: int, steps: int) -> Genealogical:
-    """The default's rule; all of its numbers were found by experiment."""
+def _greedy(population: int, steps: int) -> Genealogical:
+    """A longer first segment and shorter later ones; all of its numbers were found by experiment."""
     if population >= FEW:
         return Genealogical()
     rule = Genealogical(segments=(0.05, 0.15, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1), parents=(0.9, 0.5, 0.45, 0.3, 0.2))
@@ -81,28 +81,45 @@ def _default(population: int, steps: int) -> Genealogical:
     return attrs.evolve(rule, founders=founders) if founders > population else Genealogical()
 
 
-def _steady(population: int, steps: int) -> Genealogical:
-    """A longer first segment for many founders, then equal short segments in which steady lines keep their config.
+def _default(population: int, steps: int) -> Genealogical:
+    """The rule of `steady` for a smaller population, and revisions of its best line with the steps that this saves.
 
     The numbers were found by experiment; docs/what-was-tried.md lists the alternatives.
     """
+    return _steady(population, steps, revisions=_revisions(population) if steps > 1 else 0.0)
+
+
+def _revisions(population: int) -> float:
+    """The share of the budget for revisions: few models need all steps to find good founders.
+
+    It grows from 0 for 8 models to .3 for 17.
+    """
+    return min(0.3, max(0.0, (population - 8) / 30))
+
+
+def _steady(population: int, steps: int, *, revisions: float = 0.0) -> Genealogical:
+    """A longer first segment for many founders, then equal short segments in which steady lines keep their config."""
     first, later = max(1, round(0.2 * steps)), max(1, round(0.1 * steps))
     segments = [first]
     if steps > first:
         count = max(1, (steps - first) // later)
         segments += [later] * (count - 1) + [steps - first - later * (count - 1)]
     trained = itertools.accumulate(segments)
+    models = population * (1 - revisions)
+    shares = (0.9, *(0.6 - 0.5 * share / steps for share in itertools.islice(trained, 1, len(segments) - 1)))
     return Genealogical(
         segments=tuple(segments),
-        founders=max(1, min(round(1.5 * population), _most_founders(population, steps, first))),
-        parents=(0.9, *(0.6 - 0.5 * share / steps for share in itertools.islice(trained, 1, len(segments) - 1))),
+        founders=max(1, min(round(1.5 * models), _most_founders(models, steps, first))),
+        parents=tuple(share * (1 - revisions) for share in shares),
         steady=True,
+        revisions=revisions,
+        together=max(1, round(population / 12)) if revisions else 1,
     )
 
 
-def _most_founders(population: int, steps: int, first: int) -> int:
-    """The number of founders that leaves at least .6 n slots, and so at least one, for the later segments."""
-    return (population * steps - math.ceil(max(1, 0.6 * population) * (steps - first))) // first
+def _most_founders(models: float, steps: int, first: int) -> int:
+    """The number of founders that leaves at least .6 slots per model, and so at least one, for the later segments."""
+    return int(models * steps - math.ceil(max(1, 0.6 * models) * (steps - first))) // first
 
 
 def _third(population: int) -> int:
@@ -122,20 +139,28 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         for made in (
             Preset(
                 name="gpbt",
-                summary="lineage GP, shrinking segments, trial stopping with refill (the default)",
+                summary="lineage GP, steady lines, then revisions of the best line (the default)",
                 reproduction=_default,
                 searcher=_named("gp"),
                 founders=_named("sobol"),
-                number_of_founders=_founders,
-                trial_stopping=Quantile(),
+                number_of_founders=lambda population: max(8, round((1 - _revisions(population)) * population)),
             ),
             Preset(
                 name="steady",
-                summary="lineage GP, steady lines that keep their config: for long runs, and where greed is a trap",
+                summary="the default without revisions: for as many workers as models",
                 reproduction=_steady,
                 searcher=_named("gp"),
                 founders=_named("sobol"),
                 number_of_founders=lambda population: max(8, population),  # the other founders learn from these
+            ),
+            Preset(
+                name="greedy",
+                summary="lineage GP, shrinking segments, trial stopping with refill: where the first steps tell much",
+                reproduction=_greedy,
+                searcher=_named("gp"),
+                founders=_named("sobol"),
+                number_of_founders=_founders,
+                trial_stopping=Quantile(),
             ),
             Preset(
                 name="paper",

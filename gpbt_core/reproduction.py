@@ -16,7 +16,7 @@ from gpbt_core.errors import ConfigError
 from gpbt_core.numbers import as_float, as_int, plain
 from gpbt_core.records import Record, Status
 from gpbt_core.rule import Rule
-from gpbt_core.space import Space
+from gpbt_core.space import Config, Space
 from gpbt_core.space.parameters import alike, typed
 
 __all__ = [
@@ -41,10 +41,12 @@ class Slot:
     Attributes:
         parent: The id of the trial whose weights the child starts from; None: from scratch.
         repeat: Whether the child keeps the parent's config instead of searching for one.
+        config: The child's config, if the rule chooses it; None: it is searched for, or repeated.
     """
 
     parent: int | None
     repeat: bool = False
+    config: Config | None = None
 
 
 @attrs.frozen
@@ -84,6 +86,8 @@ class Closing:
         generations: The number of generations of the run.
         steps: T, the steps per model.
         records: Every trial asked so far, by id, for rules that look further back.
+        line: In a run with generations after the first T steps: the lineage of the best complete line, from its founder
+            on; of the deepest line if none is complete. Its trials may become parents again. Otherwise empty.
     """
 
     space: Space
@@ -95,6 +99,7 @@ class Closing:
     generations: int = 1
     steps: int = 1
     records: Sequence[Record] = ()
+    line: tuple[Record, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -134,7 +139,12 @@ class Reproduction(Protocol):
         """Whether steps saved by stopped trials open further slots in the same generation."""
 
     def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:
-        """The segment length of each generation in steps; the lengths sum to `steps`.
+        """The segment length of each generation in steps.
+
+        The lengths sum to `steps`. Only a rule with a true attribute `revisits` may give more after these, for
+        generations that train again from trials of the best line (`Closing.line`). The checkpoints of all lines that
+        may be the best are then kept until the last generation closes, and no trial of the later generations is stopped
+        early.
 
         Args:
             population: n, at least 1.
@@ -228,6 +238,11 @@ class ReproductionRule(Rule):
         """See `Reproduction.refill`."""
         return False
 
+    @property
+    def revisits(self) -> bool:
+        """Whether generations after the first T steps train again from trials of the best line."""
+        return False
+
     def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # noqa: ARG002  # for others
         """See `Reproduction.segment_lengths`."""
         return (1,) * steps
@@ -312,6 +327,13 @@ class Genealogical(ReproductionRule):
         noise: Ranks by loss + N(0, s^2), s = noise * (loss[p] - loss[1]); at least 0.
         order: "round-robin" over the parents or one "litter" after the other, the best parent first in both.
         refill: Whether steps saved by stopped trials open further slots.
+        revisions: The share of the n x T steps that is kept for revisions of the best complete line, in [0, 1). A
+            revision starts again from a checkpoint of that line, at the beginning of one of its later segments, with a
+            searched config. In the segments that follow, it keeps the line's own configs, shifted by the same distance
+            in the unit cube, which shrinks linearly to 0 at the end. Only the score at its end counts. If that is
+            better, the next revisions start from the new line. Revisions find what a choice by the present score
+            misses. They begin with the last segment, go back one segment each time, and start over.
+        together: How many revisions start from the same checkpoint and can be trained at the same time, at least 1.
 
     Raises:
         ConfigError: An option is out of its range, or does not fit the population.
@@ -344,8 +366,11 @@ class Genealogical(ReproductionRule):
     noise: float = 0.0
     order: Literal["round-robin", "litter"] = "round-robin"
     refill: bool = attrs.field(default=True, converter=plain)
+    revisions: float = 0.0
+    together: int = attrs.field(default=1, converter=plain)
 
     def __attrs_post_init__(self) -> None:
+        share = as_float(self.revisions)
         count, per_parent, spread, noise = self.founders, self.per_parent, as_float(self.spread), as_float(self.noise)
         checks = {
             "parents": (
@@ -360,6 +385,8 @@ class Genealogical(ReproductionRule):
             ),
             "spread": (spread is not None and 0 <= spread <= 1, "a number in [0, 1]"),
             "noise": (noise is not None and 0 <= noise < math.inf, "a finite number of at least 0"),
+            "revisions": (share is not None and 0 <= share < 1, "a number in [0, 1)"),
+            "together": ((as_int(self.together) or 0) >= 1, "a whole number of at least 1"),
             "order": (self.order in ("round-robin", "litter"), '"round-robin" or "litter"'),
             **{
                 name: (isinstance(getattr(self, name), bool), "a bool")
@@ -370,6 +397,11 @@ class Genealogical(ReproductionRule):
             if not is_right:
                 raise ConfigError(f"genealogical: {name} must be {wanted}, got {getattr(self, name)!r}")
 
+    @property
+    def revisits(self) -> bool:
+        """See `ReproductionRule.revisits`."""
+        return self.revisions > 0
+
     def segment_lengths(self, population: int, steps: int) -> tuple[int, ...]:  # likewise
         """See `Reproduction.segment_lengths`."""
         if self.parents is None and not 1 / population <= self.c <= population:
@@ -378,13 +410,32 @@ class Genealogical(ReproductionRule):
                 f"floor(sqrt(n / c)) is from 1 to n, got {self.c!r}"
             )
         lengths = _segments("genealogical", self.segments, steps)
-        if self.founders is not None and self.founders * lengths[0] + steps - lengths[0] > population * steps:
+        rounds = self._rounds(population, steps)
+        founders, left = self.first_slots(population), population * steps - _cost(rounds)
+        if (self.founders is not None or rounds) and founders * lengths[0] + steps - lengths[0] > left:
             raise ConfigError(
-                f"genealogical: {self.founders} founders of {lengths[0]} steps each do not leave one slot for the "
-                f"other {steps - lengths[0]} steps of a line, of {population} x {steps} steps in all; take fewer or "
-                f"shorter ones"
+                f"genealogical: {founders} founders of {lengths[0]} steps each do not leave one slot for the other "
+                f"{steps - lengths[0]} steps of a line, of {left} steps; take fewer or shorter ones, or fewer revisions"
             )
-        return lengths
+        return (*lengths, *itertools.chain.from_iterable(each.lengths for each in rounds))
+
+    def _rounds(self, population: int, steps: int) -> tuple["_Round", ...]:
+        """The rounds of revisions, in order: they go back from the last segment, and begin again where steps run out.
+
+        The last ones have fewer revisions if the budget has no room for `together`.
+        """
+        lengths = _segments("genealogical", self.segments, steps)
+        left = math.floor(self.revisions * population * steps + 1e-9)  # .3 * 10 * 10 may lie a rounding error below 30
+        rounds: list[_Round] = []
+        segment, count = len(lengths), self.together
+        while len(lengths) > 1 and left >= lengths[-1]:
+            segment -= 1
+            if segment == 0 or left < sum(lengths[segment:]):
+                segment = len(lengths) - 1
+            made = _Round(segment, min(count, left // sum(lengths[segment:])), lengths[segment:])
+            rounds.append(made)
+            left -= _cost([made])
+        return tuple(rounds)
 
     def first_slots(self, population: int) -> int:
         """See `Reproduction.first_slots`."""
@@ -392,10 +443,14 @@ class Genealogical(ReproductionRule):
 
     def slots(self, generation: int, population: int, steps: int) -> int:
         """The number of slots of `generation` (from 0) before any refill, for n models of T steps each."""
-        lengths = self.segment_lengths(population, steps)
-        if self.founders is None or generation >= len(lengths):  # the run was extended
+        lengths, rounds = _segments("genealogical", self.segments, steps), self._rounds(population, steps)
+        if generation >= len(lengths):
+            counts = [made.count for made in rounds for _ in made.lengths]
+            place = generation - len(lengths)
+            return counts[place] if place < len(counts) else population  # the run was extended
+        if self.founders is None and not rounds:
             return population
-        left, line, count = population * steps, steps, self.founders
+        left, line, count = population * steps - _cost(rounds), steps, self.first_slots(population)
         for length, following in itertools.pairwise(lengths[: generation + 1]):
             left, line = left - count * length, line - length
             count = -(-left // line)
@@ -413,6 +468,11 @@ class Genealogical(ReproductionRule):
 
     def plan(self, closing: Closing, rng: "np.random.Generator") -> Plan:
         """See `Reproduction.plan`."""
+        place = closing.generation - len(_segments("genealogical", self.segments, closing.steps))
+        for made in self._rounds(closing.population, closing.steps):
+            if 0 <= place < len(made.lengths):
+                return _revisions(closing, made.segment + place, made.count, begin=place == 0)
+            place -= len(made.lengths)
         n = self.slots(closing.generation, closing.population, closing.steps)
         parents = self._select(closing, n, rng)
         survivors = {parent.trial.id for parent in closing.parents}
@@ -421,7 +481,7 @@ class Genealogical(ReproductionRule):
 
     def keep(self, generation: int, population: int) -> Keep | None:
         """See `Reproduction.keep`."""
-        if self.noise or self.steady or (self.spread and generation == 1):
+        if self.noise or self.steady or self.revisions or (self.spread and generation == 1):
             return None
         return Keep(
             count=self.number_of_parents(generation, population),
@@ -442,12 +502,16 @@ class Genealogical(ReproductionRule):
         candidates = {record.trial.id: record for record in closing.candidates}
         if self.survivors:
             candidates |= {record.trial.id: record for record in closing.parents}
+        later = sum(len(made.lengths) for made in self._rounds(closing.population, closing.steps))
+        first = closing.generation if closing.generation <= closing.generations - later else closing.generation - later
+        if later and first < closing.generation:  # an extension continues the best line, too
+            candidates |= {record.trial.id: record for record in closing.line[-1:]}
         count = min(slots, self.number_of_parents(closing.generation, closing.population))
         records = list(candidates.values())
         ranked = _distinct(self._ranked(records, self.values(closing, records), count, rng))
         if closing.generation == 1:
             return _apart(closing.space, ranked, count, self.spread) if self.spread else ranked[:count]
-        if self.steady and closing.generation < closing.generations - 1:
+        if self.steady and first < closing.generations - later - 1:
             return _with_steady(ranked, count, self.per_parent, closing.records)
         return _limited(ranked, count, self.per_parent, {record.trial.id for record in closing.parents})
 
@@ -460,6 +524,63 @@ class Genealogical(ReproductionRule):
             losses = (np.array(losses) + rng.normal(0.0, 1.0, len(losses)) * scale).tolist()
         order = sorted(range(len(records)), key=lambda i: (losses[i], records[i].trial.id))
         return [records[i] for i in order]
+
+
+@attrs.frozen
+class _Round:
+    """Revisions that start from the same checkpoint.
+
+    Attributes:
+        segment: The first segment that they train again, from 1.
+        count: How many there are.
+        lengths: The lengths of their segments.
+    """
+
+    segment: int
+    count: int
+    lengths: tuple[int, ...]
+
+
+def _cost(rounds: Iterable[_Round]) -> int:
+    return sum(made.count * sum(made.lengths) for made in rounds)
+
+
+def _revisions(closing: Closing, segment: int, count: int, *, begin: bool) -> Plan:
+    """The plan of one generation of revisions: they begin at `segment` of the best line, or continue with it.
+
+    If none of them is left that could continue, as all have failed, new ones begin here.
+    """
+    line = closing.line
+    going_on = [] if begin else [record for record in closing.candidates if record.trial.depth == segment - 1][:count]
+    if not going_on:
+        parent = line[min(segment, len(line)) - 1].trial.id
+        return Plan((parent,), (Slot(parent),) * count)
+    on_line = {record.trial.id for record in line}
+    slots = []
+    for record in going_on:
+        branch = record
+        while (before := branch.trial.parent) is not None and before not in on_line:
+            branch = closing.records[before]
+        slots.append(Slot(record.trial.id, config=_shifted(closing, branch, record, segment)))
+    return Plan(tuple(record.trial.id for record in going_on), tuple(slots))
+
+
+def _shifted(closing: Closing, branch: Record, last: Record, segment: int) -> Config:
+    """The line's config in a segment, shifted as far as the revision left the line at its beginning, or less.
+
+    The shift shrinks linearly, to 0 at the end. A categorical parameter that was changed there stays changed. So does
+    one that was not active on the line.
+    """
+    space, line = closing.space, closing.line
+    start = branch.trial.start_step
+    share = 1 - (last.trial.start_step + last.steps - start) / max(1, closing.steps - start)
+    left = line[min(branch.trial.depth, len(line) - 1)].trial.config
+    own = line[min(segment, len(line) - 1)].trial.config
+    old, new, u = space.encode([left, branch.trial.config, own])
+    changed = np.where(np.isnan(new), u, new)
+    shifted = np.where(space.categorical, np.where(new == old, u, changed), u + max(0.0, share) * (new - old))
+    shifted = np.where(np.isnan(shifted), changed, shifted)
+    return space.decode(np.nan_to_num(np.clip(shifted, 0, 1), nan=0.5))  # inactive ones: any value does
 
 
 def _loss(record: Record) -> float:

@@ -17,7 +17,7 @@ import pytest
 
 from gpbt_adapters.cli import main as cli
 
-__all__ = ["ROOT", "Block", "as_one_script", "blocks_of", "check_command", "run_page", "run_program"]
+__all__ = ["ROOT", "Block", "as_one_script", "blocks_of", "check_command", "run_page"]
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(

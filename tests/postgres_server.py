@@ -1,9 +1,10 @@
 """A real PostgreSQL server for tests: in a directory of its own, on a Unix socket and no network, gone afterwards.
 
-It is installed where that can be done: on Debian and its kin, by root, from the distribution.
+Where there is no server, root installs one on Debian and what derives from it, from the distribution.
 """
 
 import contextlib
+import fcntl
 import os
 import pwd
 import shutil
@@ -16,7 +17,7 @@ __all__ = ["NoServerError", "postgres_server"]
 
 
 class NoServerError(Exception):
-    """There is no PostgreSQL here, and it cannot be had."""
+    """PostgreSQL is neither installed here nor can it be."""
 
 
 @contextlib.contextmanager
@@ -26,7 +27,9 @@ def postgres_server() -> Iterator[str]:
     Raises:
         NoServerError: There is none to start.
     """
-    programs = _programs()
+    with (Path(tempfile.gettempdir()) / "gpbt-postgres.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one test process installs, the others wait
+        programs = _programs()
     folder = Path(tempfile.mkdtemp(prefix="gpbt-postgres-", dir="/tmp"))  # a socket's path must be short
     user = _unprivileged()
     try:

@@ -254,6 +254,9 @@ def setups(draw: st.DrawFn, *, quorum: float | None = 1.0, stopping: bool = True
     rule = draw(reproductions())
     if isinstance(rule, Genealogical) and draw(st.booleans()):
         rule = attrs.evolve(rule, founders=draw(founders_that_fit(rule, population, steps)))
+    elif isinstance(rule, Genealogical) and population > 2 and draw(st.booleans()):
+        rule = attrs.evolve(rule, revisions=draw(st.sampled_from([0.1, 0.3, 0.5])), together=draw(st.integers(1, 3)))
+        rule = attrs.evolve(rule, founders=max(1, population // 3))
     return {
         "population": population,
         "steps": steps,

@@ -1,4 +1,4 @@
-"""gpbt: its default, its other presets, and the default with one decision changed at a time.
+"""gpbt: its default, its other presets, and two of these with one decision changed at a time.
 
 Beside them, gpbt's GP over practitioners' schedules, and selection without search. All run serially; what a run finds
 does not depend on that, only on `max_concurrent`.
@@ -47,7 +47,7 @@ def _run(ledger: Ledger, *, options: dict[str, Any], all_at_once: bool = False) 
     if all_at_once:
         options = {**options, "max_concurrent": ledger.models}
     if "search" in options:
-        own = PRESETS["gpbt"].search(ledger.models)
+        own = PRESETS[options.get("preset", "gpbt")].search(ledger.models)
         options = {**options, "searcher": attrs.evolve(own, **options["search"])}
         del options["search"]
     drive(
@@ -146,9 +146,14 @@ def _plain(value: Any) -> Any:
     return {"rule": value.name, **attrs.asdict(value)} if attrs.has(type(value)) else value
 
 
+def _greedy(summary: str, *, all_at_once: bool = False, **options: Any) -> Method:
+    """The preset greedy with other options of `Optimizer`."""
+    return _method(summary, all_at_once=all_at_once, preset="greedy", **options)
+
+
 def _bred(summary: str, **options: Any) -> Method:
-    """The default with other options of its reproduction rule."""
-    return _method(summary, reproduction=Genealogical(**options))
+    """The preset greedy with other options of its reproduction rule."""
+    return _greedy(summary, reproduction=Genealogical(**options))
 
 
 METHODS = {
@@ -158,6 +163,7 @@ METHODS = {
         "the same with the paper's early stopping of generations", preset="paper", generation_stopping="improvement"
     ),
     "steady": _method("the preset steady: short segments, lines that keep their config", preset="steady"),
+    "greedy": _method("the preset greedy: shrinking segments, stopping of trials", preset="greedy"),
     "pbt": _method("the preset pbt", preset="pbt"),
     "pb2": _method("the preset pb2", preset="pb2"),
     "gp-constant": _method("the preset gp: gpbt's model, constant HPs", preset="gp"),
@@ -172,46 +178,54 @@ METHODS = {
         run=_selection_only,
         settings={"searched": 0.5, "preset": "paper", "jitter": JITTER},
     ),
-    # The data to learn from.
-    "gpbt-pooled": _method("gpbt, learning from all lineages", search={"history": "all"}),
-    "gpbt-no-history": _method("gpbt, learning from nothing", search={"history": "none"}),
-    # The searcher.
+    # The default with one decision changed; what it is without revisions is `steady`.
+    "gpbt-stopping": _method("gpbt with stopping of trials", trial_stopping="median"),
     "gpbt-random": _method("gpbt with random configs", search={"searcher": "random", "founders": None}),
     "gpbt-tpe": _method("gpbt with TPE", searcher="tpe"),
     "gpbt-perturb": _method("gpbt with PBT's perturbation", searcher="perturb"),
-    "gpbt-pb2": _method("gpbt with PB2's bandit", searcher="pb2"),
-    "gpbt-cmaes": _method("gpbt with CMA-ES", searcher="cmaes"),
-    "gpbt-optuna-gp": _method("gpbt with Optuna's GPSampler", searcher="optuna:GPSampler"),
-    "gpbt-optuna-tpe": _method("gpbt with Optuna's TPESampler", searcher="optuna:TPESampler"),
-    "gpbt-no-sobol": _method("gpbt whose searcher proposes the founders too", search={"founders": None}),
+    "gpbt-1-at-once": _method("gpbt with max_concurrent 1", max_concurrent=1),
+    "gpbt-all-at-once": _method("gpbt with max_concurrent n", all_at_once=True),
+    # The preset greedy with one decision changed.
+    # The data to learn from.
+    "greedy-pooled": _greedy("greedy, learning from all lineages", search={"history": "all"}),
+    "greedy-no-history": _greedy("greedy, learning from nothing", search={"history": "none"}),
+    # The searcher.
+    "greedy-random": _greedy("greedy with random configs", search={"searcher": "random", "founders": None}),
+    "greedy-tpe": _greedy("greedy with TPE", searcher="tpe"),
+    "greedy-perturb": _greedy("greedy with PBT's perturbation", searcher="perturb"),
+    "greedy-pb2": _greedy("greedy with PB2's bandit", searcher="pb2"),
+    "greedy-cmaes": _greedy("greedy with CMA-ES", searcher="cmaes"),
+    "greedy-optuna-gp": _greedy("greedy with Optuna's GPSampler", searcher="optuna:GPSampler"),
+    "greedy-optuna-tpe": _greedy("greedy with Optuna's TPESampler", searcher="optuna:TPESampler"),
+    "greedy-no-sobol": _greedy("greedy whose searcher proposes the founders too", search={"founders": None}),
     # Parent selection.
-    "gpbt-no-repeat": _bred("gpbt without repeat slots", repeat=False),
-    "gpbt-steady": _bred("gpbt, a steady line beside the best child of each litter", steady=True),
-    "gpbt-survivors": _bred("gpbt, parents compete with their children", survivors=True),
-    "gpbt-one-child": _bred("gpbt, at most one child of a former parent may be a parent", per_parent=1),
-    "gpbt-any-children": _bred("gpbt, any number of siblings may be parents", per_parent=None),
-    "gpbt-no-spread": _bred("gpbt, the first parents by rank alone", spread=0),
-    "gpbt-litters": _bred("gpbt, one litter after the other", order="litter"),
-    "gpbt-c-quarter": _bred("gpbt with floor(sqrt(n / c)) parents, c = 1/4", parents=None, c=0.25),
-    "gpbt-c-half": _bred("gpbt with floor(sqrt(n / c)) parents, c = 1/2", parents=None, c=0.5),
-    "gpbt-c-1": _bred("gpbt with floor(sqrt(n / c)) parents, c = 1", parents=None, c=1.0),
-    "gpbt-c-2": _bred("gpbt with floor(sqrt(n / c)) parents, c = 2", parents=None, c=2.0),
-    "gpbt-c-4": _bred("gpbt with floor(sqrt(n / c)) parents, c = 4", parents=None, c=4.0),
-    "gpbt-half-parents": _bred("gpbt with half the parents", parents=(0.3, 0.22, 0.18, 0.12, 0.08)),
-    "gpbt-prototype": _bred(
-        "gpbt with fewer parents, one child each", parents=(0.4, 0.32, 0.28, 0.24, 0.16), per_parent=1
+    "greedy-no-repeat": _bred("greedy without repeat slots", repeat=False),
+    "greedy-steady": _bred("greedy, a steady line beside the best child of each litter", steady=True),
+    "greedy-survivors": _bred("greedy, parents compete with their children", survivors=True),
+    "greedy-one-child": _bred("greedy, at most one child of a former parent may be a parent", per_parent=1),
+    "greedy-any-children": _bred("greedy, any number of siblings may be parents", per_parent=None),
+    "greedy-no-spread": _bred("greedy, the first parents by rank alone", spread=0),
+    "greedy-litters": _bred("greedy, one litter after the other", order="litter"),
+    "greedy-c-quarter": _bred("greedy with floor(sqrt(n / c)) parents, c = 1/4", parents=None, c=0.25),
+    "greedy-c-half": _bred("greedy with floor(sqrt(n / c)) parents, c = 1/2", parents=None, c=0.5),
+    "greedy-c-1": _bred("greedy with floor(sqrt(n / c)) parents, c = 1", parents=None, c=1.0),
+    "greedy-c-2": _bred("greedy with floor(sqrt(n / c)) parents, c = 2", parents=None, c=2.0),
+    "greedy-c-4": _bred("greedy with floor(sqrt(n / c)) parents, c = 4", parents=None, c=4.0),
+    "greedy-half-parents": _bred("greedy with half the parents", parents=(0.3, 0.22, 0.18, 0.12, 0.08)),
+    "greedy-prototype": _bred(
+        "greedy with fewer parents, one child each", parents=(0.4, 0.32, 0.28, 0.24, 0.16), per_parent=1
     ),
-    "gpbt-segments-1": _bred("gpbt with segments of one step", segments=1),
-    "gpbt-segments-2": _bred("gpbt with segments of two steps", segments=2),
-    "gpbt-segments-halves": _bred("gpbt with segments of half of what is left", segments=(0.5, 0.3, 0.1, 0.1)),
+    "greedy-segments-1": _bred("greedy with segments of one step", segments=1),
+    "greedy-segments-2": _bred("greedy with segments of two steps", segments=2),
+    "greedy-segments-halves": _bred("greedy with segments of half of what is left", segments=(0.5, 0.3, 0.1, 0.1)),
     # Early stopping.
-    "gpbt-no-stopping": _method("gpbt without stopping of trials", trial_stopping=None),
-    "gpbt-no-refill": _bred("gpbt, stopping trials without refill", refill=False),
-    "gpbt-generation-stopping": _method(
-        "gpbt with the paper's stopping of generations", generation_stopping="improvement"
+    "greedy-no-stopping": _greedy("greedy without stopping of trials", trial_stopping=None),
+    "greedy-no-refill": _bred("greedy, stopping trials without refill", refill=False),
+    "greedy-generation-stopping": _greedy(
+        "greedy with the paper's stopping of generations", generation_stopping="improvement"
     ),
     # Concurrency.
-    "gpbt-1-at-once": _method("gpbt with max_concurrent 1", max_concurrent=1),
-    "gpbt-8-at-once": _method("gpbt with max_concurrent 8", max_concurrent=8),
-    "gpbt-all-at-once": _method("gpbt with max_concurrent n", all_at_once=True),
+    "greedy-1-at-once": _greedy("greedy with max_concurrent 1", max_concurrent=1),
+    "greedy-8-at-once": _greedy("greedy with max_concurrent 8", max_concurrent=8),
+    "greedy-all-at-once": _greedy("greedy with max_concurrent n", all_at_once=True),
 }

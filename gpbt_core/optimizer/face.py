@@ -465,8 +465,7 @@ class Optimizer:
     @property
     def budget(self) -> int:
         """The steps that the run may train: those of its slots at full length; stopped trials may leave some unused."""
-        lengths = self.settings.lengths
-        return self.settings.population * (sum(lengths) + lengths[-1] * (self.generations - len(lengths)))
+        return self.settings.steps_of(self.generations)
 
     @property
     def tally(self) -> Tally:
@@ -649,7 +648,9 @@ class Optimizer:
         if not state.open.ready or state.finished:
             return None
         slot, order = next_order(state)
-        if slot.repeat and slot.parent is not None:
+        if slot.config is not None:
+            config = slot.config
+        elif slot.repeat and slot.parent is not None:
             config = state.records[slot.parent].trial.config
         else:
             config = self._propose(state, slot.parent, order)

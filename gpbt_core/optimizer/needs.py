@@ -16,7 +16,9 @@ class Needs:
             segment that stopped trials have saved.
         steps: The steps that it trains: population x steps, and up to half a segment more per generation that refills.
         checkpoints: How many checkpoints are kept at a time: of a generation's parents, of those that may be the next
-            ones, of the trials in training and of the best. None: with a quorum below 1 there is no bound.
+            ones, of the trials in training, of the best, and of lines that may be revisited. Runs with revisions
+            usually need about half of this, because most of these lines have ancestors in common. None: with a quorum
+            below 1 there is no bound.
     """
 
     trials: int
@@ -35,13 +37,15 @@ def needs_of(settings: Settings, generations: int) -> Needs:
     lengths = [settings.lengths[min(g, len(settings.lengths) - 1)] for g in range(generations)]
     slots = [_slots(settings, g) for g in range(generations)]
     over = sum(length // 2 for length in lengths) if rule.refill else 0
-    checkpoints = 0
+    checkpoints = lines = 0
     for generation, count in enumerate(slots):
         keep = rule.keep(generation + 1, n)
         candidates = count if keep is None else min(count, keep.count)
         parents = 0 if generation == 0 else _parents(settings, generation)
         survivors = parents if keep is not None and keep.survivors else 0
-        checkpoints = max(checkpoints, parents + max(candidates, survivors))
+        checkpoints = max(checkpoints, lines + parents + max(candidates, survivors))
+        if settings.revisits and generation < settings.line:
+            lines += parents  # their lines may be revisited; later, only the best one and those of the open round
     return Needs(
         trials=sum(slots),
         steps=sum(count * length for count, length in zip(slots, lengths, strict=True)) + over,

@@ -47,15 +47,23 @@ def propose(searchers: Searchers, state: State, parent: int | None, order: Order
         return config
     is_founder = order.generation == 0 and place < search.number_of_founders
     searcher = searchers.founders if is_founder else searchers.searcher
+    line, planned = state.settings.line, len(state.settings.lengths)
+    revising = line <= order.generation < planned and parent is not None
+    # To a searcher, a run has the generations of its first lines; a revision is asked for as if it were one of these.
+    generation = order.depth if revising else order.generation - max(0, min(order.generation, planned) - line)
     query = Query(
         space=state.settings.space,
         parent=None if parent is None else state.records[parent],
-        generation=order.generation,
-        generations=state.generations,
+        generation=generation,
+        generations=state.generations - (planned - line),
         depth=order.depth,
         slot=place,
         seed=state.settings.seed,
-        family=lambda: genealogy.family(state, parent, search.history),
+        family=lambda: (
+            genealogy.revised(state, parent, search.history)
+            if revising and parent is not None
+            else genealogy.family(state, parent, search.history)
+        ),
     )
     rng = generator(state.settings, "trial", order.id)
     try:

@@ -4,6 +4,7 @@ A rule is third-party code. If it raises, or returns an answer that would break 
 names the rule is raised. The state is then unchanged, because every transition is computed before it is committed.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -13,8 +14,10 @@ import numpy as np
 from gpbt_core.early_stopping import GenerationStopping, TrialStopping
 from gpbt_core.errors import ConfigError, PluginError
 from gpbt_core.reproduction import Closing, Keep, Plan, Reproduction, Slot
+from gpbt_core.space import Config, Space
+from gpbt_core.space.parameters import alike
 
-__all__ = ["found_enough", "founding_plan", "limits", "next_plan", "promise", "segment_lengths"]
+__all__ = ["found_enough", "founding_plan", "limits", "line", "next_plan", "promise", "segment_lengths"]
 
 T = TypeVar("T")
 
@@ -24,8 +27,8 @@ def segment_lengths(rule: Reproduction, population: int, steps: int) -> tuple[in
 
     Raises:
         ConfigError: The options of the rule do not fit the population or the steps.
-        PluginError: The rule raised; its lengths are not positive ints that sum to `steps`; or its `refill` or
-            `select_by` is of the wrong type.
+        PluginError: The rule raised; its lengths are not positive ints that sum to `steps`, or of which the first do if
+            the rule revisits lines; or its `refill` or `select_by` is of the wrong type.
     """
     if not isinstance(rule.refill, bool) or not isinstance(rule.select_by, str):
         raise PluginError(
@@ -33,11 +36,21 @@ def segment_lengths(rule: Reproduction, population: int, steps: int) -> tuple[in
         )
     asked = f"segment_lengths({population}, {steps})"
     lengths = _answer(rule, asked, lambda: rule.segment_lengths(population, steps), passes=ConfigError)
-    if not (isinstance(lengths, tuple) and all(_is_int(length, 1) for length in lengths) and sum(lengths) == steps):
-        raise PluginError(
-            f"{_who(rule)}: {asked} must be a tuple of ints of at least 1 that sum to {steps}, got {lengths!r:.200}"
-        )
-    return lengths
+    if isinstance(lengths, tuple) and all(_is_int(length, 1) for length in lengths):
+        segments = line(lengths, steps)
+        if segments == len(lengths) or (segments and getattr(rule, "revisits", False)):
+            return lengths
+    raise PluginError(
+        f"{_who(rule)}: {asked} must be a tuple of ints of at least 1 that sum to {steps}, got {lengths!r:.200}"
+    )
+
+
+def line(lengths: Sequence[int], steps: int) -> int:
+    """The number of segments of a line: as many of the first lengths as sum to `steps`; 0 if none do."""
+    for number, trained in enumerate(itertools.accumulate(lengths), start=1):
+        if trained >= steps:
+            return number if trained == steps else 0
+    return 0
 
 
 def founding_plan(rule: Reproduction, population: int) -> Plan:
@@ -64,7 +77,7 @@ def next_plan(rule: Reproduction, closing: Closing, rng: "np.random.Generator", 
 
     Raises:
         PluginError: The rule raised, or its answer is not a `Plan` with at least one slot whose parents are distinct
-            candidates or parents of the closing generation.
+            candidates, parents of the closing generation or trials of the best line.
         PluginError: The plan has more slots than the budget leaves.
     """
     asked = f"the plan of generation {closing.generation}"
@@ -161,10 +174,15 @@ def _faults(plan: object, closing: Closing) -> Iterator[str]:
             yield f"must have slots that are Slots, with a bool as repeat, got {slot!r:.200}"
         elif slot.parent is not None and not (_is_int(slot.parent, 0) and slot.parent in known):
             yield f"must name the parents of all slots among its parents {parents!r:.200}, got {slot!r:.200}"
-    allowed = {record.trial.id for record in (*closing.candidates, *closing.parents)}
+        elif slot.config is not None and not _is_config(slot.config, closing.space):
+            yield f"must have slots whose config is None or a Config of the space, got {slot!r:.200}"
+    allowed = {record.trial.id for record in (*closing.candidates, *closing.parents, *closing.line)}
     for parent in parents:
         if parent not in allowed:
-            yield f"must take its parents from closing.candidates or closing.parents, got {_what(parent, closing)}"
+            yield (
+                f"must take its parents from closing.candidates, closing.parents or closing.line, got "
+                f"{_what(parent, closing)}"
+            )
 
 
 def _what(trial_id: int, closing: Closing) -> str:
@@ -182,6 +200,13 @@ def _who(rule: Any) -> str:
 
 def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+def _is_config(value: object, space: Space) -> bool:
+    try:
+        return isinstance(value, Config) and alike(space.validate(value), value)
+    except ConfigError:
+        return False
 
 
 def _is_int(value: object, low: int) -> bool:

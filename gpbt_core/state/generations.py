@@ -12,11 +12,12 @@ from gpbt_core.state.decisions import found_enough, founding_plan, promise
 from gpbt_core.state.life import ENDED
 from gpbt_core.state.model import Generation, Open, State, Tally, View, with_
 from gpbt_core.state.selection import candidates as candidates_of
-from gpbt_core.state.selection import free
+from gpbt_core.state.selection import free, lines
 from gpbt_core.state.settings import Settings
 
 __all__ = [
     "Order",
+    "best_line",
     "closed",
     "closing",
     "due",
@@ -139,7 +140,13 @@ def closing(state: State) -> Closing:
         generations=state.generations,
         steps=settings.steps,
         records=records,
+        line=tuple(records[i] for i in best_line(state)),
     )
+
+
+def best_line(state: State) -> tuple[int, ...]:
+    """The ids of the trials of the line that later generations may revisit, from its founder on; else empty."""
+    return () if state.whole is None else lines([state.whole[1]], state.records)
 
 
 def closed(state: State, plan: Plan) -> State:
@@ -150,14 +157,18 @@ def closed(state: State, plan: Plan) -> State:
     cancelled = max(0, len(o.plan.slots) - o.asked) * o.steps
     late = (*state.late, *(m.trial.id for m in members if m.status not in ENDED))
     opened = _opened(settings, o.index + 1, o.first + o.asked, plan, tuple(records[i] for i in plan.parents))
-    leavers = sorted({record.trial.id for record in candidates_of(state)} | set(o.plan.parents))
+    held: tuple[int, ...] = ()
+    if settings.revisits and opened.index < len(settings.lengths):
+        held = lines([*plan.parents, *late, *([state.whole[1]] if state.whole else ())], records)
+    leavers = sorted({record.trial.id for record in candidates_of(state)} | set(o.plan.parents) | set(state.held))
     return looked(
         with_(
             state,
             closed=state.closed.append(Generation(o.first, o.asked, o.plan, best)),
             open=opened,
             late=late,
-            released=state.released.extend(free(leavers, records, opened, state.best, late)),
+            released=state.released.extend(free(leavers, records, opened, state.best, late, held)),
+            held=held,
             tally=with_(state.tally, saved=state.tally.saved + cancelled),
         )
     )
@@ -218,6 +229,7 @@ def _included(view: View, record: Record, steps: int) -> View:
 
 def _opened(settings: Settings, index: int, first: int, plan: Plan, parents: tuple[Record, ...]) -> Open:
     steps = settings.lengths[min(index, len(settings.lengths) - 1)]
+    revisiting = settings.line <= index < len(settings.lengths)
     # Late results join the candidates of a later selection, so that with a quorum no promise about one can be kept.
     keep = promise(settings.reproduction, index + 1, settings.population) if settings.quorum == 1 else None
     standing = [(p.loss, p.trial.id) for p in parents if p.loss is not None] if keep and keep.survivors else []
@@ -230,7 +242,7 @@ def _opened(settings: Settings, index: int, first: int, plan: Plan, parents: tup
         asked=0,
         ended=0,
         prefix=0,
-        view=View(0, 0, math.inf, ((),) * (steps - 1) if settings.trial_stopping else ()),
+        view=View(0, 0, math.inf, ((),) * (steps - 1) if settings.trial_stopping and not revisiting else ()),
         ready=False,
         over=False,
         candidates=tuple(sorted(standing)[: keep.count]) if keep else (),

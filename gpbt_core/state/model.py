@@ -132,6 +132,9 @@ class State:
         released: Ids of ended trials whose checkpoints are no longer needed, in the order of release.
         extinct: Whether the run ended because no trial could become a parent.
         tally: Steps counted.
+        whole: The (loss, id) of the best end of a complete line; of the best of the deepest trials before one is
+            complete. None where there is none, and in runs that do not revisit lines.
+        held: In runs that revisit lines: ids of the trials on lines that may still be revisited, ascending.
     """
 
     settings: Settings
@@ -145,6 +148,8 @@ class State:
     released: Vector[int]
     extinct: bool
     tally: Tally
+    whole: Key | None = None
+    held: tuple[int, ...] = ()
 
     @property
     def finished(self) -> bool:

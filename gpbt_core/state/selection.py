@@ -10,7 +10,7 @@ from gpbt_core.records import Record, Status, Trial
 from gpbt_core.space.parameters import alike
 from gpbt_core.state.model import Open, State
 
-__all__ = ["candidates", "free", "with_candidate"]
+__all__ = ["candidates", "free", "lines", "with_candidate"]
 
 
 def with_candidate(
@@ -62,10 +62,30 @@ def _clone(o: Open, trial: Trial, litter: tuple[Key, ...], records: Vector[Recor
 
 
 def free(
-    leavers: Iterable[int], records: Vector[Record], o: Open, best: Key | None, late: tuple[int, ...]
+    leavers: Iterable[int],
+    records: Vector[Record],
+    o: Open,
+    best: Key | None,
+    late: tuple[int, ...],
+    held: tuple[int, ...],
 ) -> list[int]:
     """The ended trials among `leavers` that a state of these parts no longer holds."""
-    return [trial_id for trial_id in dict.fromkeys(leavers) if not _held(trial_id, records, o, best, late)]
+    return [
+        trial_id
+        for trial_id in dict.fromkeys(leavers)
+        if trial_id not in held and not _held(trial_id, records, o, best, late)
+    ]
+
+
+def lines(ends: Iterable[int], records: Vector[Record]) -> tuple[int, ...]:
+    """The ids of all trials on the lines that end with these trials, ascending."""
+    found: set[int] = set()
+    for end in ends:
+        at: int | None = end
+        while at is not None and at not in found:
+            found.add(at)
+            at = records[at].trial.parent
+    return tuple(sorted(found))
 
 
 def _held(trial_id: int, records: Vector[Record], o: Open, best: Key | None, late: tuple[int, ...]) -> bool:

@@ -11,7 +11,7 @@ from gpbt_core.numbers import a_share, at_least, plain
 from gpbt_core.reproduction import Reproduction
 from gpbt_core.searcher import Search
 from gpbt_core.space import Space
-from gpbt_core.state.decisions import segment_lengths
+from gpbt_core.state.decisions import line, segment_lengths
 
 __all__ = ["Settings", "generator"]
 
@@ -53,10 +53,12 @@ class Settings:
         generation_stopping: Which generations end early; None: none.
         search: Who proposes the configs; None: not known, as of settings that were stored without. Events carry their
             configs, so no transition depends on it, and settings that differ in it alone are equal.
+        lengths: The segment length of each planned generation; derived.
+        line: How many of them are the segments of a line; derived. The others revisit the best line.
 
     Raises:
         ConfigError: An attribute is out of its range, or the reproduction rule does not fit n or T.
-        PluginError: The reproduction rule raised, or its segment lengths do not sum to T.
+        PluginError: The reproduction rule raised, or its segment lengths do not fit T.
     """
 
     space: Space = attrs.field(validator=_space)
@@ -75,10 +77,22 @@ class Settings:
     )
     search: Search | None = attrs.field(default=None, eq=False, repr=False, kw_only=True)
     lengths: tuple[int, ...] = attrs.field(init=False, repr=False, eq=False)
+    line: int = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         lengths = segment_lengths(self.reproduction, self.population, self.steps)
         object.__setattr__(self, "lengths", lengths)  # a default would be made before the others are checked
+        object.__setattr__(self, "line", line(lengths, self.steps))
+
+    @property
+    def revisits(self) -> bool:
+        """Whether later generations train again from trials of the best line."""
+        return len(self.lengths) > self.line
+
+    def steps_of(self, generations: int) -> int:
+        """The steps of the budget of a run with so many generations: those of an extension come on top."""
+        extended = max(0, generations - len(self.lengths))
+        return self.population * (self.steps + extended * self.lengths[-1])
 
 
 def generator(settings: Settings, kind: Literal["trial", "plan"], index: int) -> "np.random.Generator":

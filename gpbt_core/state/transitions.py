@@ -6,10 +6,11 @@ import attrs
 
 from gpbt_core.errors import ConfigError, ProtocolError
 from gpbt_core.numbers import as_int, whole
+from gpbt_core.persistent import Key
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.state.decisions import limits
 from gpbt_core.state.events import Asked, Cancelled, Event, Extended, Planned, Reported, Requeued, Told
-from gpbt_core.state.generations import closed, due, extinct_if_due, looked, moved, next_order
+from gpbt_core.state.generations import best_line, closed, due, extinct_if_due, looked, moved, next_order
 from gpbt_core.state.life import ENDED, following
 from gpbt_core.state.model import State, Tally, with_
 from gpbt_core.state.selection import candidates as candidates_of
@@ -134,10 +135,32 @@ def _ended(state: State, event: Told | Cancelled) -> State:
             leavers.append(trial.parent)
     released = state.released
     if leavers:
-        released = released.extend(free(leavers, records, opened, best, late))
+        released = released.extend(free(leavers, records, opened, best, late, state.held))
     return extinct_if_due(
-        with_(state, records=records, open=opened, best=best, queue=queue, late=late, released=released, tally=tally)
+        with_(
+            state,
+            records=records,
+            open=opened,
+            best=best,
+            queue=queue,
+            late=late,
+            released=released,
+            tally=tally,
+            whole=_whole(state, record) if completed and state.settings.revisits else state.whole,
+        )
     )
+
+
+def _whole(state: State, record: Record) -> Key:
+    """The end of the line that later generations may revisit, after a trial was completed: the best of the deepest."""
+    assert record.loss is not None  # as above
+    key, depth = (record.loss, record.trial.id), record.trial.depth
+    if state.whole is None:
+        return key
+    deepest = state.records[state.whole[1]].trial.depth
+    if depth >= state.settings.line or depth < deepest:  # an extension's, or not the deepest
+        return state.whole
+    return key if depth > deepest else min(key, state.whole)
 
 
 def _ended_record(state: State, event: Told | Cancelled) -> Record:
@@ -207,7 +230,7 @@ def _planned(state: State, event: Planned) -> State:
             f"replay it in one piece"
         )
     parents = set(event.plan.parents)
-    allowed = {record.trial.id for record in candidates_of(state)} | set(state.open.plan.parents)
+    allowed = {r.trial.id for r in candidates_of(state)} | set(state.open.plan.parents) | set(best_line(state))
     if not parents <= allowed or not {slot.parent for slot in event.plan.slots} <= parents | {None}:
         raise ProtocolError(
             f"apply: the plan of generation {event.generation} must take its parents from {sorted(allowed)}, got "

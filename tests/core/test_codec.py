@@ -157,13 +157,13 @@ def some_state() -> State:
 @pytest.mark.parametrize("version", [None, 0, codec.VERSION + 1, "1"])
 def test_a_state_of_another_version_is_refused(version: Any) -> None:
     data = {**codec.encode_state(some_state()), "version": version}
-    with pytest.raises(ConfigError, match=f"state data must be of version 1 or 2, got {version!r}; use"):
+    with pytest.raises(ConfigError, match=f"state data must be of version 1 or 2 or 3, got {version!r}; use"):
         codec.decode_state(data, resolve_rule)
 
 
 @pytest.mark.parametrize("data", [None, 3, [], "state", {}])
 def test_what_is_no_state_is_refused(data: Any) -> None:
-    with pytest.raises(ConfigError, match="state data must be of version 1 or 2, got None"):
+    with pytest.raises(ConfigError, match="state data must be of version 1 or 2 or 3, got None"):
         codec.decode_state(data, resolve_rule)
 
 

@@ -33,10 +33,10 @@ def test_known_configs_are_tried_first_and_what_they_leave_open_is_filled_in() -
 def test_every_known_config_is_tried_even_beyond_the_founders_of_the_preset() -> None:
     space = Space(rate=Float(0.01, 1, log=True), layers=Int(1, 4))
     known = [{"rate": (i + 1) / 100, "layers": 2} for i in range(12)]
-    optimizer = Optimizer(space, population=25, steps=10, known_configs=known)
+    optimizer = Optimizer(space, population=8, steps=10, known_configs=known)
     assert optimizer.search.number_of_founders == 8
     tried: list[Config] = []
-    while len(tried) < 25:
+    while len(tried) < 12:
         for trial in optimizer.ask(count=4):
             tried.append(trial.config)
             optimizer.tell(trial, 0.5)

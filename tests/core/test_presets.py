@@ -1,5 +1,6 @@
 """Each preset is a run that comes to its end, does what its name says, and can be written down."""
 
+import itertools
 import json
 from typing import Any
 
@@ -47,13 +48,36 @@ def test_presets_cannot_be_changed() -> None:
 
 def test_an_unknown_preset_gets_a_suggestion() -> None:
     with pytest.raises(
-        ConfigError, match=r"must be one of gpbt, steady, paper, .*, got 'papper'; did you mean 'paper'\?$"
+        ConfigError, match=r"must be one of gpbt, steady, greedy, paper, .*, got 'papper'; did you mean 'paper'\?$"
     ):
         preset("papper")
 
 
 def test_the_default_is_what_the_experiments_found_best() -> None:
     chosen = PRESETS["gpbt"]
+    rule = chosen.rule(25, 100)
+    assert isinstance(rule, Genealogical)
+    line = (20, *(10,) * 8)
+    rounds = [line[segment:] for segment in (8, 7, 6, 5, 4, 3, 2, 1, 8, 8)]
+    assert rule.segment_lengths(25, 100) == (*line, *itertools.chain.from_iterable(rounds))
+    assert [rule.slots(g, 25, 100) for g in range(10)] == [26, 16, 16, 16, 15, 15, 15, 15, 15, 2]
+    assert (rule.revisions, rule.together, rule.steady) == (0.3, 2, True)
+    assert (chosen.trial_stopping, chosen.generation_stopping) == (None, None)
+    assert (chosen.searcher.name, chosen.founders and chosen.founders.name, chosen.history) == ("gp", "sobol", "family")
+    assert [chosen.number_of_founders(n) for n in (4, 16, 25, 100)] == [8, 12, 18, 70]
+
+
+def test_the_more_models_the_larger_the_share_for_revisions_and_the_more_start_together() -> None:
+    rules = [PRESETS["gpbt"].rule(n, 20) for n in (1, 8, 11, 17, 25, 50, 100)]
+    shares = [rule.revisions for rule in rules if isinstance(rule, Genealogical)]
+    assert shares == [0, 0, 0.1, 0.3, 0.3, 0.3, 0.3]
+    assert [rule.together for rule in rules if isinstance(rule, Genealogical)] == [1, 1, 1, 1, 2, 4, 8]
+    assert PRESETS["gpbt"].rule(8, 20) == PRESETS["steady"].rule(8, 20)
+    assert PRESETS["gpbt"].rule(25, 1).segment_lengths(25, 1) == (1,)
+
+
+def test_a_greedy_run_shrinks_its_segments_and_stops_trials() -> None:
+    chosen = PRESETS["greedy"]
     rule = chosen.rule(25, 100)
     assert isinstance(rule, Genealogical)
     assert rule == Genealogical()
@@ -73,20 +97,21 @@ def test_the_default_is_what_the_experiments_found_best() -> None:
     assert [chosen.number_of_founders(n) for n in (16, 25, 100)] == [5, 8, 33]
 
 
-def test_few_models_begin_with_more_founders_and_a_shorter_look() -> None:
-    rule = PRESETS["gpbt"].rule(4, 20)
+def test_few_models_of_a_greedy_run_begin_with_more_founders_and_a_shorter_look() -> None:
+    rule = PRESETS["greedy"].rule(4, 20)
     assert isinstance(rule, Genealogical)
     assert rule.segment_lengths(4, 20) == (1, 3, 4, 4, 2, 2, 2, 2)
     assert [rule.slots(g, 4, 20) for g in range(8)] == [16, 4, 4, 3, 3, 3, 3, 3]
     assert [rule.number_of_parents(g, 4) for g in range(1, 8)] == [4, 2, 2, 1, 1, 1, 1]
-    assert PRESETS["gpbt"].number_of_founders(4) == 16
+    assert PRESETS["greedy"].number_of_founders(4) == 16
 
 
 @pytest.mark.parametrize("population", range(1, 18))
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 10, 19, 100])
-def test_the_default_keeps_to_the_budget_of_any_population(population: int, steps: int) -> None:
+@pytest.mark.parametrize("name", ["gpbt", "greedy"])
+def test_a_run_keeps_to_the_budget_of_any_population(name: str, population: int, steps: int) -> None:
     changes = {"searcher": Search("random"), "trial_stopping": None}
-    optimizer = make("gpbt", population=population, steps=steps, **changes)
+    optimizer = make(name, population=population, steps=steps, **changes)
     run_sequentially(optimizer, World(trouble=0.0))
     last = optimizer.settings.lengths[-1]
     assert population * steps - last < optimizer.tally.trained <= population * steps

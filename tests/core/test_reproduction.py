@@ -547,7 +547,13 @@ def test_nothing_is_promised_where_the_rule_leaves_it_open() -> None:
 
 def test_the_default_run_has_the_generations_that_it_says() -> None:
     optimizer = Optimizer(
-        LINE, population=25, steps=10, searcher=Search(Curious()), trial_stopping=None, max_concurrent=7
+        LINE,
+        population=25,
+        steps=10,
+        preset="greedy",
+        searcher=Search(Curious()),
+        trial_stopping=None,
+        max_concurrent=7,
     )
     run_sequentially(optimizer, World(trouble=0))
     counts = Counter((r.trial.generation, r.trial.steps) for r in optimizer.records)

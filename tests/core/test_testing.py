@@ -362,7 +362,7 @@ class Refills(Lines):
 
 
 LENGTHS = r"segment_lengths\(7, 12\) must be a tuple of ints of at least 1 that sum to 12, got"
-PARENTS = "must take its parents from closing.candidates or closing.parents, got trial "
+PARENTS = "must take its parents from closing.candidates, closing.parents or closing.line, got trial "
 SPOILT: list[tuple[Any, str]] = [
     (TooLong(), LENGTHS),
     (Empty(), LENGTHS),

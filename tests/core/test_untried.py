@@ -36,7 +36,7 @@ def litters(optimizer: Optimizer) -> Mapping[Any, list[Config]]:
 
 
 @pytest.mark.parametrize("space", [SMALL, CONDITIONAL], ids=["flat", "conditional"])
-@pytest.mark.parametrize("preset", ["gpbt", "steady", "paper", "pbt", "pb2", "random", "tpe", "gp"])
+@pytest.mark.parametrize("preset", ["gpbt", "steady", "greedy", "paper", "pbt", "pb2", "random", "tpe", "gp"])
 def test_a_parent_gets_no_config_twice_while_others_are_untried(space: Space, preset: Any) -> None:
     for parent, configs in litters(Optimizer(space, population=12, steps=4, preset=preset, seed=1)).items():
         assert len(set(configs)) == min(len(configs), 9), parent
@@ -46,7 +46,7 @@ def test_a_parent_gets_no_config_twice_while_others_are_untried(space: Space, pr
 def test_whichever_searcher_proposes_them_founders_differ(name: str) -> None:
     if name == "cmaes":
         pytest.importorskip("cmaes")
-    optimizer = Optimizer(SMALL, population=9, steps=2, searcher=Search(name))
+    optimizer = Optimizer(SMALL, population=9, steps=2, reproduction="genealogical", searcher=Search(name))
     assert len({trial.config for _ in range(9) for trial in _told(optimizer)}) == 9
 
 

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -13,17 +14,20 @@ import pytest
 import yaml
 
 from gpbt_adapters.cli.main import cli
-from page_blocks import ROOT, as_one_script, blocks_of, run_page, run_program
+from page_blocks import ROOT, as_one_script, blocks_of, run_page
 
 DOCS = ROOT / "docs"
 PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
 DOORS = sorted(path for path in (ROOT / "adapters" / "gpbt").glob("*.py") if path.stem != "__init__")
 WITH_CODE = [name for name in PAGES if any(block.language in ("python", "sh") for block in blocks_of(DOCS / name))]
+SCRIPTS = ["tutorial/jax.md", "tutorial/lightning.md", "tutorial/reinforcement-learning.md", "tutorial/transformers.md"]
+"""Pages that run as one script, because their own code starts worker processes, which import it."""
+GPUS = "guides/parallel.md"
+BLOCK_BY_BLOCK = [name for name in WITH_CODE if name not in {*SCRIPTS, GPUS}]
 
 NEEDS = {
     "guides/from-optuna.md": ["optuna"],
     "guides/from-ray-tune.md": ["ray.tune"],
-    "guides/parallel.md": ["sqlalchemy"],
     "guides/ray.md": ["ray.tune", "sqlalchemy"],
     "guides/resuming.md": ["sqlalchemy"],
     "guides/seeing.md": ["matplotlib", "pandas", "plotly", "sqlalchemy"],
@@ -45,7 +49,7 @@ NEEDS = {
 
 # Keras 3.15 turns TensorFlow's variables into arrays in a way that numpy 2 deprecates.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-@pytest.mark.parametrize("name", WITH_CODE)
+@pytest.mark.parametrize("name", BLOCK_BY_BLOCK)
 def test_every_block_of_python_and_every_command_runs_in_the_order_of_the_page(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -55,20 +59,11 @@ def test_every_block_of_python_and_every_command_runs_in_the_order_of_the_page(
     run_page(DOCS / name, monkeypatch)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "tutorial/jax.md",
-        "tutorial/keras.md",
-        "tutorial/lightning.md",
-        "tutorial/pytorch.md",
-        "tutorial/reinforcement-learning.md",
-        "tutorial/transformers.md",
-    ],
-)
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_a_tutorial_runs_as_one_script_with_worker_processes(name: str, tmp_path: Path) -> None:
     for library in NEEDS[name]:
         pytest.importorskip(library, exc_type=ImportError)
+    assert {block.language for block in blocks_of(DOCS / name)} == {"python"}  # a script runs no commands
     script = as_one_script(DOCS / name)
     assert "workers=2" in script
     (tmp_path / "page.py").write_text(script, encoding="utf-8")
@@ -79,13 +74,13 @@ def test_a_tutorial_runs_as_one_script_with_worker_processes(name: str, tmp_path
     assert done.stdout.count("best: ") >= 2
 
 
-def test_the_recipe_of_a_gpu_for_each_worker_gives_each_its_own(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_page_runs_in_order_and_its_recipe_of_a_gpu_for_each_worker_gives_each_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    (program,) = (block for block in blocks_of(DOCS / "guides" / "parallel.md") if block.title == "gpus.py")
+    pytest.importorskip("sqlalchemy")
     monkeypatch.chdir(tmp_path)
-    printed = run_program(program)
-    assert sorted(re.findall(r"has GPU (\d)", printed)) == ["0", "1"]
+    run_page(DOCS / GPUS, monkeypatch)
+    assert sorted(re.findall(r"has GPU (\d)", capsys.readouterr().out)) == ["0", "1"]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -95,13 +90,6 @@ def test_every_command_of_gpbt_that_a_page_names_exists(name: str) -> None:
         assert cli.get_command(context, command) is not None
 
 
-def _reference(*arguments: str) -> str:
-    """What the program that fills the reference pages prints."""
-    program = [sys.executable, "-W", "ignore", "docs/reference.py", *arguments]
-    done = subprocess.run(program, capture_output=True, text=True, check=False, cwd=ROOT)
-    return done.stdout + (done.stderr if done.returncode and not done.stdout else "")
-
-
 @pytest.fixture(scope="module")
 def _all_libraries() -> None:
     for library in ("torch", "keras", "xgboost", "lightgbm", "optuna", "ray", "sqlalchemy", "starlette", "cmaes"):
@@ -109,8 +97,13 @@ def _all_libraries() -> None:
 
 
 @pytest.mark.usefixtures("_all_libraries")
-def test_the_tables_of_the_reference_agree_with_the_docstrings() -> None:
-    assert _reference("--check") == ""
+def test_the_tables_of_the_reference_agree_with_the_docstrings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["reference.py", "--check"])
+    with pytest.raises(SystemExit) as ended:  # in this process, which has imported the libraries for other tests
+        runpy.run_path(str(DOCS / "reference.py"), run_name="__main__")
+    assert (ended.value.code, capsys.readouterr().out) == (0, "")
 
 
 def test_the_diagrams_are_those_of_the_code() -> None:

@@ -72,7 +72,6 @@ def overview(run: Run) -> Overview:
     counts = dict.fromkeys(Status, 0)
     for record in state.records:
         counts[record.status] += 1
-    lengths = settings.lengths
     loss = None if state.final is None else state.records[state.final].loss
     return Overview(
         direction=settings.direction,
@@ -86,5 +85,5 @@ def overview(run: Run) -> Overview:
         score=math.nan if loss is None else sign_of(state) * loss + 0.0,
         best_by="score" if state.best is None or state.final == state.best[1] else settings.reproduction.select_by,
         steps=state.tally.trained,
-        budget=settings.population * (sum(lengths) + lengths[-1] * (state.generations - len(lengths))),
+        budget=settings.steps_of(state.generations),
     )

@@ -28,7 +28,12 @@ COMMANDS = [command.name or "" for command in cli_studies.commands]
 def journal(tmp_path: Path) -> str:
     """A journal of one study, digits, of 30 trials."""
     url = f"sqlite:///{tmp_path / 'runs.db'}"
-    rules: dict[str, Any] = {"searcher": Search("random"), "reproduction": "genealogical", "seed": 3}
+    rules: dict[str, Any] = {
+        "searcher": Search("random"),
+        "reproduction": "genealogical",
+        "trial_stopping": "median",
+        "seed": 3,
+    }
     with open_study(url, "digits", SPACE, durability="process", population=12, steps=10, **rules) as study:
         advance(study, 30)
     return url

@@ -39,7 +39,7 @@ def says(event, optimizer):
     if next(seen) >= stalls:
         sys.stdin.read()  # until the test closes it
 
-with open_study(f"{folder}/study.db", "one", durability="process", lease=2.0) as study:
+with open_study(f"{folder}/study.db", "one", durability="process", lease=1.0) as study:
     print("opened", flush=True)
     run(study, Slow, store=CheckpointStore(f"{folder}/store", resume=True), progress=False, callbacks=[says])
 """

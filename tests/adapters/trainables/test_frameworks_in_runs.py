@@ -18,14 +18,19 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 
 def _run(library: str, store: Path, workers: int | None = None) -> Result:
-    optimizer = Optimizer(SPACE, population=3, steps=5, seed=1)
+    optimizer = Optimizer(SPACE, population=3, steps=4, seed=1)
     return run(optimizer, FRAMEWORKS[library], store=store, workers=workers, progress=False)
 
 
-@pytest.mark.parametrize("library", FRAMEWORKS)
-def test_the_best_model_is_restored_and_its_schedule_trains_the_same_model_again(library: str, tmp_path: Path) -> None:
-    pytest.importorskip(library)
-    result = _run(library, tmp_path / "store")
+@pytest.fixture(scope="module", params=FRAMEWORKS)
+def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Result]:
+    """A library and a run of its trainable, which the tests only read."""
+    pytest.importorskip(request.param)
+    return request.param, _run(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def test_the_best_model_is_restored_and_its_schedule_trains_the_same_model_again(ran: tuple[str, Result]) -> None:
+    library, result = ran
     assert all(record.status in {Status.COMPLETED, Status.STOPPED} for record in result.optimizer.records)
     best = result.restore()
     assert best.score() == result.best.score
@@ -35,11 +40,10 @@ def test_the_best_model_is_restored_and_its_schedule_trains_the_same_model_again
     again.trainable.close()
 
 
-@pytest.mark.parametrize("library", FRAMEWORKS)
-def test_a_schedule_of_several_segments_trains_the_same_model_again(library: str, tmp_path: Path) -> None:
-    """That of a child: the best of a run may be a founder, and which it is hangs on a processor's last bits."""
-    pytest.importorskip(library)
-    optimizer = _run(library, tmp_path / "store").optimizer
+def test_a_schedule_of_several_segments_trains_the_same_model_again(ran: tuple[str, Result]) -> None:
+    """A child's schedule, as the best trial may be a founder: that depends on the last bits of the processor."""
+    library, result = ran
+    optimizer = result.optimizer
     completed = [record for record in optimizer.records if record.status is Status.COMPLETED]
     child = next(record for record in completed if len(optimizer.schedule(record.trial.id).segments) > 1)
     schedule = optimizer.schedule(child.trial.id)

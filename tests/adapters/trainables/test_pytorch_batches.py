@@ -256,7 +256,7 @@ def collate(pairs):
     return torch.utils.data.default_collate(pairs)
 
 def loader():
-    return DataLoader(Noisy(), batch_size=4, num_workers=2, collate_fn=collate, multiprocessing_context={context!r},
+    return DataLoader(Noisy(), batch_size=4, num_workers=1, collate_fn=collate, multiprocessing_context={context!r},
         persistent_workers=True)
 
 def training():
@@ -271,7 +271,7 @@ def training():
     )
 
 if __name__ == "__main__":
-    result = run(Optimizer(Space(lr=Float(0.01, 0.1)), population=2, steps=2), training, workers=2, progress=False)
+    result = run(Optimizer(Space(lr=Float(0.01, 0.1)), population=2, steps=1), training, workers=2, progress=False)
     reasons = [record.reason for record in result.optimizer.records if record.reason]
     print(reasons or "all trials were trained")
 """

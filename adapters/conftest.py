@@ -7,6 +7,7 @@ _LIBRARIES = {
     "keras": ["gpbt/keras.py", "gpbt_adapters/trainables/keras/*"],
     "stable_baselines3": ["gpbt/sb3.py", "gpbt_adapters/trainables/sb3/*"],
     "lightgbm": ["gpbt/boosting.py", "gpbt_adapters/trainables/boosting/lightgbm.py"],
+    "catboost": ["gpbt/boosting.py", "gpbt_adapters/trainables/boosting/catboost.py"],
     "xgboost": ["gpbt/boosting.py", "gpbt_adapters/trainables/boosting/xgboost.py"],
     "pandas": ["gpbt_adapters/views/frames.py"],
     "sqlalchemy": ["gpbt/dashboard.py", "gpbt_adapters/storing/journal/*", "gpbt_adapters/showing/dashboard.py"],

@@ -6,6 +6,7 @@ A `Space` says what to tune, an `Optimizer` which model to continue, under which
 
 from typing import TYPE_CHECKING, Any
 
+from gpbt_core.controls import Controlled
 from gpbt_core.early_stopping import EarlyStoppingSpec, Improvement, Quantile
 from gpbt_core.errors import (
     ConfigError,
@@ -15,6 +16,7 @@ from gpbt_core.errors import (
     PluginError,
     ProtocolError,
     SearcherError,
+    UnsupportedSpaceError,
 )
 from gpbt_core.optimizer import Best, Needs, Optimizer, TrialResult
 from gpbt_core.presets import PRESETS
@@ -33,6 +35,7 @@ __all__ = [
     "Categorical",
     "Config",
     "ConfigError",
+    "Controlled",
     "EarlyStoppingSpec",
     "ExtinctError",
     "Family",
@@ -64,6 +67,7 @@ __all__ = [
     "Trial",
     "TrialResult",
     "Truncation",
+    "UnsupportedSpaceError",
     "Verdict",
     "When",
     "hookimpl",

@@ -6,7 +6,7 @@ Decoding gives back equal values. JSON has no infinity, so an infinite loss is w
 import functools
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import attrs
@@ -366,7 +366,7 @@ _CODERS: Mapping[Any, _Coder] = {
         lambda losses: [loss if loss < math.inf else None for loss in losses],
         lambda data: tuple(map(_loss, data)),
     ),
-    tuple[tuple[int, float], ...]: _Coder(
+    Sequence[tuple[int, float]]: _Coder(
         lambda reports: [[step, loss if loss < math.inf else None] for step, loss in reports],
         lambda data: tuple([(step, _loss(loss)) for step, loss in data]),
     ),

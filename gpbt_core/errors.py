@@ -1,11 +1,21 @@
 """Every deliberate exception of gpbt; the class says whose mistake it is.
 
 The caller's: `ConfigError` (a value is wrong) and `ProtocolError` (a call is not allowed in this state). The plugin's:
-`PluginError` (it does not load, or its name is taken) and `SearcherError` (it returned something invalid). Each message
-says what was called, what the value must be, what it is instead, and what to do.
+`PluginError` (it does not load, or its name is taken) and `SearcherError` (it returned something invalid). A searcher
+raises `UnsupportedSpaceError` for a space that it cannot search. Each message says what was called, what the value must
+be, what it is instead, and what to do.
 """
 
-__all__ = ["ConfigError", "ExtinctError", "GpbtError", "NoResultError", "PluginError", "ProtocolError", "SearcherError"]
+__all__ = [
+    "ConfigError",
+    "ExtinctError",
+    "GpbtError",
+    "NoResultError",
+    "PluginError",
+    "ProtocolError",
+    "SearcherError",
+    "UnsupportedSpaceError",
+]
 
 
 class GpbtError(Exception):
@@ -14,6 +24,10 @@ class GpbtError(Exception):
 
 class ConfigError(GpbtError, ValueError):
     """The caller passed an invalid value: a setting, a space, a config, a score or stored data."""
+
+
+class UnsupportedSpaceError(ConfigError):
+    """A searcher cannot search this space; the message says why. Raise it at every query in that space."""
 
 
 class ProtocolError(GpbtError, RuntimeError):

@@ -41,16 +41,17 @@ def as_int(value: object) -> int | None:
     return int(value)
 
 
-def whole(what: str, value: object, low: int | None = None) -> int:
+def whole(what: str, value: object, low: int | None = None, high: int | None = None) -> int:
     """A whole number as a plain int.
 
     Args:
         what: How errors begin, such as "ask: count".
         value: What the caller passed.
         low: The least that it may be; None: any whole number will do.
+        high: The most that it may be; None: no limit.
 
     Raises:
-        ConfigError: It is not a whole number, or below `low`.
+        ConfigError: It is not a whole number, below `low`, or above `high`.
 
     Examples:
         >>> whole("ask: count", np.int64(3), 1)
@@ -60,6 +61,8 @@ def whole(what: str, value: object, low: int | None = None) -> int:
     if number is None or (low is not None and number < low):
         bound = "" if low is None else f" of at least {low}"
         raise ConfigError(f"{what}: must be a whole number{bound}, got {value!r}")
+    if high is not None and number > high:
+        raise ConfigError(f"{what}: must be a whole number of at most {high:,}, got {number:,}")
     return number
 
 
@@ -67,11 +70,11 @@ def _named(who: str | None, field: Any) -> str:
     return str(field.name) if who is None else f"{who}: {field.name}"
 
 
-def at_least(low: int, who: str | None = None) -> Validator:
-    """Checks a field of a record: a whole number of at least `low`."""
+def at_least(low: int, who: str | None = None, *, high: int | None = None) -> Validator:
+    """Checks a field of a record: a whole number of at least `low`, and at most `high` if that is given."""
 
     def check(_: Any, field: Any, value: Any) -> None:
-        whole(_named(who, field), value, low)
+        whole(_named(who, field), value, low, high)
 
     return check
 

@@ -1,14 +1,15 @@
-"""The immutable containers of a State: sorted tuples, and a vector whose changed copies share nearly all memory.
+"""The immutable containers of a State: sorted tuples, a vector whose changed copies share nearly all memory, and a log.
 
-Both are plain values: containers with equal contents are equal, whatever their history. Nothing here knows what is
+All are plain values: containers with equal contents are equal, whatever their history. Nothing here knows what is
 stored.
 """
 
 import bisect
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, overload
 
-__all__ = ["Key", "Ranking", "Vector", "has_key", "with_key", "without_key"]
+__all__ = ["Key", "Log", "Ranking", "Vector", "has_key", "with_key", "without_key"]
 
 T = TypeVar("T")
 
@@ -163,6 +164,63 @@ def _leaves(node: tuple[Any, ...], shift: int) -> Iterator[Any]:
         return
     for child in node:
         yield from _leaves(child, shift - _BITS)
+
+
+class Log(Sequence[T], Generic[T]):
+    """An immutable sequence to which one usually appends at the end; `append` takes O(1) there, else O(n).
+
+    All logs that were appended to one another share one list, of which each knows how much is its own. It equals the
+    tuple of its items.
+
+    Examples:
+        >>> one = Log().append(1)
+        >>> two, other = one.append(2), one.append(3)
+        >>> one, two, other
+        (Log([1]), Log([1, 2]), Log([1, 3]))
+    """
+
+    __slots__ = ("_shared", "_size")
+
+    def __init__(self, items: Iterable[T] = ()) -> None:
+        self._shared = list(items)
+        self._size = len(self._shared)
+
+    def append(self, item: T) -> "Log[T]":
+        """A log with `item` appended."""
+        made: Log[T] = object.__new__(Log)
+        made._shared = self._shared if len(self._shared) == self._size else self._shared[: self._size]
+        made._shared.append(item)
+        made._size = self._size + 1
+        return made
+
+    def __len__(self) -> int:
+        return self._size
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        if isinstance(index, slice):
+            return tuple(self._shared[i] for i in range(*index.indices(self._size)))
+        if not -self._size <= index < self._size:
+            raise IndexError(f"Log: index must be from {-self._size} to {self._size - 1}, got {index}")
+        return self._shared[index if index >= 0 else index + self._size]
+
+    def __iter__(self) -> Iterator[T]:
+        return itertools.islice(self._shared, self._size)
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, Log | tuple) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Log, (tuple(self),)
+
+    def __repr__(self) -> str:
+        return f"Log({list(self)!r})"
 
 
 Key = tuple[float, int]

@@ -4,6 +4,7 @@ Everything here is immutable and cheap to share. Other modules decide what follo
 """
 
 import enum
+from collections.abc import Sequence
 
 import attrs
 
@@ -77,7 +78,8 @@ class Record:
         steps: The steps trained in this segment. For a completed trial, all of them or as many as the caller told;
             otherwise, the last reported step. A trial that failed or was cancelled without a report counts its whole
             segment, because it may have trained that much.
-        reports: The reported (step within the segment from 1, loss) pairs, in order of step; a loss may be inf.
+        reports: The reported (step within the segment from 1, loss) pairs, in order of step; a loss may be inf. A
+            tuple once the trial has ended.
         reason: Why it failed or was cancelled; None otherwise.
         limits: While it runs, the loss above which it stops, for each step before the end of the segment (inf: no
             limit). Fixed when the trial was asked; empty if trials are not stopped.
@@ -87,7 +89,7 @@ class Record:
     status: Status
     loss: float | None = None
     steps: int = 0
-    reports: tuple[tuple[int, float], ...] = ()
+    reports: Sequence[tuple[int, float]] = ()
     reason: str | None = None
     limits: tuple[float, ...] = ()
 

@@ -2,7 +2,7 @@
 
 pluggy's own loading silently drops the second of two equal entry-point names, and loses every result when one plugin
 raises. This module therefore loads the entry points itself. A plugin that does not load is reported with its
-distribution, and the others keep working.
+distribution, and the others keep working. The names of gpbt itself are reserved: nobody else's offer replaces them.
 """
 
 import difflib
@@ -17,6 +17,7 @@ import attrs
 import pluggy
 
 from gpbt_core import hookspecs
+from gpbt_core.controls import Controlled
 from gpbt_core.early_stopping import EarlyStoppingSpec, GenerationStopping, Improvement, Quantile, TrialStopping
 from gpbt_core.errors import ConfigError, PluginError
 from gpbt_core.reproduction import Genealogical, Independent, Reproduction, ReproductionSpec, Truncation
@@ -30,6 +31,9 @@ Kind = Literal["searcher", "reproduction", "early stopping"]
 Spec = SearcherSpec | ReproductionSpec | EarlyStoppingSpec
 T = TypeVar("T")
 
+_OWN = "gpbt"
+"""The distribution whose names are reserved."""
+
 _HOOKS: Mapping[str, tuple[Kind, type[Spec]]] = {
     "gpbt_searchers": ("searcher", SearcherSpec),
     "gpbt_reproductions": ("reproduction", ReproductionSpec),
@@ -39,6 +43,10 @@ _BUILT_IN: tuple[tuple[Kind, Spec], ...] = (
     (
         "reproduction",
         ReproductionSpec(name="genealogical", summary="the best trials have litters (GPBT)", build=Genealogical),
+    ),
+    (
+        "reproduction",
+        ReproductionSpec(name="controlled", summary="genealogical, beside lines that keep a config", build=Controlled),
     ),
     ("reproduction", ReproductionSpec(name="truncation", summary="the worst copy the best (PBT)", build=Truncation)),
     ("reproduction", ReproductionSpec(name="independent", summary="lines keep their configs", build=Independent)),
@@ -94,15 +102,23 @@ class Registry:
         self._manager.add_hookspecs(hookspecs)
         self._offers: dict[tuple[Kind, str], list[Offer]] = {}
         self._broken: list[Broken] = []
+        self._left_out: list[Offer] = []
+        self._reserved = {(kind, spec.name) for kind, spec in _BUILT_IN}
         for kind, spec in _BUILT_IN:
-            self._offers[kind, spec.name] = [Offer(kind=kind, spec=spec, distribution=_title("gpbt"))]
-        for entry_point in metadata.entry_points(group="gpbt") if entry_points is None else entry_points:
-            self._load(entry_point)
+            self._offers[kind, spec.name] = [Offer(kind=kind, spec=spec, distribution=_title(_OWN))]
+        points = metadata.entry_points(group="gpbt") if entry_points is None else entry_points
+        for entry_point in sorted(points, key=lambda point: point.dist is None or point.dist.name != _OWN):
+            self._load(entry_point)  # gpbt's own first, since their names are reserved
 
     @property
     def broken(self) -> tuple[Broken, ...]:
         """The plugins that did not load."""
         return tuple(self._broken)
+
+    @property
+    def left_out(self) -> tuple[Offer, ...]:
+        """The offers of other plugins under names that gpbt itself has."""
+        return tuple(self._left_out)
 
     def offers(self) -> tuple[Offer, ...]:
         """Everything on offer, by kind and name."""
@@ -111,10 +127,14 @@ class Registry:
     def register(self, plugin: object) -> None:
         """Registers a plugin by hand: an object or module with hook implementations.
 
+        Warns:
+            UserWarning: It offers a name that gpbt itself has; that offer is left out.
+
         Raises:
-            PluginError: It implements a hook that does not exist, or one of its hooks raised or did not return specs.
+            PluginError: It implements no hook, or one that does not exist; a hook is not marked with `hookimpl`; or a
+                hook raised or did not return specs.
         """
-        self._add(plugin, None, "registered by hand")
+        self._add(plugin, "registered by hand")
 
     def event(self, event: object, optimizer: object) -> None:
         """Passes an event to every watcher; a watcher that raises causes a warning, and the others still get it."""
@@ -195,18 +215,19 @@ class Registry:
         distribution = entry_point.dist
         title = f"{distribution.name} {distribution.version}" if distribution else "an unknown distribution"
         try:
-            self._add(entry_point.load(), None, title)
+            self._add(entry_point.load(), title, own=distribution is not None and distribution.name == _OWN)
         except Exception as error:  # noqa: BLE001  # a third-party import can raise anything
             name = f"{entry_point.name} = {entry_point.value}"
             self._broken.append(Broken(entry_point=name, distribution=title, error=f"{type(error).__name__}: {error}"))
             warnings.warn(f"gpbt plugin {name} of {title} did not load and is left out: {error!r}", stacklevel=4)
 
-    def _add(self, plugin: object, name: str | None, distribution: str) -> None:
+    def _add(self, plugin: object, distribution: str, *, own: bool = False) -> None:
         if self._manager.is_registered(plugin):
             return
         try:
-            self._manager.register(plugin, name)
+            self._manager.register(plugin)
             self._manager.check_pending()
+            self._check_marks(plugin, distribution)
             found = [offer for hook in _HOOKS for offer in self._offered(plugin, hook, distribution)]
         except Exception as error:
             if self._manager.is_registered(plugin):
@@ -219,7 +240,38 @@ class Registry:
                 ) from error
             raise PluginError(f"a hook of plugin {plugin!r} ({distribution}) raised {error!r}") from error
         for offer in found:
-            self._offers.setdefault((offer.kind, offer.spec.name), []).append(offer)
+            key = offer.kind, offer.spec.name
+            if own:
+                self._reserved.add(key)
+            if own or key not in self._reserved:
+                self._offers.setdefault(key, []).append(offer)
+                continue
+            self._left_out.append(offer)
+            warnings.warn(
+                f"the {offer.kind} {offer.spec.name!r} of {distribution} is left out, because gpbt itself has one of "
+                f"that name; offer it under another name",
+                stacklevel=5,
+            )
+
+    def _check_marks(self, plugin: object, distribution: str) -> None:
+        """Refuses a plugin without a hook, or with the name of a hook on a function that is not marked as one."""
+        hooks = [*_HOOKS, "gpbt_event"]
+        marked = {caller.name for caller in self._manager.get_hookcallers(plugin) or ()}
+        unmarked = [
+            hook
+            for hook in hooks
+            if hook not in marked and callable(found := getattr(plugin, hook, None)) and not hasattr(found, "gpbt_spec")
+        ]
+        if unmarked:
+            raise PluginError(
+                f"a plugin ({distribution}): {' and '.join(unmarked)} must be marked with @hookimpl, got no mark; "
+                f"import hookimpl from gpbt"
+            )
+        if not marked:
+            raise PluginError(
+                f"a plugin ({distribution}): it must implement one of the hooks {', '.join(hooks)}, each marked with "
+                f"@hookimpl of gpbt, got none in {plugin!r:.200}"
+            )
 
     def _offered(self, plugin: object, hook: str, distribution: str) -> list[Offer]:
         kind, wanted = _HOOKS[hook]

@@ -45,8 +45,8 @@ class Query:
         space: The space that the config must come from.
         parent: The parent's record; None in a slot that starts from scratch. Its `loss` may be None if the reproduction
             rule let a trial without a loss continue.
-        generation: The slot's generation, from 0.
-        generations: The number of generations of the run; it grows when the run is extended.
+        generation: The slot's generation, from 0. A revision counts as the generation that first trained its segment.
+        generations: The number of generations of the run without those of revisions; it grows when the run is extended.
         depth: The number of trials before this one on its line.
         slot: The slot's place in its generation, from 0; use it as the index into a low-discrepancy sequence.
         seed: The run's seed. It is the same for all queries of a run, whereas each slot has its own generator.

@@ -16,7 +16,7 @@ import numpy as np
 
 from gpbt_core import codec
 from gpbt_core.early_stopping import GenerationStopping, TrialStopping
-from gpbt_core.errors import ConfigError, PluginError
+from gpbt_core.errors import ConfigError, PluginError, UnsupportedSpaceError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.reproduction import Reproduction
@@ -79,9 +79,11 @@ def _records(
 
 
 def example_queries(space: Space, seed: int = 0) -> Iterator[tuple[str, Query]]:
-    """Queries that a run may put, each with what is special about it."""
+    """Queries that a run may send, each with what is special about it."""
     rng = np.random.default_rng(seed)
     yield "a founder without any history", Query(space=space, seed=seed)
+    (failed,) = _records(space, 1, lambda _: None, rng)
+    yield "a child of a failed trial", _query(space, seed, failed, 1, Family(told=(failed,)))
     kinds: dict[str, Callable[[int], float | None]] = {
         "losses all different": lambda i: math.sin(7.0 * i) + 0.01 * i,
         "losses all equal": lambda _: 0.5,
@@ -137,16 +139,21 @@ def _query(space: Space, seed: int, parent: Record | None, slot: int, family: Fa
 
 
 def check_searcher(searcher: Searcher, *, spaces: Iterable[Space] | None = None, learns: bool = False) -> None:
-    """Proves that a searcher is one: it answers with configs of the space, from the query and the generator alone.
+    """Proves that a searcher returns configs of the space, and that they depend on the query and the generator alone.
+
+    The searcher is asked twice, in two orders, and unused copies of it are asked once. They find what an object
+    remembers of earlier queries, such as a cache whose key is the length of the history.
 
     Args:
-        searcher: The searcher.
-        spaces: The spaces to ask in; None: `example_spaces()`. A searcher may refuse a space with ConfigError, but not
-            all.
-        learns: Also prove that proposals depend on the losses of the history.
+        searcher: The searcher, not used before.
+        spaces: The spaces to ask in; None: `example_spaces()`. A searcher may refuse a space, but not all of them: it
+            raises `UnsupportedSpaceError`, which says why, at each query in that space. Any other exception is a fault.
+        learns: Also prove that proposals follow the losses, and do not follow failed trials. Pass True for a searcher
+            that learns: it finds a cache that all objects share, too.
 
     Raises:
-        AssertionError: What it answered to what.
+        AssertionError: The searcher breaks a rule; the message has the query and the answer, and the exception that the
+            searcher raised is its cause.
 
     Examples:
         >>> class Uniform:
@@ -158,54 +165,87 @@ def check_searcher(searcher: Searcher, *, spaces: Iterable[Space] | None = None,
         raise AssertionError(
             f"check_searcher: the searcher must be an object with propose(query, rng), got {searcher!r}"
         )
-    accepted = False
+    unused, accepted = copy.deepcopy(searcher), False
     for space in example_spaces() if spaces is None else spaces:
-        accepted |= _check_in(searcher, space)
+        accepted |= _check_in(searcher, unused, space)
     if not accepted:
         raise AssertionError(f"check_searcher: {searcher!r} must accept at least one of the spaces")
     if learns:
         _check_learns(searcher)
 
 
-def _check_in(searcher: Searcher, space: Space) -> bool:
-    answers: list[tuple[str, Query, dict[str, Any]]] = []
-    for title, query in example_queries(space):
-        before = copy.deepcopy((query.history, query.pending, query.parent))
-        global_state = _global_state()
-        try:
-            proposed = searcher.propose(query, np.random.default_rng(7))
-        except ConfigError:
-            if answers:
-                raise
-            return False
-        if _global_state() != global_state:
-            raise AssertionError(
-                f"{title}: randomness must come from the given generator alone, but numpy's global one was used"
-            )
-        if (query.history, query.pending, query.parent) != before:
-            raise AssertionError(f"{title}: the query must stay as it was, but it was changed")
-        try:
-            valid = space.validate(proposed)
-        except ConfigError as error:
-            raise AssertionError(
-                f"{title}: the answer must be a config of {space!r}, got {proposed!r}: {error}"
-            ) from error
-        for name, value in proposed.items():
-            if type(value) is not type(valid[name]):
+def _check_in(searcher: Searcher, unused: Searcher, space: Space) -> bool:
+    """Checks the answers in one space; returns whether the searcher accepts the space."""
+    queries = list(example_queries(space))
+    if _refusal(searcher, *queries[0]) is not None:
+        for title, query in queries:
+            if _refusal(searcher, title, query) is None:
                 raise AssertionError(
-                    f"{title}: {name} must be a plain {type(valid[name]).__name__}, got {type(value)!r}"
+                    f"{title}: a space that was refused must be refused at each query, got an answer in {space!r}"
                 )
-        answers.append((title, query, dict(valid)))
-    again = copy.deepcopy(searcher)
+        return False
+    answers = [(title, query, _answer(searcher, title, query)) for title, query in queries]
     for title, query, answer in reversed(answers):
-        for who, one in (("it", searcher), ("its copy", again)):
-            repeated = dict(one.propose(query, np.random.default_rng(7)))
+        for who, one in (("it", searcher), ("an unused copy of it", copy.deepcopy(unused))):
+            repeated = dict(_proposed(one, title, query))
             if repeated != answer:
                 raise AssertionError(
                     f"{title}: the same query and generator must have the same answer, got {answer!r} and then, from "
-                    f"{who}, {repeated!r}"
+                    f"{who}, {repeated!r}; does a cache miss a part of the query, such as the losses?"
                 )
     return True
+
+
+def _refusal(searcher: Searcher, title: str, query: Query) -> str | None:
+    """The reason for which a searcher refuses the space of a query; None if it does not.
+
+    Other exceptions of gpbt, such as the ConfigError of `Space.decode` for NaN, are faults of the searcher.
+    """
+    try:
+        _proposed(searcher, title, query)
+    except UnsupportedSpaceError as error:
+        if not str(error):
+            raise AssertionError(f"{title}: UnsupportedSpaceError must say why, got no message") from error
+        return str(error)
+    return None
+
+
+def _proposed(searcher: Searcher, title: str, query: Query) -> Any:
+    try:
+        return searcher.propose(query, np.random.default_rng(7))
+    except UnsupportedSpaceError:
+        raise
+    except Exception as error:
+        raise AssertionError(
+            f"{title}: propose must return a config, or raise UnsupportedSpaceError at each query in a space that it "
+            f"cannot search; it raised {type(error).__name__}: {error}, in {query.space!r}"
+        ) from error
+
+
+def _answer(searcher: Searcher, title: str, query: Query) -> dict[str, Any]:
+    """A valid answer, of a searcher that accepts the space."""
+    before = copy.deepcopy((query.history, query.pending, query.parent))
+    global_state = _global_state()
+    try:
+        proposed = _proposed(searcher, title, query)
+    except UnsupportedSpaceError as error:
+        raise AssertionError(f"{title}: a space that was accepted must not be refused later, got {error}") from error
+    if _global_state() != global_state:
+        raise AssertionError(
+            f"{title}: randomness must come from the given generator alone, but numpy's global one was used"
+        )
+    if (query.history, query.pending, query.parent) != before:
+        raise AssertionError(f"{title}: the query must stay as it was, but it was changed")
+    try:
+        valid = query.space.validate(proposed)
+    except ConfigError as error:
+        raise AssertionError(
+            f"{title}: the answer must be a config of {query.space!r}, got {proposed!r}: {error}"
+        ) from error
+    for name, value in proposed.items():
+        if type(value) is not type(valid[name]):
+            raise AssertionError(f"{title}: {name} must be a plain {type(valid[name]).__name__}, got {type(value)!r}")
+    return dict(valid)
 
 
 def _global_state() -> str:
@@ -215,26 +255,35 @@ def _global_state() -> str:
 
 
 def _check_learns(searcher: Searcher) -> None:
-    """Two histories that differ in their losses alone, one good at each end, must not lead to the same proposals."""
+    """Compares proposals after histories that differ in their losses alone, the best at one end or at the other."""
     space = Space(x=Float(0, 1), y=Float(0, 1))
     configs = [space.sample(np.random.default_rng(i)) for i in range(24)]
-    means = []
-    for best in (0.1, 0.9):
+
+    def mean(best: float, failing: float = math.inf) -> float:
+        """The mean x proposed if losses are distances from `best`, and all trials beyond `failing` failed."""
         told = tuple(
             Record(
                 trial=Trial(id=i, parent=None, generation=0, depth=0, config=config, steps=1, start_step=0),
-                status=Status.COMPLETED,
-                loss=abs(config["x"] - best),
+                status=Status.FAILED if config["x"] > failing else Status.COMPLETED,
+                loss=None if config["x"] > failing else abs(config["x"] - best),
                 steps=1,
             )
             for i, config in enumerate(configs)
         )
         query = _query(space, 0, None, 24, Family(told=told))
-        means.append(float(np.mean([searcher.propose(query, np.random.default_rng(i))["x"] for i in range(20)])))
-    if not means[1] - means[0] > 0.2:
+        return float(np.mean([searcher.propose(query, np.random.default_rng(i))["x"] for i in range(20)]))
+
+    low, high = mean(0.1), mean(0.9)
+    if not high - low > 0.2:
         raise AssertionError(
             f"check_searcher: proposals must follow the losses: with the best at x = .1 and .9 they are on "
-            f"average at {means}"
+            f"average at {[low, high]}"
+        )
+    failed = mean(0.1, failing=0.6)
+    if not failed < (low + high) / 2:
+        raise AssertionError(
+            f"check_searcher: proposals must not follow failed trials: with the best at x = .1 they are on average at "
+            f"{low}, and at {failed} if all trials beyond x = .6 failed"
         )
 
 
@@ -244,9 +293,9 @@ def check_reproduction(rule: Reproduction, *, population: int = 7, steps: int = 
     Some trials of the runs fail; in further runs whole generations fail, results come late, or the run is extended.
 
     Args:
-        rule: The rule.
-        population: Of the runs.
-        steps: Per model, of the runs.
+        rule: The rule, not used before.
+        population: The population of the runs.
+        steps: The steps per model of the runs.
 
     Raises:
         AssertionError: What went wrong in which run.
@@ -258,10 +307,12 @@ def check_reproduction(rule: Reproduction, *, population: int = 7, steps: int = 
             f"check_reproduction: the rule must have a name, select_by, refill, segment_lengths, first_slots, plan and "
             f"keep, got {rule!r}; a class that derives from ReproductionRule only needs plan"
         )
+    unused = copy.deepcopy(rule)
     for seed, (title, life) in itertools.product(range(10), _LIVES.items()):
         where = f"{rule!r}, seed {seed}, {title}"
         try:
-            first, second = (_run(rule, population, steps, seed, life) for _ in range(2))
+            # The unused copy has no memory of other runs.
+            first, second = (_run(one, population, steps, seed, life) for one in (rule, copy.deepcopy(unused)))
         except (AssertionError, ConfigError):
             raise
         except Exception as error:
@@ -352,10 +403,13 @@ def _run(rule: Reproduction, population: int, steps: int, seed: int, life: _Life
 
 
 def check_early_stopping(rule: TrialStopping | GenerationStopping) -> None:
-    """Proves that an early-stopping rule answers to every ranking, or to every pair of best losses, and twice the same.
+    """Proves that an early-stopping rule answers every ranking, or every pair of best losses, and always the same.
+
+    Args:
+        rule: The rule, not used before.
 
     Raises:
-        AssertionError: What it answered to what.
+        AssertionError: The rule breaks a promise; the message has the question and the answer.
         ConfigError: The rule is not an attrs class with a name, so a run with it cannot be stored.
     """
     if isinstance(rule, TrialStopping):
@@ -366,26 +420,30 @@ def check_early_stopping(rule: TrialStopping | GenerationStopping) -> None:
             [(0.1, 1), (0.2, 0), (math.inf, 2)],
             [(1.0, i) for i in range(9)],
             [(math.inf, i) for i in range(4)],
+            [(-3.0, 0)],
+            [(-1e300, 2), (0.0, 1), (1e300, 0)],
+            [(0.1 * i, 8 - i) for i in range(9)],
         ]
-        for ranking in rankings:
-            _check_twice(rule, f"the ranking {ranking}", functools.partial(limits, rule, [tuple(ranking)]))
+        questions: dict[str, Callable[[Any], object]] = {
+            f"the ranking {ranking}": functools.partial(limits, rankings=[tuple(ranking)]) for ranking in rankings
+        }
     elif isinstance(rule, GenerationStopping):
         stops = {"trial_stopping": None, "generation_stopping": rule}
-        for best, before in itertools.product(
-            [math.inf, 0.5, -1e300], [[], [1.0], [1.0, 0.6], [math.inf, 0.6], [0.6, 0.6]]
-        ):
-            title = f"the best loss {best} after {before}"
-            _check_twice(rule, title, functools.partial(found_enough, rule, best, tuple(before)))
+        questions = {
+            f"the best loss {best} after {before}": functools.partial(found_enough, best=best, before=tuple(before))
+            for best, before in itertools.product(
+                [math.inf, 0.5, -1e300], [[], [1.0], [1.0, 0.6], [math.inf, 0.6], [0.6, 0.6]]
+            )
+        }
     else:
         raise AssertionError(f"check_early_stopping: the rule must have a name, and limit or enough, got {rule!r}")
+    unused = copy.deepcopy(rule)
+    for title, ask in questions.items():
+        try:
+            answers = [ask(one) for one in (rule, rule, copy.deepcopy(unused))]
+        except PluginError as error:
+            raise AssertionError(f"{rule!r}, asked with {title}: {error}") from error
+        if any(answer != answers[0] for answer in answers):
+            raise AssertionError(f"{rule!r}: two answers to {title} must be the same, got {answers}")
     space = Space(x=Float(0, 1))
     codec.encode_settings(Optimizer(space, steps=1, searcher=Search(_Uniform()), **stops).settings)
-
-
-def _check_twice(rule: Any, title: str, ask: Callable[[], object]) -> None:
-    try:
-        answers = [ask() for _ in range(2)]
-    except PluginError as error:
-        raise AssertionError(f"{rule!r}, asked with {title}: {error}") from error
-    if answers[0] != answers[1]:
-        raise AssertionError(f"{rule!r}: two answers to {title} must be the same, got {answers}")

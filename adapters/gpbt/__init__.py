@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         verify_applied as verify_applied,
     )
     from gpbt_adapters.views.frames import to_frame as to_frame
+    from gpbt_adapters.views.importances import Importance as Importance
     from gpbt_adapters.views.importances import importance as importance
     from gpbt_core import (
         PRESETS as PRESETS,
@@ -82,6 +83,9 @@ if TYPE_CHECKING:
     )
     from gpbt_core import (
         ConfigError as ConfigError,
+    )
+    from gpbt_core import (
+        Controlled as Controlled,
     )
     from gpbt_core import (
         EarlyStoppingSpec as EarlyStoppingSpec,
@@ -177,6 +181,9 @@ if TYPE_CHECKING:
         Truncation as Truncation,
     )
     from gpbt_core import (
+        UnsupportedSpaceError as UnsupportedSpaceError,
+    )
+    from gpbt_core import (
         Verdict as Verdict,
     )
     from gpbt_core import (
@@ -212,6 +219,7 @@ _HOMES = {
     "CheckpointStore": "gpbt_adapters.storing.checkpoints",
     "Config": "gpbt_core",
     "ConfigError": "gpbt_core",
+    "Controlled": "gpbt_core",
     "EarlyStoppingSpec": "gpbt_core",
     "ExtinctError": "gpbt_core",
     "Family": "gpbt_core",
@@ -220,6 +228,7 @@ _HOMES = {
     "Genealogical": "gpbt_core",
     "GpbtError": "gpbt_core",
     "HyperparameterNotAppliedError": "gpbt_adapters.trainables.trainable",
+    "Importance": "gpbt_adapters.views.importances",
     "Improvement": "gpbt_core",
     "Independent": "gpbt_core",
     "Int": "gpbt_core",
@@ -254,6 +263,7 @@ _HOMES = {
     "Trial": "gpbt_core",
     "TrialResult": "gpbt_core",
     "Truncation": "gpbt_core",
+    "UnsupportedSpaceError": "gpbt_core",
     "Verdict": "gpbt_core",
     "When": "gpbt_core",
     "WorkersLostError": "gpbt_adapters.running.pools",
@@ -288,6 +298,7 @@ __all__ = [
     "Closing",
     "Config",
     "ConfigError",
+    "Controlled",
     "EarlyStoppingSpec",
     "ExtinctError",
     "Family",
@@ -296,6 +307,7 @@ __all__ = [
     "Genealogical",
     "GpbtError",
     "HyperparameterNotAppliedError",
+    "Importance",
     "Improvement",
     "Independent",
     "Int",
@@ -332,6 +344,7 @@ __all__ = [
     "Trial",
     "TrialResult",
     "Truncation",
+    "UnsupportedSpaceError",
     "Verdict",
     "When",
     "WorkersLostError",

@@ -1,10 +1,12 @@
-"""XGBoost and LightGBM as trainables: each step adds trees. Either library is enough."""
+"""XGBoost, LightGBM and CatBoost as trainables: each step adds trees. Any of the libraries is enough."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gpbt_adapters.trainables.boosting import (
+        CatBoostModelTrainable,
+        CatBoostTrainable,
         LGBMModelTrainable,
         LightGBMTrainable,
         XGBModelTrainable,
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "CatBoostModelTrainable",
+    "CatBoostTrainable",
     "LGBMModelTrainable",
     "LightGBMTrainable",
     "XGBModelTrainable",

@@ -173,6 +173,7 @@ METHODS = {
     "gp-linear": _shaped(SHAPES["linear"]),
     "gp-ramps": _shaped(SHAPES["ramps"]),
     # How much of a gain is chance.
+    "greedy-controls": _method("greedy, 3 founders keep their configs to the end", preset="greedy", controls=3),
     "selection-only": Method(
         summary="half of the models search one constant config by gp; the others are bred under near copies of it",
         run=_selection_only,

@@ -75,5 +75,9 @@ PROBLEMS: Mapping[str, Offer] = MappingProxyType(
         "diabetes-gb": Offer("diabetes, gradient boosting; R2", "boosting:diabetes"),
         "sgd-linear": Offer("digits, a linear model by SGDClassifier; NLL", "linear:linear"),
         "tsp-annealing": Offer("a travelling salesman's tour by annealing; relative length", "salesman:salesman"),
+        "poisson-sor": Offer(
+            "Poisson's equation by successive over-relaxation; log10 residual, which misleads", "poisson:poisson_sor"
+        ),
+        "poisson-sor-error": Offer("the same, scored by the true error", "poisson:poisson_sor_error"),
     }
 )

@@ -7,13 +7,24 @@ from typing import Any, Literal
 import attrs
 import numpy as np
 
+from gpbt_core.controls import Controlled
 from gpbt_core.errors import ConfigError, PluginError, ProtocolError
-from gpbt_core.numbers import as_int, plain
+from gpbt_core.numbers import as_int, plain, whole
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.reproduction import Genealogical
 from gpbt_core.state import ENDED
 
-__all__ = ["id_and_attempt", "id_of", "last_report", "number", "resolved", "rule", "selecting", "stopping_rule"]
+__all__ = [
+    "controlled",
+    "id_and_attempt",
+    "id_of",
+    "last_report",
+    "number",
+    "resolved",
+    "rule",
+    "selecting",
+    "stopping_rule",
+]
 
 
 def id_of(who: str, trial: object, records: Sequence[Record] | None = None) -> Any:
@@ -127,6 +138,24 @@ def resolved(kind: Literal["reproduction", "early stopping"], name: str, options
     from gpbt_core.registry import resolve_rule  # plugins are looked for when a name is used, not when gpbt is imported
 
     return resolve_rule(kind, name, options)
+
+
+def controlled(rule: Any, controls: Any) -> Any:
+    """A rule like the given one, with control lines.
+
+    Raises:
+        ConfigError: The rule is of another kind than "genealogical", or `controls` is not a whole number of at least 0.
+    """
+    count = whole("controls", controls, 0)
+    if not count:
+        return rule
+    if type(rule) is not Genealogical:
+        raise ConfigError(
+            f"controls: the rule must be genealogical to have control lines, got {getattr(rule, 'name', rule)!r}; "
+            f"leave controls out, or choose another reproduction or preset"
+        )
+    options = {field.name: getattr(rule, field.name) for field in attrs.fields(Genealogical)}
+    return Controlled(**options, controls=count)
 
 
 def selecting(rule: Any, select_by: str) -> Any:

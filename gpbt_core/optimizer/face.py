@@ -17,6 +17,7 @@ from gpbt_core.early_stopping import GenerationStopping, TrialStopping
 from gpbt_core.errors import ConfigError, ExtinctError, NoResultError, ProtocolError
 from gpbt_core.numbers import plain, whole
 from gpbt_core.optimizer.arguments import (
+    controlled,
     id_and_attempt,
     id_of,
     last_report,
@@ -39,6 +40,8 @@ from gpbt_core.space import Config, Space
 from gpbt_core.space.parameters import alike
 from gpbt_core.state import (
     ENDED,
+    MOST_MODELS,
+    MOST_STEPS,
     Asked,
     Cancelled,
     Event,
@@ -84,6 +87,7 @@ class RunSettings(TypedDict, total=False):
     searcher: Choice | Searcher | Search | None
     reproduction: Choice | Reproduction | None
     select_by: str | None
+    controls: int
     trial_stopping: Choice | TrialStopping | Literal[False, _Preset.ITS_OWN] | None
     generation_stopping: Choice | GenerationStopping | Literal[False, _Preset.ITS_OWN] | None
 
@@ -137,6 +141,7 @@ class Optimizer:
         searcher: Choice | Searcher | Search | None = None,
         reproduction: Choice | Reproduction | None = None,
         select_by: str | None = None,
+        controls: int = 0,
         trial_stopping: Choice | TrialStopping | Literal[False, _Preset.ITS_OWN] | None = ITS_OWN,
         generation_stopping: Choice | GenerationStopping | Literal[False, _Preset.ITS_OWN] | None = ITS_OWN,
     ) -> None:
@@ -148,9 +153,10 @@ class Optimizer:
 
         Args:
             space: What to tune.
-            population: n, the number of models, at least 1. The run trains n x T steps; refills may add up to half a
-                segment per generation, some 2 % in all. `needs` says how many trials, steps and checkpoints it takes.
-            steps: T, the steps per model, at least 1.
+            population: n, the number of models, from 1 to 1,000,000. The run trains n x T steps. With trial stopping,
+                refills may add up to half a segment per generation, some 2 % in all. `needs` says how many trials,
+                steps and checkpoints it takes.
+            steps: T, the steps per model, from 1 to 10,000,000.
             direction: Whether low or high scores are better.
             seed: The seed, at least 0.
             known_configs: Configs to start from, each a dict from names to values. They take the first slots of
@@ -160,7 +166,7 @@ class Optimizer:
                 on the workers. About twice the number of workers keeps them busy.
             quorum: In (0, 1]. Below 1 the next generation opens once this share of the asked trials is told and nothing
                 else can be asked: faster, but the result then depends on which trials finish first.
-            preset: The set-up: one of `PRESETS`.
+            preset: The set-up: one of `PRESETS`. With about as many workers as models, use "steady".
             searcher: Who proposes configs: a name, (name, options) or an object with `propose`, with the founders and
                 the history of the preset; or a `Search`, which replaces these, too. None: the preset's.
             reproduction: Which trials become parents, and of how many children: a name, (name, options) or a rule.
@@ -168,7 +174,11 @@ class Optimizer:
             select_by: What parents and the final model are selected by: "score", or the name of a rule that takes the
                 options of "genealogical" and ranks otherwise, such as "posterior", which ranks noisy scores by the
                 model of `gp`. None: what the reproduction rule selects by.
-            trial_stopping: Which trials stop early: a name, (name, options) or a rule. None or False: none.
+            controls: The number of control lines: the first founders, which keep their configs to the end and show what
+                constant configs give. They are part of the budget, each takes one slot of each generation, and they
+                need a genealogical rule. At least 0.
+            trial_stopping: Which trials stop early: a name such as "median", (name, options) or a rule. None or False:
+                none. Trials of revisions never stop early.
             generation_stopping: Which generations end early, likewise.
 
         Raises:
@@ -176,8 +186,9 @@ class Optimizer:
             PluginError: A name is unknown, offered twice, or cannot be built; or the reproduction rule is faulty.
         """
         chosen = presets.preset(preset)
-        population, steps = whole("population", population, 1), whole("steps", steps, 1)
+        population, steps = whole("population", population, 1, MOST_MODELS), whole("steps", steps, 1, MOST_STEPS)
         begets = rule("reproduction", chosen.rule(population, steps) if reproduction is None else reproduction)
+        begets = controlled(begets if select_by is None else selecting(begets, select_by), controls)
         settings = Settings(
             space=space,
             population=population,
@@ -186,7 +197,7 @@ class Optimizer:
             seed=seed,
             max_concurrent=max_concurrent,
             quorum=quorum,
-            reproduction=begets if select_by is None else selecting(begets, select_by),
+            reproduction=begets,
             trial_stopping=stopping_rule(
                 "trial_stopping", chosen.trial_stopping if trial_stopping is ITS_OWN else trial_stopping
             ),
@@ -308,7 +319,7 @@ class Optimizer:
         """
         words = f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else str(reason)
         trial_id, attempt = id_and_attempt(trial)
-        self._happen(Told(trial_id=trial_id, loss=None, reason=words, attempt=attempt))
+        self._happen(Told(trial_id=trial_id, loss=None, reason=words, attempt=attempt, call="fail"))
 
     def requeue(self, trial: Trial | int) -> None:
         """Requeues a trial whose worker was lost: a later `ask` returns it again, with its next `attempt`.

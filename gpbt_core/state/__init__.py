@@ -19,17 +19,20 @@ event that carries it closes the generation. A replay takes the plans from the l
 finished when the next generation would be beyond the last; its plan is then ready for an extension.
 """
 
+from gpbt_core.state.decisions import MOST_MODELS
 from gpbt_core.state.events import Asked, Cancelled, Event, Extended, Planned, Reported, Requeued, Told
 from gpbt_core.state.generations import Order, initial, next_order, slot_of
 from gpbt_core.state.life import ENDED, LIFE, PENDING
 from gpbt_core.state.model import Generation, Open, State, Tally, View
 from gpbt_core.state.planning import happen, plans_due, replay
-from gpbt_core.state.settings import Settings, generator
+from gpbt_core.state.settings import MOST_STEPS, Settings, generator
 from gpbt_core.state.transitions import apply
 
 __all__ = [
     "ENDED",
     "LIFE",
+    "MOST_MODELS",
+    "MOST_STEPS",
     "PENDING",
     "Asked",
     "Cancelled",

@@ -17,9 +17,21 @@ from gpbt_core.reproduction import Closing, Keep, Plan, Reproduction, Slot
 from gpbt_core.space import Config, Space
 from gpbt_core.space.parameters import alike
 
-__all__ = ["found_enough", "founding_plan", "limits", "line", "next_plan", "promise", "segment_lengths"]
+__all__ = [
+    "MOST_MODELS",
+    "found_enough",
+    "founding_plan",
+    "limits",
+    "line",
+    "next_plan",
+    "promise",
+    "segment_lengths",
+]
 
 T = TypeVar("T")
+
+MOST_MODELS = 1_000_000
+"""The most slots that generation 0 may have: its plan has an entry for each."""
 
 
 def segment_lengths(rule: Reproduction, population: int, steps: int) -> tuple[int, ...]:
@@ -57,12 +69,12 @@ def founding_plan(rule: Reproduction, population: int) -> Plan:
     """The plan of generation 0, in which every slot starts from scratch.
 
     Raises:
-        PluginError: The rule raised, or its number of slots is not an int of at least 1.
+        PluginError: The rule raised, or its number of slots is not an int from 1 to `MOST_MODELS`.
     """
     asked = f"first_slots({population})"
     slots = _answer(rule, asked, lambda: rule.first_slots(population))
-    if not _is_int(slots, 1):
-        raise PluginError(f"{_who(rule)}: {asked} must be an int of at least 1, got {slots!r:.200}")
+    if not _is_int(slots, 1) or slots > MOST_MODELS:
+        raise PluginError(f"{_who(rule)}: {asked} must be an int from 1 to {MOST_MODELS:,}, got {slots!r:.200}")
     return Plan((), (Slot(None),) * slots)
 
 

@@ -1,5 +1,7 @@
 """The events of a run, as plain records; their sequence is the log from which a run can be replayed."""
 
+from typing import Literal
+
 import attrs
 
 from gpbt_core.records import Trial
@@ -43,6 +45,7 @@ class Told:
         steps: How many steps it trained, if the caller specified it. None: its whole segment, or the steps that it
             reported if it was told to stop.
         attempt: The `Trial.attempt` that told; None: not said.
+        call: The method that an error names; not stored.
     """
 
     trial_id: int
@@ -50,6 +53,7 @@ class Told:
     reason: str | None = None
     steps: int | None = None
     attempt: int | None = None
+    call: Literal["tell", "fail"] = attrs.field(default="tell", eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)

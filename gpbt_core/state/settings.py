@@ -11,9 +11,12 @@ from gpbt_core.numbers import a_share, at_least, plain
 from gpbt_core.reproduction import Reproduction
 from gpbt_core.searcher import Search
 from gpbt_core.space import Space
-from gpbt_core.state.decisions import line, segment_lengths
+from gpbt_core.state.decisions import MOST_MODELS, line, segment_lengths
 
-__all__ = ["Settings", "generator"]
+__all__ = ["MOST_STEPS", "Settings", "generator"]
+
+MOST_STEPS = 10_000_000
+"""A rule may have a segment, and early stopping has a limit, for each step."""
 
 
 def _space(_: object, __: object, value: Any) -> None:
@@ -42,8 +45,8 @@ class Settings:
 
     Attributes:
         space: The space of the configs.
-        population: n, the number of models, at least 1.
-        steps: T, the steps per model, at least 1; the budget of a run is n x T steps.
+        population: n, the number of models, from 1 to 1,000,000.
+        steps: T, the steps per model, from 1 to 10,000,000; the budget of a run is n x T steps.
         direction: The direction of the caller's scores; internally, everything is a loss.
         seed: The seed, at least 0.
         max_concurrent: m, at least 1: slot k may be asked once slots 0 .. k-m of its generation are told.
@@ -62,8 +65,8 @@ class Settings:
     """
 
     space: Space = attrs.field(validator=_space)
-    population: int = attrs.field(validator=at_least(1), converter=plain)
-    steps: int = attrs.field(validator=at_least(1), converter=plain)
+    population: int = attrs.field(validator=at_least(1, high=MOST_MODELS), converter=plain)
+    steps: int = attrs.field(validator=at_least(1, high=MOST_STEPS), converter=plain)
     reproduction: Reproduction = attrs.field(validator=_rule("reproduction", Reproduction, optional=False))
     direction: Literal["minimize", "maximize"] = attrs.field(default="minimize", validator=_direction)
     seed: int = attrs.field(default=0, validator=at_least(0), converter=plain)

@@ -4,9 +4,10 @@ import math
 
 import attrs
 
+from gpbt_core.controls import control_of
 from gpbt_core.errors import ConfigError, ProtocolError
 from gpbt_core.numbers import as_int, whole
-from gpbt_core.persistent import Key
+from gpbt_core.persistent import Key, Log
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.state.decisions import limits
 from gpbt_core.state.events import Asked, Cancelled, Event, Extended, Planned, Reported, Requeued, Told
@@ -60,7 +61,8 @@ def _asked(state: State, trial: Trial) -> State:
     _, order = next_order(state)
     if (trial.id, trial.parent, trial.generation, trial.depth, trial.steps, trial.start_step) != order:
         raise ProtocolError(f"ask: the next trial must be {order!r}, with any config, got {trial!r}")
-    stops = limits(state.settings.trial_stopping, state.open.view.reported)
+    is_control = control_of(state.settings.reproduction, state.records, trial) is not None
+    stops = () if is_control else limits(state.settings.trial_stopping, state.open.view.reported)
     records = state.records.append(Record(trial=trial, status=Status.RUNNING, limits=stops))
     return extinct_if_due(with_(state, records=records, open=moved(state, records, asked=state.open.asked + 1)))
 
@@ -82,11 +84,12 @@ def _reported(state: State, event: Reported) -> State:
         )
     if event.step <= len(record.limits) and event.loss > record.limits[event.step - 1]:
         status = following(record, "stop", "report")
+    reports = record.reports if isinstance(record.reports, Log) else Log(record.reports)
     new = Record(
         trial=record.trial,
         status=status,
         steps=event.step,
-        reports=(*record.reports, (event.step, event.loss)),
+        reports=reports.append((event.step, event.loss)),
         limits=record.limits,
     )
     return with_(state, records=state.records.replace(event.trial_id, new))
@@ -94,7 +97,7 @@ def _reported(state: State, event: Reported) -> State:
 
 def _ended(state: State, event: Told | Cancelled) -> State:
     if state.settings.quorum < 1:  # else all trials have ended when a plan is due
-        _refuse_before_plan(state, "tell")
+        _refuse_before_plan(state, event.call if type(event) is Told else "cancel")
     record = _ended_record(state, event)
     trial, trial_id, steps = record.trial, event.trial_id, record.steps
     records = state.records.replace(trial_id, record)
@@ -165,7 +168,7 @@ def _whole(state: State, record: Record) -> Key:
 
 def _ended_record(state: State, event: Told | Cancelled) -> Record:
     """The record of a trial after the event that ends it."""
-    call = "tell" if type(event) is Told else "cancel"
+    call = event.call if type(event) is Told else "cancel"
     record = _known(state, event.trial_id, event.attempt, call)
     # A trial without a score and reports may have trained its whole segment, so the whole segment is counted.
     steps = record.steps if record.reports else record.trial.steps
@@ -184,7 +187,7 @@ def _ended_record(state: State, event: Told | Cancelled) -> Record:
     else:
         status = following(record, "cancel", call)
     return Record(
-        trial=record.trial, status=status, loss=loss, steps=steps, reports=record.reports, reason=event.reason
+        trial=record.trial, status=status, loss=loss, steps=steps, reports=tuple(record.reports), reason=event.reason
     )
 
 

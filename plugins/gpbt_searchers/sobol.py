@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from gpbt_core.errors import ConfigError
+from gpbt_core.errors import UnsupportedSpaceError
 from gpbt_core.searcher import Query
 
 __all__ = ["Sobol"]
@@ -30,7 +30,7 @@ class Sobol:
     best for founders.
 
     Raises:
-        ConfigError: The space has more parameters than there are dimensions with direction numbers (21,201).
+        UnsupportedSpaceError: The space has more parameters than there are dimensions with direction numbers (21,201).
 
     References:
         Sobol, The distribution of points in a cube and the accurate evaluation of integrals, 1967.
@@ -46,10 +46,14 @@ class Sobol:
     """
 
     def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:  # noqa: ARG002 - see the module
-        """Answers with a config of `query.space`."""
+        """Answers with a config of `query.space`.
+
+        Raises:
+            UnsupportedSpaceError: The space has more parameters than the sequence has dimensions.
+        """
         dimensions = len(query.space)
         if dimensions > qmc.Sobol.MAXDIM:
-            raise ConfigError(
+            raise UnsupportedSpaceError(
                 f"sobol: the space must have at most {qmc.Sobol.MAXDIM} parameters, got {dimensions}; "
                 "use the searcher 'random'"
             )

@@ -33,6 +33,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "tests/core", "gpbt_core"]
         ("gpbt.keras", "KerasTrainable", "keras", "tensorflow"),
         ("gpbt.boosting", "XGBoostTrainable", "xgboost", "boosting"),
         ("gpbt.boosting", "LightGBMTrainable", "lightgbm", "boosting"),
+        ("gpbt.boosting", "CatBoostTrainable", "catboost", "catboost"),
         ("gpbt.ray", "RayExecutor", "ray", "ray"),
         ("gpbt.optuna", "OptunaSearcher", "optuna", "optuna"),
         ("gpbt", "open_study", "sqlalchemy", "journal"),

@@ -27,7 +27,7 @@ CONSTANT |= {"gp-constant", "tpe-constant", "syne-tune-asha", "syne-tune-bohb", 
 
 def spend(name: str, problem_name: str = "digits-mlp-mixed", seed: int = 0) -> Ledger:
     problem = PROBLEMS[problem_name].build(Options(smoke=True))
-    slow = name.startswith("ray-pb2") or name == "gpbt-optuna-gp"  # up to a second for each proposal
+    slow = name.startswith("ray-pb2") or name == "greedy-optuna-gp"  # up to a second for each proposal
     ledger = Ledger(problem, models=4 if slow else problem.models, steps=3 if slow else problem.steps, seed=seed)
     with contextlib.suppress(BudgetSpent):
         METHODS[name].run(ledger)

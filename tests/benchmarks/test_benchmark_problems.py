@@ -17,6 +17,7 @@ from benchmarks.problems.digits import digits_mlp_mixed
 from benchmarks.problems.fashion import fashion_images, read_idx
 from benchmarks.problems.mlp import MLP, Weights
 from benchmarks.problems.optimum import best_constant, best_schedule, greedy_schedule
+from benchmarks.problems.poisson import best_factor, poisson_sor, poisson_sor_error
 from benchmarks.problems.quadratic import noisy_quadratic, short_horizon
 from benchmarks.problems.regression import BATCH, linear_regression
 from benchmarks.problems.salesman import salesman
@@ -356,6 +357,27 @@ def test_a_tour_visits_every_city_once_and_never_gets_longer_in_the_cold() -> No
             assert sorted(state.cities) == list(range(len(problem.distances)))
             assert score <= length + 0.01
             length = score
+
+
+def test_relaxation_by_the_known_factor_solves_the_equation() -> None:
+    assert best_factor(63) == pytest.approx(1.906, abs=1e-3)
+    problem = poisson_sor_error(Options(smoke=True))
+    best = best_factor(problem.points)
+    errors = {factor: scores(problem, 0, [{"omega": factor}] * 30) for factor in (best - 0.2, best, best + 0.2)}
+    assert min(errors, key=lambda factor: errors[factor][-2]) == best
+    assert max(errors[best][-2:]) < -12  # of the error and of the residual
+
+
+def test_the_residual_after_one_step_favors_a_factor_that_the_error_does_not() -> None:
+    steps = {factor: [{"omega": factor}] * 10 for factor in (1.1, 1.9)}
+    residuals, errors = (
+        {factor: scores(problem, 0, steps[factor]) for factor in steps}
+        for problem in (poisson_sor(Options()), poisson_sor_error(Options()))
+    )
+    assert residuals[1.1][0] < residuals[1.9][0] - 0.5
+    assert residuals[1.1][9] > residuals[1.9][9] + 1
+    assert errors[1.1][0] > errors[1.9][0] + 0.1
+    assert [errors[factor][-1] for factor in steps] == [residuals[factor][-1] for factor in steps]  # tested alike
 
 
 def test_rows_are_cut_into_parts_without_overlap() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import tracemalloc
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -342,7 +343,8 @@ def test_a_worker_that_was_given_up_does_not_speak_for_the_one_that_took_its_pla
     calls: list[tuple[str, Callable[[], object]]] = [
         ("report", lambda: optimizer.report(first, 3, 0.1)),
         ("tell", lambda: optimizer.tell(first, 0.1)),
-        ("tell", lambda: optimizer.fail(first, "why")),
+        ("tell", lambda: optimizer.tell(first, math.nan)),
+        ("fail", lambda: optimizer.fail(first, "why")),
         ("requeue", lambda: optimizer.requeue(first)),
         ("cancel", lambda: optimizer.cancel(first)),
     ]
@@ -359,6 +361,27 @@ def test_a_worker_that_was_given_up_does_not_speak_for_the_one_that_took_its_pla
     assert optimizer.records[0].status is Status.COMPLETED
     with pytest.raises(ProtocolError, match="tell: trial 0 was told already"):
         optimizer.tell(first, 0.1)
+
+
+def test_a_report_late_in_a_long_segment_takes_no_more_memory_than_an_early_one() -> None:
+    optimizer = Optimizer(LINE, population=1, steps=10_000, preset="random")
+    (trial,) = optimizer.ask()
+    for step in range(1, 9_001):
+        optimizer.report(trial, step, 0.5)
+    needs = []
+    tracemalloc.start()
+    try:
+        for step in range(9_001, 9_011):
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            optimizer.report(trial, step, 0.5)
+            needs.append(tracemalloc.get_traced_memory()[1] - before)
+    finally:
+        tracemalloc.stop()
+    assert min(needs) < 10_000  # bytes; a copy of the reports has 72,000
+    optimizer.tell(trial, 0.5)
+    assert len(optimizer.records[0].reports) == 9_010
+    assert type(optimizer.records[0].reports) is tuple
 
 
 def test_the_result_of_a_worker_that_was_given_up_counts_while_no_other_trains() -> None:

@@ -32,6 +32,8 @@ from small_optimizers import LINE, Uniform, make
         ({"population": 0}, r"population: must be a whole number of at least 1, got 0"),
         ({"population": 2.0}, r"population: must be a whole number of at least 1, got 2\.0"),
         ({"population": True}, r"population: must be .*, got True"),
+        ({"population": 10**9}, r"population: must be a whole number of at most 1,000,000, got 1,000,000,000"),
+        ({"steps": 10**12}, r"steps: must be a whole number of at most 10,000,000, got 1,000,000,000,000"),
         ({"steps": 0}, r"steps: must be a whole number of at least 1, got 0"),
         ({"steps": "10"}, r"steps: must be .*, got '10'"),
         ({"seed": -1}, r"seed: must be a whole number of at least 0, got -1"),

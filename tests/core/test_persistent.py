@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpbt_core.persistent import Key, Ranking, Vector, has_key, with_key, without_key
+from gpbt_core.persistent import Key, Log, Ranking, Vector, has_key, with_key, without_key
 
 # 32 in a tail, 1024 + 32 below a root of one level, 32768 + 32 below one of two
 EDGES = [0, 1, 31, 32, 33, 63, 64, 65, 1023, 1024, 1025, 1055, 1056, 1057, 1088, 1089]
@@ -104,3 +104,20 @@ def test_a_ranking_stays_sorted_whatever_the_order_of_its_changes(found: list[Ke
 
 def test_containers_say_what_is_in_them() -> None:
     assert repr(Vector([1, "a"])) == "Vector([1, 'a'])"
+
+
+@given(st.data())
+def test_a_log_is_the_tuple_of_what_was_appended_to_it_whatever_was_appended_to_its_copies(data: st.DataObject) -> None:
+    logs: list[tuple[Log[int], tuple[int, ...]]] = [(Log(), ())]
+    for item in range(data.draw(st.integers(0, 20))):
+        log, plain = logs[data.draw(st.integers(0, len(logs) - 1))]
+        logs.append((log.append(item), (*plain, item)))
+    for log, plain in logs:
+        assert log == plain
+        assert plain == log
+        assert (len(log), list(log), hash(log), bool(log)) == (len(plain), list(plain), hash(plain), bool(plain))
+        assert [log[i] for i in range(-len(plain), len(plain))] == [*plain, *plain]
+        assert log[1:-1] == plain[1:-1]
+        assert pickle.loads(pickle.dumps(log)) == log  # noqa: S301 - dumped here
+        with pytest.raises(IndexError, match="index must be from"):
+            _ = log[len(plain)]

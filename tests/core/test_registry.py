@@ -234,18 +234,58 @@ def test_two_offers_of_one_name_are_an_error_that_names_both(modules: dict[str, 
     assert isinstance(own.searcher("other"), Uniform)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_name_of_gpbt_itself_stays_its_own_with_one_warning_that_names_the_other(
+    modules: dict[str, types.ModuleType], order: int
+) -> None:
+    modules["ours"] = module("ours", gpbt_searchers=searchers("gp"))
+    modules["stranger"] = module("stranger", gpbt_searchers=searchers("gp", "strange"))
+    points = [installed("gpbt", "ours"), installed("gpbt-strange", "stranger")][::order]
+    message = r"^the searcher 'gp' of gpbt-strange 1\.0 is left out, because gpbt itself has one of that name; offer it"
+    with pytest.warns(UserWarning, match=message) as caught:
+        own = Registry(points)
+    assert isinstance(own.searcher("gp"), Uniform)
+    assert isinstance(own.searcher("strange"), Uniform)
+    assert len(caught) == 1
+    assert [offer.distribution for offer in own.offers() if offer.spec.name == "gp"] == ["gpbt 1.0"]
+    assert [(offer.spec.name, offer.distribution) for offer in own.left_out] == [("gp", "gpbt-strange 1.0")]
+
+
 def test_a_plugin_does_not_replace_a_rule_of_the_core() -> None:
     class Median:
         @hookimpl
         def gpbt_early_stoppings(self) -> list[EarlyStoppingSpec]:
-            return [EarlyStoppingSpec(name="median", summary="s", build=Quantile)]
+            return [EarlyStoppingSpec(name="median", summary="s", build=lambda: Quantile(quantile=0.9))]
 
     own = Registry([])
-    own.register(Median())
+    with pytest.warns(UserWarning, match=r"the early stopping 'median' of registered by hand is left out"):
+        own.register(Median())
+    assert own.early_stopping("median") == Quantile()
+
+
+def test_a_forgotten_mark_is_reported_in_plain_words(modules: dict[str, types.ModuleType]) -> None:
+    def gpbt_searchers() -> list[SearcherSpec]:
+        return Plugin("forgotten").gpbt_searchers()
+
+    def gpbt_event(event: Any) -> None:
+        pass
+
+    modules["whole"] = module("whole", gpbt_searchers=gpbt_searchers)
+    modules["half"] = module("half", gpbt_searchers=searchers("marked"), gpbt_event=gpbt_event)
+    modules["empty"] = module("empty", offers=[], hookimpl=hookimpl)
+    points = [installed(f"gpbt-{name}", name) for name in ("whole", "half", "empty")]
+    with pytest.warns(UserWarning, match="did not load and is left out"):
+        own = Registry(points)
+    assert [broken.error for broken in own.broken[:2]] == [
+        f"PluginError: a plugin (gpbt-{name} 1.0): {hook} must be marked with @hookimpl, got no mark; import hookimpl "
+        f"from gpbt"
+        for name, hook in (("whole", "gpbt_searchers"), ("half", "gpbt_event"))
+    ]
+    assert "must implement one of the hooks gpbt_searchers, gpbt_reproductions, " in own.broken[2].error
     with pytest.raises(
-        PluginError, match=r"early stopping 'median' is offered twice, by gpbt.* and registered by hand"
+        PluginError, match=r"unknown searcher 'forgotten'.* gpbt_searchers must be marked with @hookimpl"
     ):
-        own.early_stopping("median")
+        own.searcher("forgotten")
 
 
 def test_an_unknown_name_gets_a_suggestion_or_the_known_ones() -> None:

@@ -24,6 +24,7 @@ from gpbt_core import (
     Search,
     Space,
     Truncation,
+    UnsupportedSpaceError,
 )
 from gpbt_core.reproduction import Closing, Keep, Plan, ReproductionRule, Slot, litters
 from gpbt_core.rule import Rule
@@ -51,18 +52,30 @@ class Following:
         return min(told, key=lambda record: record.loss or 0.0).trial.config
 
 
+class Narrow:
+    """Searches spaces of at most five parameters."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        if len(query.space) > 5:
+            raise UnsupportedSpaceError(f"narrow: the space must have at most 5 parameters, got {len(query.space)}")
+        return query.space.sample(rng)
+
+
 # ----------------------------------------------------------------------------------------------------------- searchers
 
 
-@pytest.mark.parametrize("searcher", [Uniform(), Curious(), Following()])
+@pytest.mark.parametrize("searcher", [Uniform(), Curious(), Following(), Narrow()])
 def test_a_sound_searcher_passes(searcher: Any) -> None:
     check_searcher(searcher)
 
 
 def test_a_searcher_that_follows_the_losses_learns() -> None:
     check_searcher(Following(), learns=True)
-    with pytest.raises(AssertionError, match="proposals must follow the losses"):
-        check_searcher(Uniform(), learns=True)
+    for searcher in (Uniform(), CachesForAll()):
+        with pytest.raises(AssertionError, match="proposals must follow the losses"):
+            check_searcher(searcher, spaces=[LINE], learns=True)
+    with pytest.raises(AssertionError, match="proposals must not follow failed trials"):
+        check_searcher(FollowsFailures(), learns=True)
 
 
 class Remembers:
@@ -123,6 +136,77 @@ class Changes:
         return query.space.sample(rng)
 
 
+class SpoiltByNaN:
+    """Averages what `encode` returns, in which an inactive parameter is NaN, and lets `decode` raise."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        return query.space.decode(query.space.encode([query.space.sample(rng) for _ in range(5)]).mean(axis=0))
+
+
+class HidesItsErrors:
+    """Turns each of its mistakes into the error of a wrong value."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        try:
+            return query.space.decode([rng.random() ** query.parent.loss] * len(query.space))  # type: ignore[operator, union-attr]
+        except (AttributeError, TypeError) as error:
+            raise ConfigError("hides: the space is not for me") from error
+
+
+class NeedsTheParentsLoss:
+    """Takes the parent's loss for granted."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        scale = 1.0 if query.parent is None else abs(query.parent.loss)  # type: ignore[arg-type]
+        return query.space.decode(rng.random(len(query.space)) ** min(1.0, scale))
+
+
+class CachesByLength:
+    """Keeps what it learnt from a history of some length for every other history of that length."""
+
+    def __init__(self) -> None:
+        self.best: dict[int, Any] = {}
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        told = [record for record in query.history if record.loss is not None]
+        if not told:
+            return query.space.sample(rng)
+        if len(query.history) not in self.best or query.space != self.best[len(query.history)][0]:
+            best = min(told, key=lambda record: record.loss or 0.0)
+            self.best[len(query.history)] = query.space, best.trial.config
+        return self.best[len(query.history)][1]
+
+
+class CachesByParent(CachesByLength):
+    """Keeps what it learnt of a parent, whatever is told later."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        if query.parent is None:
+            return query.space.sample(rng)
+        key = query.parent.trial.id
+        if key not in self.best or query.space != self.best[key][0]:
+            self.best[key] = query.space, Following().propose(query, rng)
+        return self.best[key][1]
+
+
+class CachesForAll(CachesByLength):
+    """Keeps it for all objects, too."""
+
+    best: ClassVar[dict[int, Any]] = {}  # type: ignore[misc]  # shared, which is the mistake under test
+
+    def __init__(self) -> None:
+        pass
+
+
+class FollowsFailures:
+    """Takes a failed trial for one with a loss of 0, the best."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        if not query.history or rng.random() < 0.2:
+            return query.space.sample(rng)
+        return min(query.history, key=lambda record: record.loss or 0.0).trial.config
+
+
 class FailsOnFailures:
     """Cannot take a history of failures alone."""
 
@@ -136,7 +220,7 @@ class Picky:
     """Refuses every space."""
 
     def propose(self, query: Query, rng: np.random.Generator) -> Any:  # noqa: ARG002 - a searcher's signature
-        raise ConfigError("picky: expected another space")
+        raise UnsupportedSpaceError("picky: expected another space")
 
 
 class Moody:
@@ -144,33 +228,62 @@ class Moody:
 
     def propose(self, query: Query, rng: np.random.Generator) -> Any:
         if query.history:
-            raise ConfigError("moody: expected no history")
+            raise UnsupportedSpaceError("moody: expected no history")
         return query.space.sample(rng)
 
 
+class Relents:
+    """Answers in a space that it has refused."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:
+        if not query.history:
+            raise UnsupportedSpaceError("relents: expected a history")
+        return query.space.sample(rng)
+
+
+class Silent:
+    """Refuses without a reason."""
+
+    def propose(self, query: Query, rng: np.random.Generator) -> Any:  # noqa: ARG002 - a searcher's signature
+        raise UnsupportedSpaceError
+
+
 @pytest.mark.parametrize(
-    ("searcher", "error", "message"),
+    ("searcher", "message"),
     [
-        (Remembers(), AssertionError, "the same query and generator must have the same answer"),
+        (Remembers(), "the same query and generator must have the same answer"),
         (
             Global(),
-            AssertionError,
             "randomness must come from the given generator alone, but numpy's global one was used",
         ),
-        (Pythons(), AssertionError, "the same query and generator must have the same answer"),
-        (Outside(), AssertionError, "must be a config of Space"),
-        (Leaves(), AssertionError, "must be a config of Space"),
-        (Numpys(), AssertionError, "x must be a plain float, got <class 'numpy.float64'>"),
-        (Changes(), AssertionError, "the query must stay as it was, but it was changed"),
-        (FailsOnFailures(), ValueError, "empty"),
-        (Picky(), AssertionError, "must accept at least one of the spaces"),
-        (Moody(), ConfigError, "moody: expected no history"),
-        (3, AssertionError, r"must be an object with propose\(query, rng\), got 3"),
+        (Pythons(), "the same query and generator must have the same answer"),
+        (Outside(), "must be a config of Space"),
+        (Leaves(), "must be a config of Space"),
+        (Numpys(), "x must be a plain float, got <class 'numpy.float64'>"),
+        (Changes(), "the query must stay as it was, but it was changed"),
+        (FailsOnFailures(), "a child of a failed trial: propose must .*; it raised ValueError: .*empty"),
+        (SpoiltByNaN(), "a founder without any history: propose must .*; it raised ConfigError: .*nan"),
+        (HidesItsErrors(), "a founder without any history: .*; it raised ConfigError: hides: the space is not for me"),
+        (NeedsTheParentsLoss(), "a child of a failed trial: .*; it raised TypeError"),
+        (CachesByLength(), "must have the same answer, .* from an unused copy of it, .*; does a cache miss a part"),
+        (CachesByParent(), "must have the same answer, .* from an unused copy of it, .*; does a cache miss a part"),
+        (Picky(), "must accept at least one of the spaces"),
+        (Moody(), "a space that was accepted must not be refused later, got moody: expected no history"),
+        (Relents(), "a space that was refused must be refused at each query, got an answer"),
+        (Silent(), "UnsupportedSpaceError must say why, got no message"),
+        (3, r"must be an object with propose\(query, rng\), got 3"),
     ],
 )
-def test_a_searcher_that_is_none_is_caught(searcher: Any, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
+def test_a_searcher_that_is_none_is_caught(searcher: Any, message: str) -> None:
+    with pytest.raises(AssertionError, match=f"(?s){message}"):
         check_searcher(searcher)
+
+
+def test_the_exception_of_a_searcher_is_the_cause_of_the_kit_s() -> None:
+    with pytest.raises(AssertionError) as caught:
+        check_searcher(HidesItsErrors())
+    assert isinstance(caught.value.__cause__, ConfigError)
+    assert isinstance(caught.value.__cause__.__cause__, AttributeError)
 
 
 def test_a_searcher_may_be_checked_in_spaces_of_one_s_own() -> None:
@@ -343,6 +456,26 @@ class KeepsNothing(Lines):
         return Keep(count=0)
 
 
+class RemembersRuns(Lines):
+    """Keeps, for each generation, the order that it found in its first run."""
+
+    kept: ClassVar[dict[int, Any]] = {}
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "kept", {})
+
+    def __deepcopy__(self, memo: object) -> "RemembersRuns":
+        return RemembersRuns()
+
+    def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:  # noqa: ARG002 - a rule's signature
+        ids = [record.trial.id for record in closing.candidates]
+        order = self.kept.setdefault(
+            (closing.generation, len(ids)), [record.loss or 0.0 for record in closing.candidates]
+        )
+        ids = [ids[i] for i in np.argsort(order)]
+        return Plan(tuple(ids), tuple(Slot(i) for i in ids))
+
+
 class Raises(Lines):
     def plan(self, closing: Closing, rng: np.random.Generator) -> Plan:  # noqa: ARG002 - a rule's signature
         raise ZeroDivisionError("no reason")
@@ -367,7 +500,7 @@ SPOILT: list[tuple[Any, str]] = [
     (TooLong(), LENGTHS),
     (Empty(), LENGTHS),
     (Fractions(), LENGTHS),
-    (Begins(), r"first_slots\(7\) must be an int of at least 1, got 0"),
+    (Begins(), r"first_slots\(7\) must be an int from 1 to 1,000,000, got 0"),
     (BegetsOfTheFailed(), PARENTS + r"\d+, which is failed"),
     (BreaksItsPromise(), PARENTS + r"\d+, which is completed, but released: keep promised"),
     (LongAgo(), PARENTS + r"\d+, which is completed, but released"),
@@ -422,6 +555,7 @@ def make_run(rule: Any, **changes: Any) -> Optimizer:
 @pytest.mark.parametrize(
     ("rule", "error", "message"),
     [
+        (RemembersRuns(), AssertionError, "two runs with the same seed must be the same, got two different ones"),
         (Random(), AssertionError, "two runs with the same seed must be the same, got two different ones"),
         (Crowded(), AssertionError, "must have at most 7 slots, which is what the budget of the run leaves, got 70"),
         (OnlyAtTheStart(), AssertionError, "generation 1 fails: .* raised ValueError: nobody"),
@@ -504,6 +638,18 @@ class Drifts:
         return float(next(_counts))
 
 
+class KeepsItsFirst:
+    """Keeps, for each length, the limit of the first ranking of that length."""
+
+    name = "first"
+
+    def __init__(self) -> None:
+        self.kept: dict[int, float] = {}
+
+    def limit(self, ranking: Any) -> float:
+        return self.kept.setdefault(len(ranking), ranking[0][0] if ranking else math.inf)
+
+
 class Perhaps:
     name = "perhaps"
 
@@ -554,6 +700,7 @@ def test_a_spoilt_stopping_rule_is_caught_by_the_kit_and_by_a_run_that_then_is_a
     ("rule", "message"),
     [
         (Drifts(), "two answers to the ranking .* must be the same"),
+        (KeepsItsFirst(), "two answers to the ranking .* must be the same"),
         (Toggles(), "two answers to the best loss .* must be the same"),
         (Truncation(), "the rule must have a name, and limit or enough, got Truncation"),
     ],

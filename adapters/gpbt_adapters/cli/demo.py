@@ -142,9 +142,8 @@ def show(*, models: int, steps: int, seeds: int, workers: int) -> None:
     sizes = ", ".join(f"{len(labels)} for {part}" for part, (_, labels) in digits().items())
     console.print(
         f"Handwritten digits ({sizes}), a network with 64 hidden units trained with Adam. Each run trains {models} "
-        f"models for {steps} passes over the data, about {models * steps} in all (steps saved by stopped trials go to "
-        f"additional trials). It chooses a model by its loss (cross-entropy) on the validation data, and tests it on "
-        f"the test data.\n"
+        f"models for {steps} passes over the data, at most {models * steps} in all. It chooses a model by its loss "
+        f"(cross-entropy) on the validation data, and tests it on the test data.\n"
     )
     tasks = [Task(method=method, seed=seed, models=models, steps=steps) for seed in range(seeds) for method in METHODS]
     first = train(tasks[0], progress=True)

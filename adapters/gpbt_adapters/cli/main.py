@@ -51,16 +51,21 @@ def demo(*, seeds: int, models: int, steps: int, workers: int) -> None:
 def plugins(*, as_json: bool) -> None:
     """List what is installed, and from which distribution.
 
-    A plugin that does not load is listed with its error; the others keep working.
+    A plugin that does not load is listed with its error, and so is an offer whose name gpbt itself has; the others keep
+    working.
     """
     from gpbt_core.registry import registry
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # plugins that did not load are listed below
+        warnings.simplefilter("ignore")  # what they are about is listed below
         found = registry()
     headings = ("kind", "name", "summary", "distribution")
     rows = [
         *((offer.kind, offer.spec.name, offer.spec.summary, offer.distribution) for offer in found.offers()),
+        *(
+            ("left out", offer.spec.name, f"gpbt itself has a {offer.kind} of that name", offer.distribution)
+            for offer in found.left_out
+        ),
         *(("broken", broken.entry_point, broken.error, broken.distribution) for broken in found.broken),
     ]
     if as_json:

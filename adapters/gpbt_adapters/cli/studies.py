@@ -179,7 +179,7 @@ def schedule(*, source: str, study: str | None, trial: int | None, form: str) ->
     "-o", "--output", default="run.html", show_default=True, type=click.Path(path_type=Path), help="Where to."
 )
 @click.option("--title", help="Title of the page; default: the study's name.")
-@click.option("--importance/--no-importance", default=True, help="Find out what mattered; seconds per generation.")
+@click.option("--importance/--no-importance", default=True, help="Find out what mattered.")
 def report(*, source: str, study: str | None, output: Path, title: str | None, importance: bool) -> None:
     """Write a complete report of a run as one HTML file that needs no network.
 

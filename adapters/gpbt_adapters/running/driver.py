@@ -43,6 +43,7 @@ class Result:
         seconds: The duration of the run.
         figures: What the trainables reported besides the score, by trial, for the trials of this call.
         tracebacks: The tracebacks of the failed trials of this call, by trial, as Python prints them.
+        from_memory: How many trials of this call continued their parent in memory (see `keep_models` of `run`).
     """
 
     optimizer: Optimizer
@@ -52,6 +53,7 @@ class Result:
     seconds: float
     figures: Mapping[int, Mapping[str, float]] = attrs.field(repr=False)  # an entry for each trial
     tracebacks: Mapping[int, str] = attrs.field(factory=dict, repr=False)
+    from_memory: int = 0
 
     @property
     def best(self) -> Best:
@@ -151,6 +153,7 @@ def run(
     grace: float = 30.0,
     failures_in_a_row: int | None = 4,
     shutdown: float = 20.0,
+    keep_models: int = 0,
 ) -> Result:
     """Trains what the optimizer asks for until it has finished, or until Ctrl-C or SIGTERM.
 
@@ -186,6 +189,12 @@ def run(
             times as high. The failed trials are requeued, so that the run can resume once the mistake is fixed. None:
             no limit.
         shutdown: Seconds that the trials in training have to finish after SIGTERM.
+        keep_models: How many models each worker may have in memory, including the one in training, at least 0. From 1
+            on, a child goes, where there is a choice, to a free worker that still has its parent in memory, and
+            continues it without reading a checkpoint. Checkpoints are written all the same. The result is the same if
+            the trainable keeps its promises (`gpbt.testing.check_trainable`): what `save` omits would be inherited
+            only by some children. Needs `workers`, threads or this process; other executors cannot be told to free the
+            models.
 
     Returns:
         The result, even if the run was interrupted or no trial was ever completed.
@@ -206,6 +215,7 @@ def run(
         ("grace", grace, 0),
         ("failures_in_a_row", failures_in_a_row, 1),
         ("shutdown", shutdown, 0),
+        ("keep_models", keep_models, 0),
     )
     for name, value, least in ranges:
         if value is not None and not (math.isfinite(value) and value >= least):
@@ -215,12 +225,19 @@ def run(
         check(optimizer.space, changes=configs_change(optimizer))
     start = time.monotonic()
     limits = Limits(
-        retries=retries, timeout=timeout, grace=grace, failures_in_a_row=failures_in_a_row, shutdown=shutdown
+        retries=retries,
+        timeout=timeout,
+        grace=grace,
+        failures_in_a_row=failures_in_a_row,
+        shutdown=shutdown,
+        keep_models=keep_models,
     )
     with ProgressBar(progress, optimizer) as display:
         watchers = Watchers([*callbacks, display])
-        pool = Pool(executor, workers, retries=retries)
+        pool = Pool(executor, workers, retries=retries, pinned=bool(keep_models))
         try:
+            if keep_models:
+                pool.check_keeping()
             kept = store_for(optimizer, store)
         except BaseException:
             pool.close(now=True)
@@ -235,4 +252,5 @@ def run(
         seconds=time.monotonic() - start,
         figures=loop.figures,
         tracebacks=loop.tracebacks,
+        from_memory=loop.from_memory,
     )

@@ -10,10 +10,25 @@ from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Trial
 from gpbt_core.state import Told, apply
 
-__all__ = ["Failures"]
+__all__ = ["Failures", "RepeatedFailureError"]
 
 LATER = 3
 """Factor by which the limit on failures in a row rises once a trial has got further."""
+
+
+class RepeatedFailureError(ConfigError):
+    """Several trials in a row failed for the same reason.
+
+    Attributes:
+        happened: What happened, with the reason, in words.
+    """
+
+    def __init__(self, message: str, happened: str = "") -> None:
+        super().__init__(message, happened)
+        self.happened = happened
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Failures:
@@ -69,10 +84,11 @@ class Failures:
         if not enough and not (stuck and self._ends_the_run()):
             return None
         count = "the trial" if self._row == 1 else f"{self._row} trials in a row"
-        return ConfigError(
-            f"run: {count} failed outside of the training steps, for one reason: {self.held[-1][1]}; mend it and call "
-            f"run again: {len(self.held)} of them are given back. If some configs may fail so, pass "
-            f"failures_in_a_row=None"
+        happened = f"{count} failed outside of the training steps, for one reason: {self.held[-1][1]}"
+        return RepeatedFailureError(
+            f"run: {happened}; mend it and call run again: {len(self.held)} of them are given back. If some configs "
+            f"may fail so, pass failures_in_a_row=None",
+            happened,
         )
 
     def _ends_the_run(self) -> bool:

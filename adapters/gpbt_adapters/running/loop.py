@@ -9,6 +9,7 @@ import logging
 import math
 import pickle
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Future
 from queue import Empty, SimpleQueue
@@ -18,6 +19,7 @@ import attrs
 
 from gpbt_adapters.running.failures import Failures
 from gpbt_adapters.running.interrupts import Interrupts
+from gpbt_adapters.running.kept import Kept
 from gpbt_adapters.running.ownership import Lines
 from gpbt_adapters.running.pools import Pool, WorkersLostError
 from gpbt_adapters.running.progress import ProgressBar
@@ -39,12 +41,13 @@ from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Status, Trial
 from gpbt_core.reproduction import Independent
 
-__all__ = ["Limits", "Loop", "configs_change"]
+__all__ = ["POLL", "Limits", "Loop", "configs_change", "pause"]
 
 logger = logging.getLogger(__name__)
 
-POLL = 0.2
-"""Seconds between polls of an optimizer whose next trial depends on the results of other processes."""
+POLL, MOST, SHARE = 0.2, 10.0, 0.05
+"""Least and most seconds between polls of an optimizer whose next trial depends on the results of other processes, and
+their share of the time waited so far: thousands of idle processes must not keep the database busy."""
 
 LOOK_UP = 1.0
 """Longest wait in seconds: a Ctrl-C that arrives just as a wait begins does not interrupt it."""
@@ -65,6 +68,7 @@ class Limits:
         grace: Seconds after the timeout until a worker that does not answer is abandoned.
         failures_in_a_row: How many trials may fail before their first step for the same reason; None: no limit.
         shutdown: Seconds that the trials in training have to finish after SIGTERM.
+        keep_models: How many models a worker may have in memory, including the one in training; 0: it keeps none.
     """
 
     retries: int
@@ -72,6 +76,7 @@ class Limits:
     grace: float
     failures_in_a_row: int | None = None
     shutdown: float = 20.0
+    keep_models: int = 0
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -112,6 +117,7 @@ class Loop:
         halting: Whether to stop waiting for the trials in training (a second Ctrl-C).
         figures: The figures that each trial's trainable reported besides its score.
         tracebacks: The traceback of each failed trial, as Python prints it.
+        from_memory: How many trials continued their parent in memory.
     """
 
     def __init__(
@@ -128,6 +134,7 @@ class Loop:
         self._left = False  # whether the run has ended, for any reason, so that no result is awaited
         self.figures: dict[int, Mapping[str, float]] = {}
         self.tracebacks: dict[int, str] = {}
+        self.from_memory = 0
         self._optimizer, self._factory, self._store = optimizer, factory, store
         self._shared = hasattr(optimizer, "refresh")  # a study: other processes may train for it too
         self._pool, self._watchers, self._display, self._limits = pool, watchers, display, limits
@@ -136,10 +143,13 @@ class Loop:
         self._messages: SimpleQueue[_Message] = SimpleQueue()
         self._in_flight: dict[Future[Outcome], _Running] = {}
         self._given_up: dict[Future[Outcome], _Running] = {}  # futures whose result no longer counts
-        self._held: Trial | None = None  # a suspect that waits until it can be trained alone
+        self._held: deque[Trial] = deque()  # asked and not started; the first may be a suspect that is to train alone
         self._suspects: set[int] = set()  # trials in training, along with others, when a pool broke
         self._deaths: dict[int, int] = {}
         self._seen = 0
+        self._served = time.monotonic()  # when the last trial started
+        self._next_poll = -math.inf  # when to ask a study again that had no trial, unless a message arrives first
+        self._kept = Kept(limits.keep_models) if limits.keep_models and pool.local else None
         self._lines = Lines(optimizer)
         self._changing = frozenset(optimizer.space.names) if configs_change(optimizer) else frozenset[str]()
         self._failures = Failures(limits.failures_in_a_row, optimizer)
@@ -168,6 +178,8 @@ class Loop:
                 self._left = True
                 self._give_back()
                 self._pool.close(now=not clean or bool(self._given_up))
+                if self._kept is not None:
+                    self._kept.clear()
 
     # --------------------------------------------------------------------------------------------------------- the loop
 
@@ -204,7 +216,7 @@ class Loop:
     def _over(self) -> bool:
         if self.halting or (not self._in_flight and self.ending):
             return True
-        return not self._in_flight and self._held is None and not self._failures.held and self._optimizer.finished
+        return not self._in_flight and not self._held and not self._failures.held and self._optimizer.finished
 
     def _take_over(self) -> None:
         """Requeues the trials that were in training when an earlier run ended."""
@@ -216,25 +228,32 @@ class Loop:
 
     def _fill(self) -> None:
         """Starts trials while workers are free."""
-        while self._has_room():
-            trial = self._held or next(iter(self._optimizer.ask(1)), None)
-            self._held = None
-            self._announce()
-            if trial is None:
+        if self._shared and time.monotonic() < self._next_poll:
+            return
+        while room := self._room():
+            if not self._held:
+                self._held.extend(self._optimizer.ask(room))  # of a study, this is one transaction
+                self._announce()
+            if not self._held:
                 if not self._in_flight and self._failures.held:
                     self._judge_failures(stuck=True)
                     continue
+                now = time.monotonic()
+                self._next_poll = now + pause(now - self._served)
                 return
-            if trial.id in self._suspects and self._in_flight:
-                self._held = trial
+            if self._held[0].id in self._suspects and self._in_flight:
                 return
-            self._start(trial)
+            self._start(self._held.popleft())
+            self._served = time.monotonic()
 
-    def _has_room(self) -> bool:
-        if self.ending or any(running.trial.id in self._suspects for running in self._in_flight.values()):
-            return False
+    def _room(self) -> int:
+        """How many more trials may start now."""
+        if self.ending:
+            return 0
+        if self._suspects and any(running.trial.id in self._suspects for running in self._in_flight.values()):
+            return 0
         capacity = self._pool.capacity
-        return capacity is None or len(self._in_flight) + len(self._given_up) < capacity
+        return 1 if capacity is None else max(0, capacity - len(self._in_flight) - len(self._given_up))
 
     def _packed(self, absent: frozenset[str] = frozenset()) -> Package:
         return pack(self._factory, self._store, main_is_there=self._pool.main_is_there, absent=absent)
@@ -261,12 +280,21 @@ class Loop:
             if self._package is None:
                 future = self._pool.submit(self._train_here, order, running)
             else:
-                future = self._pool.submit(train_packed_segment, order, self._package, self._store)
+                arguments = (order, self._package, self._store, self._limits.keep_models)
+                near, spared = order.parent_line, self._parents()
+                future = self._pool.submit(train_packed_segment, *arguments, near=near, spared=spared)
         except BaseException:
             self._requeue(trial)
             raise
         self._in_flight[future] = running
         future.add_done_callback(self._messages.put)
+
+    def _parents(self) -> frozenset[str]:
+        """The digests of the lines whose models the open generation continues."""
+        if not self._limits.keep_models:
+            return frozenset()
+        records = self._optimizer.records
+        return frozenset(self._lines.of(records[parent].trial) for parent in self._optimizer.state.open.plan.parents)
 
     def _train_here(self, order: Order, running: _Running) -> Outcome:
         """Trains in this process; each step is displayed as it completes."""
@@ -281,7 +309,12 @@ class Loop:
         self._training = self._pool.inline
         try:
             return train_segment(
-                order, self._factory, self._store, on_step=show, halted=lambda: self.halting or self._left
+                order,
+                self._factory,
+                self._store,
+                on_step=show,
+                halted=lambda: self.halting or self._left,
+                kept=self._kept,
             )
         finally:
             self._training = False
@@ -302,6 +335,7 @@ class Loop:
             self._take(self._messages.get())
 
     def _take(self, message: _Message) -> None:
+        self._next_poll = -math.inf
         if isinstance(message, _Step):
             if message.running in self._in_flight.values() or self._pool.inline:
                 # If a callback has ended the trial, this is refused; its result will be refused too, and logged then.
@@ -320,7 +354,10 @@ class Loop:
         except CancelledError as cancelled:  # an executor that loses a worker may cancel its calls
             error = cancelled
         if error is None:
-            self._settle(running, future.result())
+            outcome = future.result()
+            self._pool.note(future, outcome.kept)
+            self.from_memory += outcome.from_memory
+            self._settle(running, outcome)
         else:
             self._lose(running, error)
         self._collect()
@@ -451,15 +488,17 @@ class Loop:
 
     def _patience(self) -> float | None:
         """Seconds to wait for the next message; None: no limit."""
-        poll = POLL if not self._in_flight or (self._shared and self._has_room()) else None
+        polls = not self._in_flight or (self._shared and self._room())
+        left = self._next_poll - time.monotonic()
+        poll = (left if left > 0 else POLL) if polls else None
         deadline = self._deadline()
         if deadline is None or not self._in_flight:
             return poll
         first = min(running.started for running in self._in_flight.values())
-        left = max(0.0, first + deadline - time.monotonic())
-        if left == math.inf:
+        overdue = max(0.0, first + deadline - time.monotonic())
+        if overdue == math.inf:
             return poll
-        return left if poll is None else min(left, poll)
+        return overdue if poll is None else min(overdue, poll)
 
     def _deadline(self) -> float | None:
         """Seconds after its start at which a trial is abandoned; None if it may have waited in a queue first."""
@@ -508,14 +547,13 @@ class Loop:
 
     def _give_back(self) -> None:
         """Requeues every trial still in training, whatever ended the run."""
-        held = [self._held] if self._held is not None else []
-        held += [trial for trial, _ in self._failures.take()]
+        held = [*self._held, *(trial for trial, _ in self._failures.take())]
         for trial in [*held, *(running.trial for running in self._in_flight.values())]:
             try:
                 self._requeue(trial)
             except GpbtError as error:  # from a database, say; it must not hide the error that ended the run
                 logger.warning("trial %d is not given back: %s", trial.id, error)
-        self._held = None
+        self._held.clear()
         for future in self._in_flight:
             future.cancel()  # if the executor can; a segment that still finishes is retrained, with the same result
         self._in_flight.clear()
@@ -534,6 +572,15 @@ class Loop:
         while self._seen < len(events):
             self._seen += 1
             self._watchers.tell(events[self._seen - 1], self._optimizer)
+
+
+def pause(waited: float) -> float:
+    """Seconds until the next poll of a process that has waited for so many seconds.
+
+    >>> pause(0), pause(60), pause(3600)
+    (0.2, 3.0, 10.0)
+    """
+    return min(max(POLL, SHARE * waited), MOST)
 
 
 def configs_change(optimizer: Optimizer) -> bool:

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import cache, partial
 from multiprocessing import get_context, parent_process, spawn
@@ -45,6 +45,57 @@ class InlineExecutor(Executor):
         return future
 
 
+class PinnedExecutor(Executor):
+    """Processes that can be chosen: a call goes to a free one, preferably to the one that holds what it needs.
+
+    If one of the processes dies, `submit` raises BrokenExecutor or its futures do, as with the standard pool.
+
+    Args:
+        workers: How many processes, at least 1.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.members = [_processes(1) for _ in range(workers)]
+        self._max_workers = workers
+        self._last: list[Future[Any] | None] = [None] * workers
+        self._held: list[frozenset[str]] = [frozenset()] * workers
+
+    @property
+    def _processes(self) -> dict[int, Any]:
+        """All processes that were started, as in the standard pool."""
+        return {pid: process for one in self.members for pid, process in (one._processes or {}).items()}  # noqa: SLF001
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Submits a call to any free process."""
+        return self.submit_near("", frozenset(), fn, *args, **kwargs)
+
+    def submit_near(
+        self, wanted: str, spared: frozenset[str], fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> "Future[Any]":
+        """Submits a call to a free process: one that holds `wanted`, or else one that holds the least of `spared`."""
+
+        def rank(index: int) -> tuple[bool, bool, int, int]:
+            last, held = self._last[index], self._held[index]
+            return last is not None and not last.done(), wanted not in held, len(held & spared), len(held)
+
+        chosen = min(range(len(self.members)), key=rank)
+        future = self._last[chosen] = self.members[chosen].submit(fn, *args, **kwargs)
+        return future
+
+    def note(self, future: "Future[Any]", held: Iterable[str]) -> None:
+        """Records what the process that answered a call holds since then."""
+        if future in self._last:  # otherwise the process has begun another call
+            self._held[self._last.index(future)] = frozenset(held)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as in the standard executors
+        """Takes no more calls."""
+        for one in self.members:
+            one.shutdown(wait=False, cancel_futures=cancel_futures)
+        if wait:
+            for one in self.members:
+                one.shutdown(wait=True)
+
+
 class Pool:
     """An executor that is passed in, made by a function passed in, or made here.
 
@@ -55,6 +106,7 @@ class Pool:
             segments run in the calling thread. With an executor, None uses its number of workers; if that is unknown,
             there is no limit.
         retries: How often in a row replacement workers may die while they start.
+        pinned: Whether `submit` can choose among the processes started here.
 
     Attributes:
         local: Whether workers share the driver's memory.
@@ -64,19 +116,20 @@ class Pool:
         ConfigError: `workers` is below 1, or `executor` neither is an executor nor makes one.
     """
 
-    def __init__(self, executor: Executors, workers: int | None, *, retries: int = 0) -> None:
+    def __init__(self, executor: Executors, workers: int | None, *, retries: int = 0, pinned: bool = False) -> None:
         self._retries, self._unborn, self._started = retries, 0, False
         if workers is not None and workers < 1:
             raise ConfigError(f"run: workers must be at least 1, got {workers!r}")
         self._make: Callable[[], Executor] | None = None
         self._own = workers if executor is None else None
-        self._probe: Future[int] | None = None
+        self._probes: list[Future[int]] = []
         if executor is not None and not isinstance(executor, Executor) and not callable(executor):
             raise ConfigError(f"run: expected an executor, or a function that makes one, got {executor!r}")
         if isinstance(executor, Executor):
             self._executor: Executor = executor
         else:
-            self._make = executor or (InlineExecutor if workers is None else lambda: _processes(workers))
+            made = PinnedExecutor if pinned else _processes
+            self._make = executor or (InlineExecutor if workers is None else lambda: made(workers))
             self._executor = self._made()
         self._workers = workers
         self.inline = isinstance(self._executor, InlineExecutor)
@@ -99,7 +152,7 @@ class Pool:
     @property
     def main_is_there(self) -> bool:
         """Whether workers can import the classes and functions of the main program by name."""
-        if not isinstance(self._executor, ProcessPoolExecutor):
+        if not isinstance(self._executor, ProcessPoolExecutor | PinnedExecutor):
             return False
         context = getattr(self._executor, "_mp_context", None)
         if context is not None and context.get_start_method() == "fork":
@@ -121,20 +174,52 @@ class Pool:
     @property
     def stillborn(self) -> bool:
         """Whether the workers died while they started."""
-        return self._probe is not None and self._probe.done() and self._probe.exception() is not None
+        return any(probe.done() and probe.exception() is not None for probe in self._probes)
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+    def submit(
+        self, function: Callable[..., Any], *arguments: Any, near: str = "", spared: frozenset[str] = frozenset()
+    ) -> "Future[Any]":
         """Submits a call to the executor; a broken executor is replaced first, if possible.
+
+        Args:
+            function: What to call.
+            arguments: Its arguments.
+            near: If the processes can be chosen: a free one that holds this is preferred (see `note`).
+            spared: Otherwise, one that holds the least of these.
 
         Raises:
             WorkersLostError: The executor is broken or shut down.
         """
         with _interrupts_held(wanted=self._make is not None and not self.inline), _cores_shared(self._starting):
             try:
-                return self._executor.submit(function, *arguments)
+                return self._submit(near, spared, function, *arguments)
             except (BrokenExecutor, RuntimeError) as error:
                 self.replace(error)
-                return self._executor.submit(function, *arguments)
+                return self._submit(near, spared, function, *arguments)
+
+    def check_keeping(self) -> None:
+        """Checks that models may stay in the memory of the workers: they must be freed when the run ends.
+
+        Raises:
+            ConfigError: The workers belong to the caller and do not share this process's memory.
+        """
+        if not self.local and self._own is None:
+            raise ConfigError(
+                f"run: keep_models must be 0 with the executor {self._executor!r}, whose workers may outlive the run; "
+                f"pass workers= instead, or an executor of threads"
+            )
+
+    def _submit(
+        self, near: str, spared: frozenset[str], function: Callable[..., Any], *arguments: Any
+    ) -> "Future[Any]":
+        if isinstance(self._executor, PinnedExecutor):
+            return self._executor.submit_near(near, spared, function, *arguments)
+        return self._executor.submit(function, *arguments)
+
+    def note(self, future: "Future[Any]", held: Iterable[str]) -> None:
+        """Records what the worker that answered a call holds, for `submit`."""
+        if isinstance(self._executor, PinnedExecutor):
+            self._executor.note(future, held)
 
     def replace(self, error: BaseException) -> None:
         """Ends the workers, busy or not, and starts others.
@@ -178,9 +263,12 @@ class Pool:
         made = self._make()
         if not isinstance(made, Executor):
             raise ConfigError(f"run: expected an executor, or a function that makes one, got one that makes {made!r}")
-        if isinstance(made, ProcessPoolExecutor):
-            with _interrupts_held(wanted=True), _cores_shared(self._own), contextlib.suppress(BrokenExecutor):
-                self._probe = made.submit(os.getpid)
+        members = made.members if isinstance(made, PinnedExecutor) else [made]
+        self._probes = []
+        for member in members:
+            if isinstance(member, ProcessPoolExecutor):
+                with _interrupts_held(wanted=True), _cores_shared(self._own), contextlib.suppress(BrokenExecutor):
+                    self._probes.append(member.submit(os.getpid))
         return made
 
 
@@ -259,6 +347,10 @@ def _interrupts_held(*, wanted: bool) -> Iterator[None]:
 
 def _end(executor: Executor) -> None:
     """Kills the worker processes of an executor, if it has any, and shuts it down."""
+    if isinstance(executor, PinnedExecutor):
+        for member in executor.members:
+            _end(member)
+        return
     shutdown: Callable[..., None] = executor.shutdown
     if "kill_workers" in inspect.signature(shutdown).parameters:  # loky
         shutdown(wait=False, kill_workers=True)

@@ -6,13 +6,14 @@ estimator is trained under a schedule.
 """
 
 import functools
-import importlib
 import time
 import warnings
 from collections.abc import Mapping
-from concurrent.futures import Executor
+from contextlib import ExitStack
+from numbers import Integral
 from typing import Any, Self
 
+import attrs
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import clone, is_classifier
@@ -24,13 +25,17 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.validation import _check_method_params
 
 from gpbt_adapters.running.driver import Result, run
+from gpbt_adapters.running.failures import RepeatedFailureError
+from gpbt_adapters.running.kept_workers import KeptExecutor
+from gpbt_adapters.running.search_folder import SearchFolder
 from gpbt_adapters.searching.spaces import from_scipy
-from gpbt_adapters.storing.checkpoints import CheckpointStore
+from gpbt_adapters.storing.checkpoints import CheckpointStore, Store
 from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_adapters.trainables.sklearn.folds import CrossValidation, FitFailedError, Scoring
+from gpbt_adapters.trainables.sklearn.memory import Memory, MemoryStore
 from gpbt_adapters.trainables.sklearn.models import Model, Template, TrainingData
 from gpbt_core.errors import ConfigError
-from gpbt_core.optimizer import Optimizer
+from gpbt_core.optimizer import Optimizer, RunSettings
 from gpbt_core.presets import PresetName
 from gpbt_core.records import Record, Schedule, Status
 from gpbt_core.space import Space
@@ -61,10 +66,16 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         searcher: A searcher's name, its name and options, or the object; None: the preset's.
         preset: The name of a preset.
         known_configs: Configs to start from, complete or partial, as dicts from names to values; see `gpbt.Optimizer`.
+        reproduction: A reproduction rule's name, its name and options, or the object; None: the preset's.
         max_concurrent: How many trials may be in training concurrently without waiting for their results.
+        callbacks: Called with each event of the run, see `gpbt.run`.
+        timeout: Seconds that one trial may take on all folds; one that exceeds it counts as failed. None: no limit.
+        storage: A directory in which the search is recorded, with a database and the models that are still needed (see
+            Notes); None: the search ends with this process. Needs SQLAlchemy, and a number as `random_state`.
         scoring: As in RandomizedSearchCV. With several scores, the search uses the one named by `refit` if that is a
             name, and otherwise the first.
-        n_jobs: How many trials to train in parallel, in processes.
+        n_jobs: How many trials to train in parallel, in processes. They are kept for the next search, and end after
+            five idle minutes.
         refit: As in RandomizedSearchCV. A callable's choice must be a completed trial.
         cv: As in RandomizedSearchCV.
         verbose: Above 0: print the size of the search on stdout, as RandomizedSearchCV does, and show progress on
@@ -89,6 +100,18 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         n_splits_: The number of folds.
         n_features_in_, feature_names_in_, classes_: As in the best estimator.
 
+    Notes:
+        Schedules pay off where the best value of a parameter changes while a model trains: the learning rate,
+        regularization or batch size of MLPClassifier, MLPRegressor, SGDClassifier and other estimators with
+        `partial_fit`. In ensembles that grow by adding trees, each tree keeps the values it was grown under, so a good
+        constant config is hard to beat; trees of a random forest do not even depend on each other. There, use
+        `preset="gp"`, which searches constant configs, or few, long steps (see the guide for scikit-learn).
+
+        With `storage`, a search that was interrupted goes on when `fit` is called again with the same settings and
+        data, from an equal object. One that has ended is not trained again; only the best estimator is. The directory
+        holds pickles, which can run any code when they are read: keep it private. `gpbt status` and the dashboard read
+        its file `search.db`.
+
     Examples:
         >>> from scipy.stats import loguniform
         >>> from sklearn.datasets import load_iris
@@ -112,7 +135,11 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         searcher: Any = None,
         preset: PresetName = "gpbt",
         known_configs: Any = (),
+        reproduction: Any = None,
         max_concurrent: int = 4,
+        callbacks: Any = (),
+        timeout: float | None = None,
+        storage: Any = None,
         scoring: Any = None,
         n_jobs: int | None = None,
         refit: Any = True,
@@ -139,7 +166,11 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         self.searcher = searcher
         self.preset = preset
         self.known_configs = known_configs
+        self.reproduction = reproduction
         self.max_concurrent = max_concurrent
+        self.callbacks = callbacks
+        self.timeout = timeout
+        self.storage = storage
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:  # noqa: N803 - scikit-learn's names
@@ -187,13 +218,12 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
             raising=self.error_score == "raise",
         )
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        optimizer = self._optimizer(space, seed)
         if self.verbose > 0:
             print(  # noqa: T201 - as RandomizedSearchCV does
                 f"Fitting {len(splits)} folds for each of {self.population} models of {self.steps} steps, totalling "
                 f"{len(splits) * self.population * self.steps} steps of training"
             )
-        result = self._search(optimizer, factory)
+        result = self._search(space, seed, factory)
         self.n_splits_ = len(splits)
         self._keep(result, metric)
         self.scorer_ = getattr(scorer, "_scorers", scorer)
@@ -202,28 +232,61 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
             self._refit(template, data, setup_seed(seed, 0))
         return self
 
-    def _optimizer(self, space: Space, seed: int) -> Optimizer:
-        return Optimizer(
-            space,
-            population=self.population,
-            steps=self.steps,
-            direction="maximize",
-            seed=seed,
-            max_concurrent=self.max_concurrent,
-            preset=self.preset,
-            searcher=self.searcher,
-            known_configs=self.known_configs,
-        )
+    def _settings(self, seed: int) -> RunSettings:
+        settings: RunSettings = {
+            "population": self.population,
+            "steps": self.steps,
+            "direction": "maximize",
+            "seed": seed,
+            "max_concurrent": self.max_concurrent,
+            "preset": self.preset,
+            "searcher": self.searcher,
+            "reproduction": self.reproduction,
+            "known_configs": self.known_configs,
+        }
+        return settings
 
-    def _search(self, optimizer: Optimizer, factory: CrossValidation) -> Result:
-        """Runs the optimizer; the checkpoints do not outlive it."""
+    def _search(self, space: Space, seed: int, factory: CrossValidation) -> Result:
+        """Runs the search; without `storage`, the checkpoints do not outlive it."""
         workers = effective_n_jobs(self.n_jobs)
-        executor = None if workers == 1 else functools.partial(_loky, workers)
-        with CheckpointStore(durable=False) as store:
+        executor = None if workers == 1 else functools.partial(KeptExecutor, workers)
+        store: Store
+        with ExitStack() as stack:
+            callbacks = list(self.callbacks)
+            if self.storage is not None:
+                if not isinstance(self.random_state, Integral):
+                    raise ConfigError(
+                        f"GPBTSearchCV: random_state must be a whole number if there is a storage, got "
+                        f"{self.random_state!r}; otherwise the search could not be recognized"
+                    )
+                folder = stack.enter_context(SearchFolder(self.storage, space, self._settings(seed), factory.digest()))
+                optimizer, store, kept = folder.study, folder.store, folder.figures
+                callbacks.append(folder)
+            else:
+                optimizer, kept = Optimizer(space, **self._settings(seed)), {}
+                if executor is None:
+                    factory.memory = Memory()
+                    store = stack.enter_context(MemoryStore(factory.memory))
+                else:
+                    store = stack.enter_context(CheckpointStore(durable=False))
             try:
-                result = run(optimizer, factory, executor=executor, store=store, progress=self.verbose > 0)
+                result = run(
+                    optimizer,
+                    factory,
+                    executor=executor,
+                    store=store,
+                    callbacks=callbacks,
+                    progress=self.verbose > 0,
+                    timeout=self.timeout,
+                )
             except FitFailedError as error:
                 raise error.original from None
+            except RepeatedFailureError as error:
+                raise ConfigError(
+                    f"GPBTSearchCV: {error.happened}; put that right and call fit again, with error_score='raise' to "
+                    f"see where it was raised"
+                ) from None
+            result = attrs.evolve(result, figures={**kept, **result.figures})
         ended = [record for record in optimizer.records if record.status is Status.COMPLETED]
         if result.interrupted:
             if not ended:
@@ -232,8 +295,9 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         if not ended:
             reasons = [record.reason for record in optimizer.records if record.reason]
             raise ValueError(
-                f"All the {len(optimizer.records)} fits failed. It is very likely that the model is misconfigured; set "
-                f"error_score='raise' to debug. The first failure: {reasons[0] if reasons else 'unknown'}"
+                f"GPBTSearchCV: all {len(optimizer.records)} trials failed, the first with: "
+                f"{reasons[0] if reasons else 'unknown'}; the estimator or the space is probably at fault: put that "
+                f"right and call fit again, with error_score='raise' to see where it was raised"
             )
         return result
 
@@ -361,9 +425,3 @@ def _routing_enabled() -> bool:
     from sklearn import get_config
 
     return bool(get_config().get("enable_metadata_routing", False))
-
-
-def _loky(workers: int) -> Executor:
-    """Processes as joblib itself uses them: they need no guard of the main program."""
-    executor: Executor = importlib.import_module("joblib.externals.loky").ProcessPoolExecutor(workers)
-    return executor

@@ -23,6 +23,7 @@ from typing import Literal
 
 import attrs
 
+from gpbt_adapters.running.kept import Kept, close
 from gpbt_adapters.running.pools import end_with_parent
 from gpbt_adapters.storing.checkpoints import CheckpointError, Store
 from gpbt_adapters.trainables.pickles import AbsentError, adopt_classes, by_value
@@ -93,6 +94,8 @@ class Outcome:
         error: Why it was refused.
         figures: What the trainable reported besides its score.
         seconds: How long the segment took.
+        from_memory: Whether the trial continued its parent in memory instead of loading a checkpoint.
+        kept: The digests of the lines whose models the worker now keeps in memory.
     """
 
     trial_id: int
@@ -104,6 +107,8 @@ class Outcome:
     error: GpbtError | None = None
     figures: Mapping[str, float] = attrs.Factory(dict)
     seconds: float = 0.0
+    from_memory: bool = False
+    kept: tuple[str, ...] = ()
 
 
 def train_segment(
@@ -113,8 +118,9 @@ def train_segment(
     *,
     on_step: Callable[[int, float], None] | None = None,
     halted: Callable[[], bool] = lambda: False,
+    kept: Kept | None = None,
 ) -> Outcome:
-    """Trains one segment, from the parent's checkpoint or from scratch to a checkpoint of its own.
+    """Trains one segment, from its parent or from scratch to a checkpoint of its own.
 
     Args:
         order: What to train.
@@ -122,6 +128,8 @@ def train_segment(
         store: Holds the parent's checkpoint and receives the trial's; a stopped or failed trial leaves none.
         on_step: Called after each step with its number (from 1) and score, for a display; its return value is ignored.
         halted: Called after each step; True ends the segment without a result.
+        kept: The models in memory. If the parent is among them, it is continued instead of loaded; the trial's own
+            model is kept once its checkpoint is written.
 
     Returns:
         The outcome, even if the training raises. Interrupts (KeyboardInterrupt, SystemExit) are not caught.
@@ -129,10 +137,13 @@ def train_segment(
     start = time.monotonic()
     scores: list[tuple[int, float]] = []
     trainable: Trainable | None = None
-    trace = ""
+    from_memory, trace = False, ""
+    end = _End("halted")  # for interrupts, which are not caught
     try:
-        trainable = _made(factory)
-        end = _train(order, trainable, store, scores, _Watch(start, on_step, halted))
+        trainable = None if kept is None else kept.take(order.parent_line)
+        from_memory = trainable is not None
+        trainable = trainable or _made(factory)
+        end = _train(order, trainable, store, scores, _Watch(start, on_step, halted), from_memory=from_memory)
         figures = dict(trainable.figures()) if end.status in {"done", "stopped"} else {}
     except GpbtError as error:
         end, figures = _End("refused", error=error), {}
@@ -144,7 +155,10 @@ def train_segment(
         end, figures = _End("failed", reason=reason, fruitless=finished or not scores), {}
     finally:
         if trainable is not None:
-            _close(trainable, order.trial.id)
+            if kept is not None and end.status == "done" and order.line:
+                kept.add(order.line, trainable)
+            else:
+                close(trainable)
     return Outcome(
         trial_id=order.trial.id,
         status=end.status,
@@ -155,6 +169,8 @@ def train_segment(
         error=end.error,
         figures=figures,
         seconds=time.monotonic() - start,
+        from_memory=from_memory,
+        kept=() if kept is None else kept.lines,
     )
 
 
@@ -189,14 +205,24 @@ def _made(factory: Factory) -> Trainable:
         ) from error
 
 
-def _train(order: Order, trainable: Trainable, store: Store, scores: list[tuple[int, float]], watch: _Watch) -> _End:
+def _train(
+    order: Order,
+    trainable: Trainable,
+    store: Store,
+    scores: list[tuple[int, float]],
+    watch: _Watch,
+    *,
+    from_memory: bool,
+) -> _End:
     """Trains and saves; appends to `scores` after each step, so that they survive an exception."""
     trial = order.trial
     if trial.parent is None:
         _check_fixed(order, trainable)
         trainable.setup(trial.config, order.seed)
     else:
-        if not order.rebuild:
+        if from_memory:
+            pass
+        elif not order.rebuild:
             _load(order.trial.id, trial.parent, order.parent_line, trainable, store)
         elif not _rebuild(order, trainable, store, watch.halted):
             return _End("halted")
@@ -324,14 +350,6 @@ def _traceback(error: BaseException) -> str:
     return text[-20_000:]
 
 
-def _close(trainable: Trainable, trial_id: int) -> None:
-    """Closes a trainable; an error there does not affect the result."""
-    try:
-        trainable.close()
-    except Exception:
-        logger.warning("trial %d: close() failed", trial_id, exc_info=True)
-
-
 # ------------------------------------------------------------------------------------------------- in other processes
 
 
@@ -411,10 +429,19 @@ def _pickle_by_value(factory: Factory, main_is_there: bool, absent: frozenset[st
 
 
 _unpacked: dict[str, Factory] = {}
+_kept: dict[str, Kept] = {}
+"""The models of this worker, by the digest of the factory that made them; at most one entry."""
 
 
-def train_packed_segment(order: Order, package: Package, store: Store) -> Outcome:
-    """`train_segment` for another process; what it returns can always be pickled."""
+def train_packed_segment(order: Order, package: Package, store: Store, keep: int = 0) -> Outcome:
+    """`train_segment` for another process; what it returns can always be pickled.
+
+    Args:
+        order: What to train.
+        package: The factory.
+        store: Holds the checkpoints.
+        keep: How many models the process may have in memory, including the one in training; 0: keeps none.
+    """
     if package.pid != os.getpid():
         end_with_parent()
     if package.pid != os.getpid() and threading.current_thread() is threading.main_thread():
@@ -424,13 +451,24 @@ def train_packed_segment(order: Order, package: Package, store: Store) -> Outcom
     def factory() -> Trainable:
         return _unpack(package, store)()
 
-    outcome = train_segment(order, factory, store)
+    outcome = train_segment(order, factory, store, kept=_kept_of(package, keep))
     if outcome.error is not None:
         try:
             pickle.loads(pickle.dumps(outcome.error))  # noqa: S301 - pickled here
         except Exception:  # noqa: BLE001 - a third-party exception class; only its text matters
             outcome = attrs.evolve(outcome, error=GpbtError(describe(outcome.error)))
     return outcome
+
+
+def _kept_of(package: Package, keep: int) -> Kept | None:
+    if not keep:
+        return None
+    if package.digest not in _kept:
+        for other in _kept.values():
+            other.clear()
+        _kept.clear()
+        _kept[package.digest] = Kept(keep)
+    return _kept[package.digest]
 
 
 def _unpack(package: Package, store: Store) -> Factory:

@@ -19,7 +19,7 @@ import attrs
 from gpbt_adapters.showing.page import asset, contents, plotly_script
 from gpbt_adapters.showing.sources import Follower
 from gpbt_adapters.storing.journal import Journal
-from gpbt_adapters.views import shares
+from gpbt_adapters.views import Importance, shares, weighed_of
 from gpbt_core.errors import GpbtError
 from gpbt_core.state import State
 
@@ -69,11 +69,11 @@ class _Seen:
 
 
 class _Mattering:
-    """Computes in the background, once per closed generation, which hyperparameters mattered."""
+    """Computes in the background, whenever a generation has closed, which hyperparameters mattered."""
 
     def __init__(self) -> None:
-        self.found: Mapping[int, Mapping[str, float]] = {}
-        self._looked = 0  # the number of leading generations already processed
+        self.found: Mapping[int, Importance] = {}
+        self._looked = 0  # the number of closed generations when it was last computed
         self._thread: threading.Thread | None = None
 
     def look(self, state: State) -> None:
@@ -83,11 +83,13 @@ class _Mattering:
             self._thread.start()
 
     def _find(self, state: State) -> None:
-        while self._looked < len(state.closed):
-            found = shares(state, self._looked)
+        wanted = weighed_of(state)
+        for generation in wanted:
+            found = self.found.get(generation) or shares(state, generation)
             if found is not None:
-                self.found = {**self.found, self._looked: found}
-            self._looked += 1
+                self.found = {**self.found, generation: found}
+        self.found = {generation: self.found[generation] for generation in wanted if generation in self.found}
+        self._looked = len(state.closed)
 
 
 @attrs.frozen

@@ -10,7 +10,18 @@ from importlib import resources
 from typing import Any
 
 from gpbt_adapters.showing import figures
-from gpbt_adapters.views import Overview, Replays, Run, failures, overview, savings, schedules, state_of, story
+from gpbt_adapters.views import (
+    Importance,
+    Overview,
+    Replays,
+    Run,
+    failures,
+    overview,
+    savings,
+    schedules,
+    state_of,
+    story,
+)
 from gpbt_adapters.views.words import counted, number, settings, span
 from gpbt_core.records import Status
 
@@ -51,7 +62,7 @@ def embedded(data: Any) -> str:
 def contents(
     run: Run,
     title: str,
-    importance: Mapping[int, Mapping[str, float]] | None = None,
+    importance: Mapping[int, Importance] | None = None,
     replays: Replays | None = None,
 ) -> dict[str, Any]:
     """All content of the page of a run, as plain JSON-able data.
@@ -202,15 +213,15 @@ def _listed(
     }
 
 
-def _importance(found: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:
+def _importance(found: Mapping[int, Importance]) -> dict[str, Any]:
     return {
         "id": "importance",
         "title": "Importance",
-        "about": "How much each hyperparameter contributed to the differences between the trials of a generation: "
-        "permutation importance under a random forest that accounts for inherited weights. Shown for closed "
-        "generations with at least 10 told trials. Equal shares mean that the scores show no difference.",
+        "about": "How much each hyperparameter contributed to the differences between siblings, which start from the "
+        "same weights. Numbers stand where a share is above the noise floor, which chance gives a hyperparameter "
+        "without effect. Small generations are pooled with those before them.",
         "figure": figures.importance(found),
-        "empty": "No closed generation has at least 10 told trials, or the importances have not been computed yet.",
+        "empty": "No generation is closed, or the importances have not been computed yet.",
     }
 
 

@@ -85,7 +85,7 @@ def plot_parallel(run: Run, *, backend: Backend = "plotly") -> Any:
 
 
 def plot_importance(run: Run, *, backend: Backend = "plotly") -> Any:
-    """Plots the importance of each hyperparameter in each closed generation; takes some seconds per generation.
+    """Plots the importance of each hyperparameter in each closed generation, where it is above the noise floor.
 
     Arguments, return value and errors are those of `plot_genealogy`.
     """

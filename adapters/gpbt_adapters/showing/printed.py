@@ -17,7 +17,20 @@ from matplotlib.figure import Figure
 
 from gpbt_adapters.showing.figures.parts import log_ticks, nines_ticks, shortened
 from gpbt_adapters.showing.palette import BEST, CALM, GRID, INK, MUTED, PALE, SCALE, STATUS, sensible_range
-from gpbt_adapters.views import PENDING, Axis, Line, Run, curves, savings, schedules, scores, state_of, tree, trials
+from gpbt_adapters.views import (
+    PENDING,
+    Axis,
+    Importance,
+    Line,
+    Run,
+    curves,
+    savings,
+    schedules,
+    scores,
+    state_of,
+    tree,
+    trials,
+)
 from gpbt_adapters.views import axes as axes_of
 from gpbt_adapters.views.words import number
 from gpbt_core.records import Status
@@ -196,24 +209,26 @@ def parallel(run: Run) -> Figure:
     return figure
 
 
-def importance(found: Mapping[int, Mapping[str, float]]) -> Figure:
-    """The importance of hyperparameters: a row for each, and a column for each generation of `views.importances`."""
+def importance(found: Mapping[int, Importance]) -> Figure:
+    """The importance of hyperparameters: a row for each, a column for each generation; numbers above the floor."""
     names = sorted(
-        {name for shares in found.values() for name in shares},
-        key=lambda name: -sum(shares.get(name, 0.0) for shares in found.values()),
+        {name for one in found.values() for name in one},
+        key=lambda name: -sum(one[name] for one in found.values() if name in one.named),
     )
     figure, axes = _figure(max(4.0, 1.5 + 0.8 * len(found)), 1.2 + 0.35 * max(1, len(names)))
-    axes.set_xlabel("generation")
+    axes.set_xlabel("generations" if all(one.enough for one in found.values()) else "generations (?: too few trials)")
     if not names:
-        axes.set(xticks=[], yticks=[], title="no closed generation of at least 10 told trials")
+        axes.set(xticks=[], yticks=[], title="no closed generation")
         return figure
-    rows = np.array([[shares.get(name, 0.0) for shares in found.values()] for name in names])
+    rows = np.array([[one[name] if name in one.named else 0.0 for one in found.values()] for name in names])
     axes.imshow(rows, aspect="auto", cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(rows):
-        axes.text(
-            column, row, f"{share:.0%}", ha="center", va="center", fontsize=8, color="white" if share > 0.6 else INK
-        )
-    axes.set_xticks(range(len(found)), [str(generation) for generation in found])
+        if share > 0:
+            axes.text(
+                column, row, f"{share:.0%}", ha="center", va="center", fontsize=8, color="white" if share > 0.6 else INK
+            )
+    labels = [f"{g if one.first == g else f'{one.first}-{g}'}{'' if one.enough else ' ?'}" for g, one in found.items()]
+    axes.set_xticks(range(len(found)), labels)
     axes.set_yticks(range(len(names)), [_text(name) for name in names])
     axes.spines[:].set_visible(False)
     return figure

@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 
 from gpbt_adapters.showing.page import asset, contents, embedded, plotly_script
-from gpbt_adapters.views import Replays, Run, shares, state_of
+from gpbt_adapters.views import Replays, Run, shares, weighed_of
 
 __all__ = ["report", "write_report"]
 
@@ -26,7 +26,8 @@ def report(run: Run, *, title: str = "gpbt run", importance: bool = True, replay
     Args:
         run: The run, finished or not.
         title: The name of the run.
-        importance: Whether to compute the importance of the hyperparameters, which takes some seconds per generation.
+        importance: Whether to compute the importance of the hyperparameters; of a run with more than ten
+            generations, for some of them.
         replays: The result of `Result.replay`, which shows how good the best schedule is without the luck of the run.
 
     Returns:
@@ -36,8 +37,8 @@ def report(run: Run, *, title: str = "gpbt run", importance: bool = True, replay
         ImportError: plotly is not installed.
     """
     head = f"<style>\n{asset('page.css')}</style>\n<script>{plotly_script()}</script>"
-    closed = len(state_of(run).closed) if importance else 0
-    found = {generation: known for generation in range(closed) if (known := shares(run, generation)) is not None}
+    wanted = weighed_of(run) if importance else ()
+    found = {generation: known for generation in wanted if (known := shares(run, generation)) is not None}
     data = embedded(contents(run, title, found, replays))
     body = f'<script type="application/json" id="run">{data}</script>\n<script>\n{asset("page.js")}</script>'
     return Template(asset("page.html")).substitute(policy=_POLICY, title=html.escape(title), head=head, body=body)
@@ -57,7 +58,8 @@ def write_report(
         run: The run, finished or not.
         path: The path of the file.
         title: The name of the run.
-        importance: Whether to compute the importance of the hyperparameters, which takes some seconds per generation.
+        importance: Whether to compute the importance of the hyperparameters; of a run with more than ten
+            generations, for some of them.
         replays: The result of `Result.replay`, which shows how good the best schedule is without the luck of the run.
 
     Raises:

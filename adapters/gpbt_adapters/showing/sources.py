@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from gpbt_adapters.storing.collecting import uncollected
 from gpbt_adapters.views import overview
 from gpbt_core.codec import decode_event, decode_settings, decode_state
 from gpbt_core.errors import ConfigError, ProtocolError
@@ -72,7 +73,8 @@ class Follower:
     def __init__(self, journal: "Journal", name: str) -> None:
         self._journal = journal
         self._lock = threading.Lock()
-        self._begin(journal.get(name))
+        with uncollected():
+            self._begin(journal.get(name))
 
     def _begin(self, entry: "Entry") -> None:
         """Loads the newest snapshot, so that only later events have to be replayed."""
@@ -92,7 +94,7 @@ class Follower:
             ConfigError: Its events do not follow from its settings, or the study was deleted.
             JournalError: The database fails.
         """
-        with self._lock:
+        with self._lock, uncollected():
             entry = self._journal.get(self._entry.name)
             if entry.identity != self._entry.identity:  # deleted and created again, or the file was replaced
                 self._begin(entry)
@@ -190,6 +192,11 @@ def read_file(path: str | os.PathLike[str]) -> State:
         PluginError: A rule's name is unknown, offered twice, or cannot be built.
         OSError: It cannot be read.
     """
+    with uncollected():
+        return _read_file(path)
+
+
+def _read_file(path: str | os.PathLike[str]) -> State:
     wanted = f"{str(path)!r}: expected the JSON of Optimizer.to_dict(), or the lines that `gpbt export` writes"
     try:
         text = Path(path).read_text("utf-8")

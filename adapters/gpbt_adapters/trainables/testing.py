@@ -27,6 +27,10 @@ PARENT = 0
 """The id of the trial under which the kit stores the parent's checkpoint."""
 
 
+_MISTAKES = (TypeError, AttributeError, NameError, LookupError, ImportError, NotImplementedError, AssertionError)
+"""Exceptions that mean a mistake of the code and no divergence."""
+
+
 class BrokenPromiseError(AssertionError):
     """A trainable does not keep a promise; the message names the promise, what was wanted and what came instead."""
 
@@ -71,12 +75,15 @@ def check_trainable(
     - Repeat: the same config and seed give the same training; scoring and saving do not disturb it.
     - Continue: saved, loaded into a fresh object and trained on, the scores (and `state`) are the same bits as without
       the break; loading, applying and training leave the files as they were.
+    - Keep: a child trained in its parent's own object has the same bits as one that loads the checkpoint, so that a
+      run may keep models in memory (`keep_models`).
     - Inherit: a loaded model has its parent's score, and a child's training does not touch the parent's checkpoint.
     - Applied: after set-up, mid-run, after loading and after training, the live values are the config's; the config
       itself is left as it was.
-    - Diverge: a diverging model returns NaN or infinity, or raises; only checked if `diverging` is given.
+    - Diverge: a diverging model returns NaN or infinity, or its step raises; only checked if `diverging` is given. A
+      mistake of the code, such as a TypeError, and an exception in `setup` are no divergence.
 
-    With n configs it trains (6 + 3 n) x `steps` steps: 30 with a space and the default `steps`, 12 if `short`.
+    With n configs it trains (8 + 3 n) x `steps` steps: 34 with a space and the default `steps`, 14 if `short`.
 
     Args:
         factory: Makes a fresh trainable.
@@ -115,7 +122,7 @@ def check_trainable(
         _check_applied(case)
         if diverging is not None:
             _check_diverge(case, diverging)
-    return (6 + 3 * len(drawn) + (diverging is not None)) * steps
+    return (8 + 3 * len(drawn) + (diverging is not None)) * steps
 
 
 def _configs(configs: Space | Sequence[Mapping[str, Any]], seed: int) -> tuple[Mapping[str, Any], ...]:
@@ -145,6 +152,12 @@ def _check_repeat(case: _Case) -> tuple[_Stretch, _Stretch]:
     undisturbed = _set_up(case, config)
     first, second = _train(case, undisturbed, config), _train(case, undisturbed, config)
     undisturbed.close()
+    if not all(map(math.isfinite, (*first.scores, *second.scores))):
+        raise case.fail(
+            "Repeat",
+            f"the scores under {dict(config)} must be finite, since scores of failed training cannot be compared, got "
+            f"{(*first.scores, *second.scores)}; pass configs under which training does not diverge",
+        )
 
     twin = _set_up(case, config)
     _compare(case, "Repeat", "set up again with the same config and seed", first, _train(case, twin, config))
@@ -191,8 +204,10 @@ def _check_inherit(case: _Case, first: _Stretch, second: _Stretch, *, inert: boo
                 f"{first.scores[-1]!r}, got {score!r}; does a hyperparameter act on what the parent has learnt? (Pass "
                 f"inert=False if it acts on predictions by its nature)",
             )
-        _train(case, child, config)
+        stretch = _train(case, child, config)
         child.close()
+        if config is case.configs[1]:
+            _check_keep(case, config, stretch)
     if _files(case) != files:
         raise case.fail("Inherit", "a child's training must leave the parent's files as they were; they changed")
     parent = _load(case)
@@ -201,6 +216,17 @@ def _check_inherit(case: _Case, first: _Stretch, second: _Stretch, *, inert: boo
         case, "Inherit", "the parent, trained on after its children", second, _train(case, parent, case.configs[0])
     )
     parent.close()
+
+
+def _check_keep(case: _Case, config: Mapping[str, Any], wanted: _Stretch) -> None:
+    """Trains a child in its parent's own object, as `run(keep_models=...)` does."""
+    kept = _set_up(case, case.configs[0])
+    _train(case, kept, case.configs[0])
+    with case.store.writing(PARENT + 1) as path:
+        kept.save(path)
+    _apply(case, kept, config, "after save()")
+    _compare(case, "Keep", "a child trained in its parent's object", wanted, _train(case, kept, config))
+    kept.close()
 
 
 def _check_applied(case: _Case) -> None:
@@ -218,12 +244,19 @@ def _check_diverge(case: _Case, config: Mapping[str, Any]) -> None:
     trainable = case.factory()
     scores = []
     try:
-        trainable.setup(config, case.seed)
-        scores = [_number(case, trainable.step(), "step()") for _ in range(case.steps)]
-    except BrokenPromiseError:
-        raise
-    except Exception:  # noqa: BLE001 - any exception counts as divergence
-        return
+        trainable.setup(config, case.seed)  # an exception of which is no divergence
+        for _ in range(case.steps):
+            try:
+                score = trainable.step()
+            except _MISTAKES as error:
+                raise case.fail(
+                    "Diverge",
+                    f"step() under {dict(config)} must diverge, got a mistake of the code: {type(error).__name__}: "
+                    f"{error}",
+                ) from error
+            except Exception:  # noqa: BLE001  # libraries raise many kinds of exceptions when training diverges
+                return
+            scores.append(_number(case, score, "step()"))
     finally:
         trainable.close()
     if all(math.isfinite(score) for score in scores):

@@ -116,7 +116,7 @@ class Trainable(abc.ABC):
         return {}
 
     def close(self) -> None:
-        """Frees what the object holds, such as a device or a process; called once at the end of a segment."""
+        """Frees what the object holds, such as a device or a process; called once, when it is no longer used."""
 
 
 Factory: TypeAlias = Callable[[], Trainable]

@@ -8,7 +8,8 @@ from gpbt_adapters.views.columns import PENDING, Run, Trials, state_of, trials
 from gpbt_adapters.views.curves import Curve, Curves, curves, losses_of
 from gpbt_adapters.views.failing import Failure, failures
 from gpbt_adapters.views.genealogy import Tree, tree
-from gpbt_adapters.views.importance import shares
+from gpbt_adapters.views.importance import shares, weighed, weighed_of
+from gpbt_adapters.views.importances import Importance
 from gpbt_adapters.views.lines import Axis, Line, Schedules, axes, schedules
 from gpbt_adapters.views.replays import Replays
 from gpbt_adapters.views.results import Scores, scores
@@ -22,6 +23,7 @@ __all__ = [
     "Curve",
     "Curves",
     "Failure",
+    "Importance",
     "Line",
     "Overview",
     "Replays",
@@ -44,4 +46,6 @@ __all__ = [
     "story",
     "tree",
     "trials",
+    "weighed",
+    "weighed_of",
 ]

@@ -1,35 +1,54 @@
 """The importance of the hyperparameters in one generation."""
 
-from collections.abc import Mapping
-
 from gpbt_adapters.views.columns import Run, state_of
-from gpbt_core.records import Status
+from gpbt_adapters.views.importances import Importance, is_revision, measured, pooled
 
-__all__ = ["shares"]
+__all__ = ["shares", "weighed", "weighed_of"]
+
+MOST = 10
+"""Roughly the most generations whose importance a page shows."""
 
 
-def shares(run: Run, generation: int) -> Mapping[str, float] | None:
-    """The importance of each hyperparameter in a closed generation, by `views.importances.forest_shares`.
+def weighed(count: int) -> tuple[int, ...]:
+    """Indices of the generations whose importance a page shows: all of a few; of many, evenly spread and the last.
 
-    This takes seconds and always gives the same result, so keep it.
+    Args:
+        count: How many generations there are.
+
+    Examples:
+        >>> weighed(4)
+        (0, 1, 2, 3)
+        >>> weighed(38)
+        (0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 37)
+    """
+    stride = 1
+    while count > MOST * stride:
+        stride *= 2  # so that a run that goes on keeps every other generation
+    return tuple(sorted({*range(0, count, stride), *([count - 1] if count else [])}))
+
+
+def weighed_of(run: Run) -> tuple[int, ...]:
+    """The closed generations of a run whose importance a page shows; those that revise the best line have none."""
+    state = state_of(run)
+    generations = [generation for generation in range(len(state.closed)) if not is_revision(state, generation)]
+    return tuple(generations[index] for index in weighed(len(generations)))
+
+
+def shares(run: Run, generation: int) -> Importance | None:
+    """The importance of each hyperparameter in a closed generation, by the comparison of siblings.
+
+    It always gives the same result, and takes some hundredths of a second, so keep it.
 
     Args:
         run: The run.
         generation: The generation, from 0.
 
     Returns:
-        A share for each parameter; the shares sum to 1. None if the generation is not closed or has fewer than 10 told
-        trials.
+        The shares, with what chance alone gives; small generations are pooled with those before them. None if the
+        generation is not closed, revises the best line, or has no told trial.
     """
     state = state_of(run)
-    if not 0 <= generation < len(state.closed):
+    if not 0 <= generation < len(state.closed) or is_revision(state, generation):
         return None
-    from gpbt_adapters.views.importances import forest_shares  # imports scikit-learn
-
-    closed = state.closed[generation]
-    told = {Status.COMPLETED, Status.STOPPED, Status.FAILED}
-    records = [r for r in state.records[closed.first : closed.first + closed.count] if r.status in told]
-    if len(records) < 10:
-        return None
-    inherited = {r.trial.id: r.loss for r in state.records if r.loss is not None}
-    return forest_shares(state.settings.space, records, generations=state.generations, inherited=inherited)
+    records = pooled(state.records, generation)
+    return measured(state.settings.space, records) if records else None

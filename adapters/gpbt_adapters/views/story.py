@@ -1,11 +1,12 @@
-"""Explains the best schedule: what else was tried from the same weights, and by how much it was worse."""
+"""Explains the best schedule: what else was tried, from the same weights and by control lines, and how that did."""
 
 import itertools
 import statistics
 from collections.abc import Sequence
 
-from gpbt_adapters.views.columns import Run, state_of
+from gpbt_adapters.views.columns import PENDING, Run, sign_of, state_of
 from gpbt_adapters.views.words import counted, number
+from gpbt_core.controls import control_of
 from gpbt_core.genealogy import children, lineage, schedule
 from gpbt_core.records import Record, Status
 from gpbt_core.space.parameters import alike
@@ -17,7 +18,9 @@ _SCORED = frozenset({Status.COMPLETED, Status.STOPPED})
 
 
 def story(run: Run) -> tuple[str, ...]:
-    """Explains why the best schedule is constant or ends before the run's last step; empty if it does neither.
+    """Explains why the best schedule is constant or ends before the run's last step, and what control lines gave.
+
+    Empty if the schedule does neither and the run has no control lines.
 
     Args:
         run: The run, finished or not.
@@ -45,7 +48,39 @@ def story(run: Run) -> tuple[str, ...]:
     end = best.trial.start_step + best.trial.steps
     if end < state.settings.steps and state.finished:
         told.append(_early(state, best, end))
+    controls = _controls(state)
+    if controls:
+        told.append(_beside(state, best, end, controls))
     return tuple(told)
+
+
+def _controls(state: State) -> list[Record]:
+    """The last told trial of each control line."""
+    ends: dict[int, Record] = {}
+    for record in state.records:
+        founder = control_of(state.settings.reproduction, state.records, record.trial)
+        if founder is not None and record.status not in PENDING:
+            ends[founder] = record
+    return list(ends.values())
+
+
+def _beside(state: State, best: Record, end: int, controls: Sequence[Record]) -> str:
+    """The gain of the best schedule over the constant configs that were chosen before any score was known."""
+    lines = counted(len(controls), "control line")
+    if any(record.trial.id == best.trial.id for record in controls):
+        return f"The best schedule is one of {lines}: no other beat a constant config; the score may judge too early."
+    losses = [
+        record.loss
+        for record in controls
+        if record.status is Status.COMPLETED
+        and record.loss is not None
+        and record.trial.start_step + record.steps >= end
+    ]
+    if not losses or best.loss is None:
+        return f"None of {lines} reached step {end}, so the gain over a constant config is unknown."
+    score = number(sign_of(state) * min(losses) + 0.0)
+    gain = number(float(f"{min(losses) - best.loss:.3g}"))
+    return f"The best of {lines}, configs that were held from start to end, scored {score}: the schedule gains {gain}."
 
 
 def _constant(state: State, line: Sequence[Record]) -> str:

@@ -21,10 +21,10 @@ from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_core import Search, hookimpl
 from gpbt_core.errors import ConfigError
 from gpbt_core.optimizer import Optimizer
-from gpbt_core.records import Schedule, Status
+from gpbt_core.records import Schedule, Status, Trial
 from gpbt_core.registry import Registry
 from gpbt_core.state import Asked, Reported
-from toy_runs import records, run_small, small, small_run
+from toy_runs import SMALL, SPACE, records, run_small, small, small_run
 from toy_trainables import Descent, Dying
 
 
@@ -395,3 +395,18 @@ def test_more_workers_than_can_ever_train_are_told_of_once(caplog: pytest.LogCap
     with ThreadPoolExecutor(4) as executor:
         small_run(executor=executor)
     assert "max_concurrent" not in caplog.text
+
+
+def test_free_workers_get_their_trials_from_one_call() -> None:
+    counts = []
+
+    class Counting(Optimizer):
+        def ask(self, count: int = 1) -> tuple[Trial, ...]:
+            counts.append(count)
+            return super().ask(count)
+
+    optimizer = Counting(SPACE, **SMALL, max_concurrent=6)
+    result = run_small(optimizer, executor=ThreadPoolExecutor(5))
+    assert counts[0] == 5
+    assert max(counts) == 5
+    assert records(result) == records(run_small(small(max_concurrent=6)))

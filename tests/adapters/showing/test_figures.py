@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gpbt_adapters.showing.figures import FIGURES, importance
 from gpbt_adapters.showing.figures.parts import nice_ticks, shortened
 from gpbt_adapters.showing.palette import STATUS
+from gpbt_adapters.views import Importance
 from gpbt_core import Categorical, Float, Int, Optimizer, Space, Status, When
 from looked_at import run_of
 
@@ -55,6 +56,20 @@ def test_a_parameter_that_is_not_active_in_any_schedule_is_said_to_be_so() -> No
     assert "not active in these schedules" in texts
 
 
+def _importance(names: list[str], *, first: int = 0, named: tuple[str, ...] = ()) -> Importance:
+    equal = dict.fromkeys(names, 1 / len(names))
+    return Importance(shares=equal, low=equal, high=equal, floor=equal, named=named, first=first, trials=9)
+
+
+def test_importance_shows_numbers_above_the_noise_floor_alone_and_which_generations_were_pooled() -> None:
+    figure = importance({0: _importance(["a", "b"]), 3: _importance(["a", "b"], first=1, named=("b",))})
+    (trace,) = figure["data"]
+    assert trace["x"] == ["0 ?", "1-3"]
+    assert trace["text"] == [["", ""], ["", "50%"]]  # a, then b on top
+    assert "by chance up to 50%; 9 trials<br>not enough trials to tell" in trace["customdata"][0][1]
+    assert "too few trials" in figure["layout"]["xaxis"]["title"]["text"]
+
+
 def test_long_names_keep_the_ends_that_tell_them_apart() -> None:
     names = [f"encoder.attention.block.{i}.dropout_probability.{end}" for i, end in enumerate(["first", "second"])]
     (trace,) = FIGURES["parallel"](_run_in(Space({name: Float(0, 1) for name in names}), 3))["data"]
@@ -62,7 +77,7 @@ def test_long_names_keep_the_ends_that_tell_them_apart() -> None:
     assert labels[0].endswith(".first")
     assert labels[1].endswith(".second")
     assert max(map(len, labels)) <= 18
-    shown = importance({0: dict.fromkeys(names, 0.5)})["layout"]["yaxis"]["ticktext"]
+    shown = importance({0: _importance(names)})["layout"]["yaxis"]["ticktext"]
     assert len(set(shown)) == 2
 
 
@@ -76,7 +91,7 @@ def test_two_different_names_never_read_the_same() -> None:
     assert len({title["text"] for title in schedules["annotations"]}) == 5
     assert len(set(schedules["yaxis5"]["ticktext"])) == 2
     assert len({one["label"] for one in parallel["dimensions"]}) == 7
-    assert len(set(importance({0: dict.fromkeys(blocks, 0.25)})["layout"]["yaxis"]["ticktext"])) == 4
+    assert len(set(importance({0: _importance(blocks)})["layout"]["yaxis"]["ticktext"])) == 4
     hover = next(trace["text"][0] for trace in FIGURES["genealogy"](run)["data"] if "text" in trace)
     assert len({line.split(" = ")[0] for line in hover.split("<br>")}) == len(hover.split("<br>"))
 

@@ -121,4 +121,4 @@ def test_a_report_says_which_hyperparameters_mattered() -> None:
     text = report(run_of(30, population=20, trial_stopping=None))
     data = json.loads(re.search(r'id="run">(.*?)</script>', text, re.DOTALL)[1])  # type: ignore[index]  # it is there
     (section,) = (one for one in data["sections"] if one["id"] == "importance")
-    assert section["figure"]["data"][0]["x"] == ["0"]
+    assert section["figure"]["data"][0]["x"] == ["0 ?"]  # one in ten trials fails, and 20 are too few then

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_a_block_that_raises_leaves_no_checkpoint_and_no_file(store: CheckpointS
     with pytest.raises(ValueError, match="training code"):
         broken_save()
     assert store.ids() == set()
-    assert [entry.name for entry in store.directory.iterdir()] == ["store.json"]
+    assert _entries(store) == ["store.json"]
 
 
 def test_a_block_that_raises_leaves_the_checkpoint_from_before(store: CheckpointStore) -> None:
@@ -67,7 +68,7 @@ def test_a_trial_that_is_trained_again_replaces_its_checkpoint(store: Checkpoint
     _save(store, 1, "old")
     _save(store, 1, "new")
     assert _read(store, 1) == "new"
-    assert sorted(entry.name for entry in store.directory.iterdir()) == ["store.json", "trial-1"]
+    assert _entries(store) == ["store.json", "trial-1"]
 
 
 def test_deleting_removes_exactly_the_named_ones_and_takes_absent_ones(store: CheckpointStore) -> None:
@@ -91,7 +92,14 @@ def test_what_another_process_is_just_removing_is_removed_to_the_end(
     monkeypatch.setattr(shutil, "rmtree", raced)
     store.delete([1])
     assert shutil.rmtree is original
-    assert [entry.name for entry in store.directory.iterdir()] == ["store.json"]
+    assert _entries(store) == ["store.json"]
+
+
+def _entries(store: CheckpointStore) -> list[str]:
+    """What is in a store, besides an empty directory of unfinished checkpoints."""
+    partial = store.directory / ".partial"
+    assert not partial.exists() or not list(partial.iterdir())
+    return sorted(entry.name for entry in store.directory.iterdir() if entry != partial)
 
 
 KILLED = """
@@ -110,9 +118,30 @@ def test_a_process_killed_while_writing_leaves_nothing_that_looks_like_a_checkpo
     with pytest.raises(CheckpointError, match="trial 7 has no checkpoint"):
         _read(store, 7)
     _save(store, 7)
-    assert list(store.directory.glob(".partial-7-*")) == []
+    assert list(store.directory.glob(".partial/7-*")) == []
     store.delete([7])
-    assert [entry.name for entry in store.directory.iterdir()] == ["store.json"]  # what the dead process left goes too
+    assert _entries(store) == ["store.json"]  # what the dead process left is deleted, too
+
+
+def test_writing_reading_and_deleting_a_checkpoint_never_lists_the_others(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[Path] = []
+    for name in ("iterdir", "glob"):
+        real = getattr(Path, name)
+
+        def spy(self: Path, *arguments: str, real: Any = real) -> Any:
+            listed.append(self)
+            return real(self, *arguments)
+
+        monkeypatch.setattr(Path, name, spy)
+    for trial_id in range(3):
+        _save(store, trial_id)
+    _save(store, 1)  # again, over the old one
+    _read(store, 1)
+    store.delete([0, 1, 9])
+    assert listed
+    assert store.directory not in listed
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "grow", "missing", "extra", "link"])
@@ -174,7 +203,7 @@ def test_a_full_disk_is_an_error_that_says_what_to_do(store: CheckpointStore) ->
     with pytest.raises(CheckpointError, match=r"trial 2 could not be written.*No space left.*make room"):
         save()
     assert store.ids() == set()
-    assert [entry.name for entry in store.directory.iterdir()] == ["store.json"]
+    assert _entries(store) == ["store.json"]
 
 
 def test_a_failure_without_a_number_on_a_full_disk_is_put_down_to_the_disk(
@@ -339,7 +368,7 @@ def test_a_durable_store_flushes_each_file_and_the_directories(
 
 
 def test_what_a_killed_process_left_of_a_checkpoint_goes_once_it_is_written(store: CheckpointStore) -> None:
-    (store.directory / ".partial-3-0123abcd" / "data").mkdir(parents=True)
-    (store.directory / ".partial-31-0123abcd" / "data").mkdir(parents=True)
+    (store.directory / ".partial" / "3-0123abcd" / "data").mkdir(parents=True)
+    (store.directory / ".partial" / "31-0123abcd" / "data").mkdir(parents=True)
     _save(store, 3)
-    assert [path.name for path in store.directory.glob(".partial-*")] == [".partial-31-0123abcd"]
+    assert [path.name for path in (store.directory / ".partial").iterdir()] == ["31-0123abcd"]

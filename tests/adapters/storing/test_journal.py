@@ -8,6 +8,7 @@ import os
 import re
 import sqlite3
 import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -99,6 +100,27 @@ def test_an_event_is_in_the_database_when_the_call_returns(url: str, one: Study)
     assert _journalled(url)[-1] == {"type": "told", "id": trials[0].id, "loss": 0.5, "reason": None, "attempt": 0}
     one.fail(trials[1].id, "broke")
     assert _journalled(url)[-1]["reason"] == "broke"
+
+
+def test_a_report_that_waits_behind_thousands_takes_no_more_memory_than_the_first(url: str) -> None:
+    settings: dict[str, Any] = {"population": 1, "steps": 10_000, "preset": "random"}
+    with open_study(url, "long", SPACE, durability="process", **settings) as study:
+        (trial,) = study.ask()
+        for step in range(1, 9_001):
+            study.report(trial, step, 0.5)
+        needs = []
+        tracemalloc.start()
+        try:
+            for step in range(9_001, 9_011):
+                tracemalloc.reset_peak()
+                before = tracemalloc.get_traced_memory()[0]
+                study.report(trial, step, 0.5)
+                needs.append(tracemalloc.get_traced_memory()[1] - before)
+        finally:
+            tracemalloc.stop()
+        assert min(needs) < 10_000  # bytes; a copy of the events that wait has 72,000
+        study.tell(trial, 0.5)
+    assert len(_journalled(url)) == 9_013
 
 
 def test_reports_wait_for_the_next_event_unless_they_say_stop(url: str) -> None:

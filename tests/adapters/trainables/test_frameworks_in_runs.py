@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 
 def _run(library: str, store: Path, workers: int | None = None) -> Result:
-    optimizer = Optimizer(SPACE, population=3, steps=4, seed=1)
+    optimizer = Optimizer(SPACE, population=3, steps=5, seed=1)
     return run(optimizer, FRAMEWORKS[library], store=store, workers=workers, progress=False)
 
 

@@ -138,6 +138,21 @@ class ChangesTheConfig(Descent):
         config.setdefault("seed", seed)
 
 
+class LosesMomentumWhenChanged(Descent):
+    """Other values reset what it has trained in memory, but not what it has loaded."""
+
+    trained = False
+
+    def apply(self, config: Mapping[str, Any]) -> None:
+        if self.trained and dict(config) != self.live:
+            self.velocity = 0.0
+        super().apply(config)
+
+    def step(self) -> float:
+        self.trained = True
+        return super().step()
+
+
 class ReturnsText(Descent):
     def step(self) -> Any:
         return str(super().step())
@@ -179,6 +194,7 @@ class SharesState(Descent):
         (ResetsWhenApplied, "Continue: loaded into a fresh object: the scores must be the same"),
         (ChangesTheConfig, r"Applied: setup\(\) must leave the config as it was"),
         (ReturnsText, r"Repeat: step\(\) must return a number, got '"),
+        (LosesMomentumWhenChanged, "Keep: a child trained in its parent's object: the scores must be the same"),
         (SharesState, "Repeat: set up again with the same config and seed"),
     ],
 )
@@ -233,6 +249,40 @@ def test_a_diverging_model_must_say_so(answer: float, passes: bool) -> None:
             check_trainable(kind, CONFIGS, diverging={"lr": 9.0})
 
 
+class BreaksInStep(Descent):
+    """Raises a mistake of its own where it should diverge."""
+
+    def step(self) -> float:
+        if self.live["lr"] > 1:
+            raise KeyError("no such layer")
+        return super().step()
+
+
+class BreaksInSetup(Descent):
+    def setup(self, config: Mapping[str, Any], seed: int) -> None:
+        if config["lr"] > 1:
+            raise ValueError("lr is too large")
+        super().setup(config, seed)
+
+
+def test_a_mistake_of_the_code_is_no_divergence() -> None:
+    diverging = {"lr": 9.0, "momentum": 0.5}
+    with pytest.raises(BrokenPromiseError, match=r"Diverge: .*mistake of the code: KeyError") as caught:
+        check_trainable(BreaksInStep, CONFIGS, diverging=diverging)
+    assert isinstance(caught.value.__cause__, KeyError)
+    with pytest.raises(ValueError, match="lr is too large"):
+        check_trainable(BreaksInSetup, CONFIGS, diverging=diverging)
+
+
+def test_a_trainable_whose_scores_are_never_finite_does_not_pass() -> None:
+    class NeverFinite(Descent):
+        def score(self) -> float:
+            return math.nan
+
+    with pytest.raises(BrokenPromiseError, match=r"Repeat: the scores under .* must be finite"):
+        check_trainable(NeverFinite, CONFIGS, inert=False)
+
+
 @pytest.mark.parametrize("configs", [[], [{"lr": 0.1}], [{"lr": 0.1}, {"lr": 0.1}]])
 def test_fewer_than_two_different_configs_are_refused(configs: list[dict[str, float]]) -> None:
     with pytest.raises(ConfigError, match="configs must be at least two"):
@@ -254,7 +304,7 @@ class Counting(Descent):
 
 @pytest.mark.parametrize(
     ("options", "wanted"),
-    [({}, 30), ({"steps": 3}, 45), ({"short": True}, 12), ({"diverging": {"lr": 1e200, "momentum": 0.0}}, 32)],
+    [({}, 34), ({"steps": 3}, 51), ({"short": True}, 14), ({"diverging": {"lr": 1e200, "momentum": 0.0}}, 36)],
 )
 def test_it_says_how_many_steps_it_trains(options: dict[str, Any], wanted: int) -> None:
     kind: type[Counting] = type("Kind", (Counting,), {})

@@ -18,7 +18,7 @@ from optuna.samplers import BaseSampler, PartialFixedSampler
 
 from gpbt_adapters.searching.optuna.distributions import dimensions
 from gpbt_adapters.searching.optuna.quiet import quiet
-from gpbt_core.errors import ConfigError
+from gpbt_core.errors import ConfigError, UnsupportedSpaceError
 from gpbt_core.space import Space
 
 __all__ = ["checked", "prepared", "sampler_named"]
@@ -109,7 +109,7 @@ def prepared(sampler: BaseSampler, space: Space, rng: np.random.Generator) -> Ba
         rng: The source of seeds.
 
     Raises:
-        ConfigError: A `PartialFixedSampler` fixes a value outside the space.
+        UnsupportedSpaceError: A `PartialFixedSampler` fixes a value outside the space.
     """
     made = copy.deepcopy(sampler)
     for part in _parts(made):
@@ -130,11 +130,13 @@ def _fixed(values: Mapping[str, Any], space: Space) -> dict[str, Any]:
     found = {}
     for name, value in values.items():
         if name not in space.parameters:
-            raise ConfigError(f"PartialFixedSampler: names must be among {list(space.names)}, got {name!r}; correct it")
+            raise UnsupportedSpaceError(
+                f"PartialFixedSampler: names must be among {list(space.names)}, got {name!r}; correct it"
+            )
         try:
             ours = Space({name: space.parameters[name]}).validate({name: value})[name]
         except ConfigError as error:
-            raise ConfigError(f"PartialFixedSampler: {error}; fix it at a value that it can take") from None
+            raise UnsupportedSpaceError(f"PartialFixedSampler: {error}; fix it at a value that it can take") from None
         found[name] = dimensions(space)[name].to_optuna(ours)
     return found
 

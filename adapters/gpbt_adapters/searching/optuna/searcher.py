@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from gpbt_adapters.searching.optuna.distributions import Dimension, dimensions
 from gpbt_adapters.searching.optuna.quiet import quiet
 from gpbt_adapters.searching.optuna.samplers import checked, prepared
-from gpbt_core.errors import ConfigError
+from gpbt_core.errors import UnsupportedSpaceError
 from gpbt_core.records import Record, Trial
 from gpbt_core.searcher import Query
 from gpbt_core.space import Space
@@ -65,8 +65,8 @@ class OptunaSearcher:
         """Answers with a config of `query.space`.
 
         Raises:
-            ConfigError: The sampler tries every config and the space is infinite, or it fixes a value outside the
-                space.
+            UnsupportedSpaceError: The sampler tries every config and the space is infinite, or it fixes a value
+                outside the space.
         """
         with quiet():
             _check_space(self.sampler, query.space)
@@ -80,7 +80,7 @@ def _check_space(sampler: BaseSampler, space: Space) -> None:
     if isinstance(sampler, BruteForceSampler):
         for name, dimension in dimensions(space).items():
             if isinstance(dimension.distribution, FloatDistribution):
-                raise ConfigError(
+                raise UnsupportedSpaceError(
                     f"optuna:BruteForceSampler: the space must have only steps, integers and categories, got the "
                     f"continuous {name}={space.parameters[name]!r}; give it a step"
                 )

@@ -14,7 +14,7 @@ Layout of a store's directory::
     owner.json                   the study or optimizer whose checkpoints these are
     trial-12/manifest.json       the lengths and checksums of the files of trial 12
     trial-12/data/...            the files that its trainable wrote
-    .partial-13-<random>/...     a checkpoint that is being written, or was when its process died
+    .partial/13-<random>/...     a checkpoint that is being written, or was when its process died
     factory-<digest>             the factory of the trainables, for workers in other processes
 """
 
@@ -126,10 +126,11 @@ class CheckpointStore(Store):
             CheckpointError: The disk is full, the files could not be written, or one is a link to a target outside the
                 checkpoint or not a regular file.
         """
-        partial = self.directory / f".partial-{trial_id}-{uuid.uuid4().hex}"
+        partial = self._partial(trial_id)
         data = partial / "data"
         try:
-            partial.mkdir()  # not its parents: a removed store must not be recreated without store.json
+            self._partials.mkdir(exist_ok=True)  # not its parents: a removed store must not return without store.json
+            partial.mkdir()
             data.mkdir()
         except FileNotFoundError as error:
             raise CheckpointError(f"{self!r}: the directory was removed while it was in use") from error
@@ -172,10 +173,11 @@ class CheckpointStore(Store):
         if not wanted:
             return
         try:
-            for entry in sorted(self.directory.iterdir()):
-                name = re.fullmatch(r"(trial-|\.partial-)(\d+)(-.*)?", entry.name)
-                if name and int(name[2]) in wanted:
-                    self._discard(entry, int(name[2]))
+            for trial_id in sorted(wanted):
+                self._discard(self._place(trial_id), trial_id)
+            for entry in self._unfinished():
+                if int(entry.name.partition("-")[0]) in wanted:
+                    shutil.rmtree(entry, ignore_errors=True)
         except OSError as error:
             raise CheckpointError(
                 f"{self!r}: the checkpoints of trials {sorted(wanted)} cannot be deleted: {error}"
@@ -269,6 +271,21 @@ class CheckpointStore(Store):
     def _place(self, trial_id: int) -> Path:
         return self.directory / f"trial-{trial_id}"
 
+    @property
+    def _partials(self) -> Path:
+        """The directory of unfinished checkpoints. Listing it takes no longer, however many checkpoints there are."""
+        return self.directory / ".partial"
+
+    def _partial(self, trial_id: int) -> Path:
+        return self._partials / f"{trial_id}-{uuid.uuid4().hex}"
+
+    def _unfinished(self) -> list[Path]:
+        """The unfinished checkpoints of all trials."""
+        try:
+            return sorted(self._partials.iterdir())
+        except FileNotFoundError:  # nothing has been written yet
+            return []
+
     def _seal(self, trial_id: int, line: str, partial: Path) -> None:
         """Writes the manifest of the files in `partial`, and flushes everything."""
         without_links(partial / "data")
@@ -294,12 +311,16 @@ class CheckpointStore(Store):
                 self._discard(place, trial_id)
         if self.durable:
             flush(self.directory)
-        for left in self.directory.glob(f".partial-{trial_id}-*"):  # left by a process that died while writing it
-            shutil.rmtree(left, ignore_errors=True)
+        for left in self._unfinished():
+            if left.name.startswith(f"{trial_id}-"):  # left by a process that died while writing it
+                shutil.rmtree(left, ignore_errors=True)
 
     def _discard(self, place: Path, trial_id: int) -> None:
         """Removes a checkpoint so that no partial checkpoint is ever visible."""
-        away = self.directory / f".partial-{trial_id}-{uuid.uuid4().hex}"
+        if not place.exists():
+            return
+        away = self._partial(trial_id)
+        self._partials.mkdir(exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             place.rename(away)
         while away.exists():

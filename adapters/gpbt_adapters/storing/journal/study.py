@@ -19,6 +19,7 @@ from typing import Any, Self, SupportsFloat, TypeVar, Unpack
 
 import attrs
 
+from gpbt_adapters.storing.collecting import uncollected
 from gpbt_adapters.storing.journal.engine import Durability
 from gpbt_adapters.storing.journal.heartbeat import Heartbeat
 from gpbt_adapters.storing.journal.storage import Entry, Journal, JournalError, Lease
@@ -140,11 +141,12 @@ class Study(Optimizer):
         self._elsewhere: set[int] = set()  # trials asked by another process, or by this one when the answer was lost
         self._looked = time.monotonic()  # when the leases were last read
         self._in_use = threading.Lock()
-        self._unwritten: list[Event] = []
-        self._written, self._sequence = self._newest_snapshot()
-        self._snapshot = self._sequence
-        self._start(self._written)
-        self._refresh()
+        self._unwritten: Vector[Event] = Vector()
+        with uncollected():
+            self._written, self._sequence = self._newest_snapshot()
+            self._snapshot = self._sequence
+            self._start(self._written)
+            self._refresh()
         self._events = Vector()
         self._heartbeat = Heartbeat(journal, entry.id, self._worker, lease)
         self._end = weakref.finalize(self, self._heartbeat.end)
@@ -210,14 +212,15 @@ class Study(Optimizer):
                 f"another version of gpbt or a rule, or is damaged"
             ) from error
         self._elsewhere |= {event.trial.id for event in news if type(event) is Asked}
-        state, kept = written, []
+        state, kept = written, list[Event]()
         for event in self._unwritten:
             try:
                 state = apply(state, event)
             except ProtocolError:  # its trial was reassigned or has ended: the next call for it raises the error
                 continue
             kept.append(event)
-        self._written, self._sequence, self._state, self._unwritten = written, self._sequence + len(news), state, kept
+        self._written, self._sequence, self._state = written, self._sequence + len(news), state
+        self._unwritten = Vector(kept)
         self._events = self._events.extend(happened)
         return len(news)
 
@@ -237,16 +240,20 @@ class Study(Optimizer):
             JournalError: The database fails, and nothing is asked; or the study was deleted.
         """
         self.refresh()
+        lost: list[int] = []
 
         def asked() -> tuple[Trial, ...]:
             trials = super(Study, self).ask(count)
+            lost.clear()  # this is a retry if another process has appended first, perhaps because it saw the same
             if len(trials) < count or time.monotonic() > self._looked + self._lease / 4:
-                self._give_back_lost()
+                lost.extend(self._give_back_lost())
                 if len(trials) < count:
                     trials += super(Study, self).ask(count - len(trials))
             return trials
 
         trials = self._transact(asked)
+        for trial_id in lost:
+            logger.warning("study %s: trial %d is given out again: its worker is lost", self.name, trial_id)
         self._proposed.clear()
         if trials:
             self._handed.update((trial.id, trial) for trial in trials)
@@ -384,7 +391,7 @@ class Study(Optimizer):
             raise ProtocolError(f"study {self.name!r} is closed; open it again")
         with self._alone():
             while True:
-                before = (self._state, self._events, list(self._unwritten), self._written, self._sequence)
+                before = (self._state, self._events, self._unwritten, self._written, self._sequence)
                 try:
                     result = action()
                     written = hold(result) or self._write()
@@ -416,7 +423,7 @@ class Study(Optimizer):
     def _commit(self, before: State, state: State, happened: Sequence[Event]) -> None:
         """Applies events in this process; `_transact` writes them."""
         super()._commit(before, state, happened)
-        self._unwritten.extend(happened)
+        self._unwritten = self._unwritten.extend(happened)
 
     def _write(self) -> bool:
         """Writes unwritten events; returns False if another process has appended first."""
@@ -427,7 +434,7 @@ class Study(Optimizer):
         ):
             return False
         self._sequence += len(self._unwritten)
-        self._unwritten = []
+        self._unwritten = Vector()
         self._written = self._state
         more, times = SNAPSHOT
         if self._sequence >= more + times * self._snapshot:
@@ -441,14 +448,16 @@ class Study(Optimizer):
             self._proposed[key] = super()._propose(state, parent, order)
         return self._proposed[key]
 
-    def _give_back_lost(self) -> None:
-        """Requeues the trials whose workers are lost."""
+    def _give_back_lost(self) -> list[int]:
+        """Requeues the trials whose workers are lost, and returns their ids."""
         self._looked = time.monotonic()
+        lost = []
         for lease in self._journal.leases(self._entry.id):
             ours = lease.worker == self._worker  # lost only if the answer to our `ask` was lost
             if lease.trial in self._elsewhere if ours else _is_lost(lease):
-                logger.warning("study %s: trial %d is given out again: its worker is lost", self.name, lease.trial)
                 self._happen(Requeued(trial_id=lease.trial))
+                lost.append(lease.trial)
+        return lost
 
     def _newest_snapshot(self) -> tuple[State, int]:
         """The state to replay from, and the number of events it covers."""

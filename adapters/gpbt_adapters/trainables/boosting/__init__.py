@@ -1,19 +1,29 @@
 """Gradient boosting as trainables: a step adds trees, and each segment has its own hyperparameters.
 
-XGBoost and LightGBM, each through its native interface and through its scikit-learn classes, by continued training. The
-two libraries are imported when a name is first asked for, so that one of them is enough.
+XGBoost, LightGBM and CatBoost, each through its native interface and through its scikit-learn classes, by continued
+training. A library is imported when one of its names is first asked for, so any of them is enough.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gpbt_adapters.trainables.boosting.catboost import CatBoostModelTrainable, CatBoostTrainable
     from gpbt_adapters.trainables.boosting.lightgbm import LGBMModelTrainable, LightGBMTrainable
     from gpbt_adapters.trainables.boosting.xgboost import XGBModelTrainable, XGBoostTrainable
 
-__all__ = ["LGBMModelTrainable", "LightGBMTrainable", "XGBModelTrainable", "XGBoostTrainable"]
+__all__ = [
+    "CatBoostModelTrainable",
+    "CatBoostTrainable",
+    "LGBMModelTrainable",
+    "LightGBMTrainable",
+    "XGBModelTrainable",
+    "XGBoostTrainable",
+]
 
 _HOMES = {
+    "CatBoostModelTrainable": "catboost",
+    "CatBoostTrainable": "catboost",
     "LGBMModelTrainable": "lightgbm",
     "LightGBMTrainable": "lightgbm",
     "XGBModelTrainable": "xgboost",

@@ -7,6 +7,8 @@ between a run and its resumption. Random numbers are derived from the seed and t
 import abc
 import difflib
 import json
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -17,13 +19,43 @@ import numpy as np
 from gpbt_adapters.trainables.trainable import Trainable, as_score, verify_applied
 from gpbt_core.errors import ConfigError, ProtocolError
 
-__all__ = ["BoostingTrainable", "EstimatorTrainable", "NativeTrainable", "parsed"]
+__all__ = ["BoostingTrainable", "EstimatorTrainable", "NativeTrainable", "Recent", "parsed"]
 
 _FORMAT = 1
 _PLAIN = "plain.json"
 
 M = TypeVar("M")
 D = TypeVar("D")
+
+
+class Recent(Generic[M]):
+    """Models that were read from files, so that the children of one parent read its file only once.
+
+    A file is recognized by its inode, length and time of change. The models are shared: training on leaves them as they
+    are, and makes new ones.
+
+    Args:
+        room: The most bytes that the files of the models may have together.
+    """
+
+    def __init__(self, room: int = 64 << 20) -> None:
+        self._room = room
+        self._models: OrderedDict[tuple[int, int, int, int], M] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def fetch(self, file: Path, read: Callable[[Path], M]) -> M:
+        """The model in a file, read anew or not."""
+        stat = file.stat()
+        key = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        with self._lock:
+            model = self._models.pop(key, None)
+        if model is None:
+            model = read(file)
+        with self._lock:
+            self._models[key] = model
+            while sum(size for _, _, size, _ in self._models) > self._room:
+                self._models.popitem(last=False)
+        return model
 
 
 def _maker(instance: Any, attribute: "attrs.Attribute[Any]", value: Any) -> None:

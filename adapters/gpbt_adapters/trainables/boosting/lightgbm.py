@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise ImportError('gpbt.boosting needs LightGBM, which is not installed: pip install "gpbt[boosting]"') from error
 
-from gpbt_adapters.trainables.boosting.common import EstimatorTrainable, NativeTrainable
+from gpbt_adapters.trainables.boosting.common import EstimatorTrainable, NativeTrainable, Recent
 from gpbt_core.errors import ConfigError
 
 __all__ = ["LGBMModelTrainable", "LightGBMTrainable"]
@@ -107,6 +107,8 @@ _DEFAULTS = {
     "verbosity": -1,
 }
 
+
+_RECENT: Recent[lightgbm.Booster] = Recent()
 
 _NO_EARLY_STOPPING = "early stopping is not supported: the run decides how many trees are added"
 
@@ -277,7 +279,8 @@ class LightGBMTrainable(NativeTrainable[lightgbm.Booster, lightgbm.Dataset]):
     def _grow(self, model: lightgbm.Booster | None, wanted: Mapping[str, Any], seed: int) -> lightgbm.Booster:
         assert self._data is not None
         params = {**self._params(wanted), "seed": seed, "num_iterations": self.rounds}
-        grown = lightgbm.train(params, self._data, init_model=model)
+        # Otherwise LightGBM writes the model as text and reads it back.
+        grown = lightgbm.train(params, self._data, init_model=model, keep_training_booster=True)
         if model is None:
             _check_offsets(self._data.get_init_score(), type(self).__name__)  # as from a file beside a data file
         return grown
@@ -289,7 +292,7 @@ class LightGBMTrainable(NativeTrainable[lightgbm.Booster, lightgbm.Dataset]):
         model.save_model(path / _FILE)
 
     def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> lightgbm.Booster:  # noqa: ARG002 - the file has them
-        return lightgbm.Booster(model_file=path / _FILE)
+        return _RECENT.fetch(path / _FILE, lambda file: lightgbm.Booster(model_file=file))
 
     def _params(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         return {**_DEFAULTS, **_canonical(self.params), **_canonical(wanted)}

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import joblib
 import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
 
 from gpbt_adapters.trainables.random_states import setup_seed
+from gpbt_adapters.trainables.sklearn.memory import Memory
 from gpbt_adapters.trainables.sklearn.models import Model, Template, TrainingData
+from gpbt_adapters.trainables.sklearn.reuse import Reused
+from gpbt_adapters.trainables.sklearn.scores import QuickScore, quick_score
 from gpbt_adapters.trainables.sklearn.trainables import read_state, write_state
 from gpbt_adapters.trainables.trainable import Trainable
 from gpbt_core.errors import GpbtError
@@ -51,21 +55,43 @@ class Scoring:
     params: Mapping[str, Any] = attrs.Factory(dict)
     train: bool = False
 
-    def scores(self, estimator: Any, features: Any, target: Any, params: Mapping[str, Any]) -> dict[str, float]:
+    def scores(self, estimator: Any, data: "ScoredData") -> dict[str, float]:
         """All scores by name; a single one is called "score"."""
-        data = (features,) if target is None else (features, target)
-        scores = self.scorer(estimator, *data, **params)
+        if data.quick is not None:
+            return {"score": data.quick(estimator, data.features, lambda: float(self._call(estimator, data)))}
+        scores = self._call(estimator, data)
         if not isinstance(scores, dict):
             return {"score": float(scores)}
         return {name: float(score) for name, score in scores.items()}
 
+    def _call(self, estimator: Any, data: "ScoredData") -> Any:
+        given = (data.features,) if data.target is None else (data.features, data.target)
+        return self.scorer(estimator, *given, **data.params)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class ScoredData:
+    """Data that a scorer is called with.
+
+    Attributes:
+        features: Samples by features.
+        target: One entry or row per sample, or None.
+        params: Further arguments of the scorer.
+        quick: Computes the scorer's result without validating the target each time; None: not possible.
+    """
+
+    features: Any
+    target: Any
+    params: Mapping[str, Any]
+    quick: QuickScore | None
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class Fold:
-    """The data of one fold; the parts that a scorer is called with come with its parameters."""
+    """The data of one fold: what its model is trained on, and what it is scored on, by part."""
 
     training: TrainingData
-    scored: Mapping[str, tuple[Any, Any, Mapping[str, Any]]]
+    scored: Mapping[str, ScoredData]
 
 
 class CrossValidation:
@@ -80,6 +106,7 @@ class CrossValidation:
         iterations: Number of passes, members or solver iterations per step.
         fit_params: Further arguments of `fit`; arrays with one entry per sample are split with the data.
         raising: Whether an exception in a fit ends the search rather than the trial.
+        memory: Where to keep checkpoints in this process; None: in files.
     """
 
     def __init__(
@@ -93,8 +120,10 @@ class CrossValidation:
         iterations: int = 1,
         fit_params: Mapping[str, Any] | None = None,
         raising: bool = False,
+        memory: Memory | None = None,
     ) -> None:
         self.template, self.scoring, self.iterations, self.raising = template, scoring, iterations, raising
+        self.memory = memory
         self._data = (features, target, dict(fit_params or {}))
         self._splits = list(splits)
         self._folds: list[Fold] | None = None
@@ -105,6 +134,13 @@ class CrossValidation:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_folds": None}
+
+    def digest(self) -> str:
+        """Tells the data, the folds and the estimator apart from others."""
+        features, target, fit_params = self._data
+        scorer = getattr(self.scoring.scorer, "_scorers", self.scoring.scorer)
+        parts = (features, target, fit_params, self._splits, repr(self.template.estimator), repr(scorer))
+        return str(joblib.hash((*parts, self.scoring.objective, self.scoring.params, self.iterations)))
 
     def check(self, space: Space, *, changes: bool = True) -> None:
         """Refuses a space that the models cannot be trained under.
@@ -130,15 +166,20 @@ class CrossValidation:
                 target=None if target is None else _safe_indexing(target, train),
                 labels=self.template.labels(target),
                 fit_params=_check_method_params(features, params=fit_params, indices=train),
+                reused=Reused(),
             ),
-            scored={
-                name: (
-                    _safe_indexing(features, indices),
-                    None if target is None else _safe_indexing(target, indices),
-                    _check_method_params(features, params=dict(self.scoring.params), indices=indices),
-                )
-                for name, indices in parts.items()
-            },
+            scored={name: self._scored(indices) for name, indices in parts.items()},
+        )
+
+    def _scored(self, indices: Any) -> ScoredData:
+        features, target, _ = self._data
+        own = None if target is None else _safe_indexing(target, indices)
+        params = _check_method_params(features, params=dict(self.scoring.params), indices=indices)
+        return ScoredData(
+            features=_safe_indexing(features, indices),
+            target=own,
+            params=params,
+            quick=quick_score(self.scoring.scorer, self.template.estimator, own, params),
         )
 
 
@@ -192,12 +233,17 @@ class FoldsTrainable(Trainable):
         return {**self._figures, **times}
 
     def save(self, path: Path) -> None:
-        """Writes all models."""
+        """Writes all models, into memory if the factory has one."""
+        if self._factory.memory is not None:
+            self._factory.memory.keep(path, [model.whole_state() for model in self._models])
+            return
         write_state([model.state() for model in self._models], path, "pickle")
 
     def load(self, path: Path) -> None:
         """Reads them back."""
-        for model, state in zip(self._models, read_state(path, "pickle"), strict=True):
+        memory = self._factory.memory
+        states = read_state(path, "pickle") if memory is None else memory.copy(path)
+        for model, state in zip(self._models, states, strict=True):
             model.restore(state)
 
     def _score(self) -> float:
@@ -206,7 +252,8 @@ class FoldsTrainable(Trainable):
         for index, (model, fold) in enumerate(zip(self._models, self._factory.folds, strict=True)):
             start = time.perf_counter()
             for part, data in fold.scored.items():
-                scores = scoring.scores(model.estimator, *data)
+                with model.predicting(part, data.features):
+                    scores = scoring.scores(model.estimator, data)
                 self._figures.update({f"split{index}_{part}_{name}": score for name, score in scores.items()})
                 if part == "test":  # with a single score, `refit` may be any text, as in scikit-learn
                     name = None if scores.keys() == {"score"} else scoring.objective

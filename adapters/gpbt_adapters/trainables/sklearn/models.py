@@ -6,6 +6,7 @@ A model sets and reads parameters where the estimator uses them; its caller scor
 
 import difflib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import attrs
@@ -25,6 +26,7 @@ from gpbt_adapters.trainables.sklearn.continuation import (
     silent_under,
     train,
 )
+from gpbt_adapters.trainables.sklearn.reuse import Carried, Reused, predicting, training
 from gpbt_core.errors import ConfigError
 from gpbt_core.space import Categorical, Space
 
@@ -40,12 +42,14 @@ class TrainingData:
         target: One entry or row per sample, or None.
         labels: The labels to pass to the first pass of a classifier; None for anything else.
         fit_params: Further arguments of `fit` or `partial_fit`.
+        reused: What is computed once from these data for all models; None: nothing, since the caller may change them.
     """
 
     features: Any
     target: Any
     labels: Any = None
     fit_params: Mapping[str, Any] = attrs.Factory(dict)
+    reused: Reused | None = None
 
 
 class Template:
@@ -215,6 +219,7 @@ class Model:
         self._target: Any = None
         self._kept: Any = None  # both, where only a checkpoint can bring them back
         self._trained = False  # since a parameter was last set
+        self._carried: Carried = {}
 
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
         """Clones the template under `config`; trains only the steps of a pipeline before the last.
@@ -231,7 +236,7 @@ class Model:
             changes = {**random_states(self.estimator, seed), **changes}
         self.estimator.set_params(**config, **changes)
         set_live(last_step(self.estimator), self._own(config))
-        self._config, self._trained = config, False
+        self._config, self._trained, self._carried = config, False, {}
         self._check_way()
         self._fit_first_steps()
 
@@ -262,16 +267,28 @@ class Model:
 
     def train(self, iterations: int) -> None:
         """Trains for the given number of further passes, members or iterations."""
-        train(
-            last_step(self.estimator),
-            self._template.continuation,
-            self._features,
-            self._target,
-            iterations=iterations,
-            labels=self._data.labels,
-            fit_params=self._data.fit_params,
-        )
+        last = last_step(self.estimator)
+        reused = self._data.reused if last is self.estimator else None  # other steps of a pipeline differ by model
+        with training(last, reused, self._carried, self._features, self._target):
+            train(
+                last,
+                self._template.continuation,
+                self._features,
+                self._target,
+                iterations=iterations,
+                labels=self._data.labels,
+                fit_params=self._data.fit_params,
+            )
         self._trained = True
+
+    def predicting(self, part: str, features: Any) -> AbstractContextManager[None]:
+        """A block in which the estimator predicts the same samples again faster.
+
+        Args:
+            part: The name of the samples.
+            features: The samples, the same whenever this name is used.
+        """
+        return predicting(self.estimator, self._carried, part, features)
 
     def finished(self) -> Any:
         """The estimator, with its own settings restored where step-by-step training changed them.
@@ -289,9 +306,14 @@ class Model:
         """The state that `restore` takes; not a copy."""
         return {"estimator": self.estimator, "kept": self._kept}
 
+    def whole_state(self) -> dict[str, Any]:
+        """The state with what could be computed anew from it, for a copy in this process."""
+        return {**self.state(), "carried": dict(self._carried)}
+
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restores a state and takes ownership of it."""
         self.estimator, self._kept, self._trained = state["estimator"], state["kept"], False
+        self._carried = dict(state.get("carried", {}))
         self._features, self._target = self._kept or (self._data.features, self._data.target)
         if self._kept is None and _has_first_steps(self.estimator):
             self._features = self.estimator[:-1].transform(self._features)

@@ -72,14 +72,10 @@ def _make(algorithm: Any = PPO, **changes: Any) -> SB3Trainable:
     return SB3Trainable("MlpPolicy", algorithm=algorithm, **{**usual, **changes})
 
 
-def _continuous() -> Walk:
-    return Walk(discrete=False)
-
-
-def _sac(tune: Any = ("learning_rate", "gamma"), **arguments: Any) -> SB3Trainable:
-    """SAC updates the model at each step of the environment, so take few; the fourth training step fills the buffer."""
+def _replaying(algorithm: Any, tune: Any = ("learning_rate", "gamma"), **arguments: Any) -> SB3Trainable:
+    """SAC and TD3 update at each environment step, so take few; the fourth training step fills the buffer."""
     arguments = {**REPLAY, "buffer_size": 100, **arguments}
-    return _make(SAC, make_env=_continuous, steps=32, tune=tune, arguments=arguments)
+    return _make(algorithm, make_env=lambda: Walk(discrete=False), steps=32, tune=tune, arguments=arguments)
 
 
 def _normalized() -> VecNormalize:
@@ -116,20 +112,19 @@ CASES: dict[str, tuple[Any, Space]] = {
         Space(learning_rate=RATE, gamma=DISCOUNT, n_steps=Int(4, 16, step=4)),
     ),
     "sac": (
-        functools.partial(_sac, tune=["learning_rate", "gamma", "tau", "ent_coef"]),
+        functools.partial(_replaying, SAC, tune=["learning_rate", "gamma", "tau", "ent_coef"]),
         Space(learning_rate=RATE, gamma=DISCOUNT, tau=Float(0.001, 0.1, log=True), ent_coef=Float(0.01, 1, log=True)),
     ),
     "sac, which learns its entropy": (
-        functools.partial(_sac, **TWO_STEPS),
+        functools.partial(_replaying, SAC, **TWO_STEPS),
         Space(learning_rate=RATE, gamma=DISCOUNT),
     ),
     "td3, with noise on its actions": (
         functools.partial(
-            _make,
+            _replaying,
             TD3,
-            make_env=lambda: Walk(discrete=False),
             tune=["learning_rate", "gamma", "tau", "policy_delay", "target_policy_noise"],
-            arguments={**REPLAY, "action_noise": NormalActionNoise(np.zeros(1), np.full(1, 0.1))},
+            action_noise=NormalActionNoise(np.zeros(1), np.full(1, 0.1)),
         ),
         Space(
             learning_rate=RATE,

@@ -1,7 +1,7 @@
 """The views of a run as Plotly figures: plain dicts of "data" and "layout", which do not need Plotly installed.
 
 Reports, the dashboard and notebooks show the same figures. This package escapes everything that comes from a config or
-a reason, because Plotly interprets some HTML in its texts. From `parts.MANY` points on, WebGL draws.
+a reason, because Plotly interprets some HTML in its texts. Of more than `parts.MOST` trials, they show some.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,10 +13,22 @@ from gpbt_adapters.showing.figures.savings import stopping
 from gpbt_adapters.showing.figures.schedules import schedule
 from gpbt_adapters.showing.figures.scores import score
 from gpbt_adapters.showing.figures.shares import importance
+from gpbt_adapters.showing.figures.slices import slices
 from gpbt_adapters.showing.figures.tree import genealogy
 from gpbt_adapters.views import Run
 
-__all__ = ["FIGURES", "Figure", "curve", "genealogy", "importance", "parallel", "schedule", "score", "stopping"]
+__all__ = [
+    "FIGURES",
+    "Figure",
+    "curve",
+    "genealogy",
+    "importance",
+    "parallel",
+    "schedule",
+    "score",
+    "slices",
+    "stopping",
+]
 
 FIGURES: Mapping[str, Callable[[Run], Figure]] = {
     "genealogy": genealogy,
@@ -24,6 +36,7 @@ FIGURES: Mapping[str, Callable[[Run], Figure]] = {
     "curve": curve,
     "schedule": schedule,
     "parallel": parallel,
+    "slices": slices,
     "stopping": stopping,
 }
 """The figures by the name under which pages show them."""

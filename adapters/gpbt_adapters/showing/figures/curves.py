@@ -1,11 +1,10 @@
 """Learning curves along lines as a figure."""
 
-import math
 from typing import Any
 
 import numpy as np
 
-from gpbt_adapters.showing.figures.parts import Figure, base_layout, legend_above, minimizes, padded, plain_axis
+from gpbt_adapters.showing.figures.parts import Figure, base_layout, legend_above, minimizes, plain_axis, score_axis
 from gpbt_adapters.showing.palette import BEST, CALM, sensible_range
 from gpbt_adapters.views import Curve, Curves, Run, curves
 
@@ -39,16 +38,9 @@ def _curves(view: Curves, *, minimize: bool) -> Figure:
                 "hovertemplate": "step %{x}: %{y}<extra>the best</extra>",
             }
         )
-    y = {**plain_axis(), "title": {"text": "score", "font": {"size": 12}}}
-    bounds = sensible_range(np.array([score for line in _all(view) for score in line.scores]), minimize=minimize)
-    if bounds is not None:
-        if bounds[0] > 0 and bounds[1] > 100 * bounds[0]:
-            low, high = math.log10(bounds[0]), math.log10(bounds[1])
-            y |= {"type": "log", "range": padded(low, high), "dtick": max(1, round((high - low) / 10))}
-        else:
-            y |= {"range": padded(*bounds)}
+    y = score_axis(sensible_range(np.array([score for line in _all(view) for score in line.scores]), minimize=minimize))
     layout = base_layout(
-        600,
+        320,
         height=440,
         xaxis={**plain_axis(), "title": {"text": "step", "standoff": 4, "font": {"size": 12}}},
         yaxis=y,

@@ -21,7 +21,7 @@ from gpbt_adapters.showing.palette import BEST, CALM, MUTED
 from gpbt_adapters.views import Axis, Line, Run, Schedules, schedules
 from gpbt_adapters.views.words import number
 
-__all__ = ["schedule"]
+__all__ = ["schedule", "value_axis"]
 
 
 def schedule(run: Run) -> Figure:
@@ -54,7 +54,7 @@ def _schedule(view: Schedules) -> Figure:
             "range": [0, end],
             "title": {"text": "step", "standoff": 4, "font": {"size": 12}} if row == rows - 1 else {},
         }
-        layout[f"yaxis{suffix}"] = {**_value_axis(axis), "domain": [bottom, top], "anchor": f"x{suffix}"}
+        layout[f"yaxis{suffix}"] = {**value_axis(axis), "domain": [bottom, top], "anchor": f"x{suffix}"}
         titles.append(panel_title(names[place], left, top))
         if not any(axis.name in part.config for line in _lines(view) for part in line.schedule.segments):
             titles.append(_nothing((left + right) / 2, (bottom + top) / 2, some=view.best is not None))
@@ -125,7 +125,8 @@ def _said(line: Line, axis: Axis) -> list[str]:
     return [text for text in texts for _ in range(2)]
 
 
-def _value_axis(axis: Axis) -> Figure:
+def value_axis(axis: Axis) -> Figure:
+    """The axis on which the values of a hyperparameter are drawn."""
     if axis.scale == "category":
         every = math.ceil(len(axis.labels) / 10)  # as many as there is room for
         return {

@@ -6,7 +6,7 @@ groups, each a question, of sections with `id`, `title`, `about` and one of
     facts   a list of {"text", "level"}; the level is "good", "look", "unknown" or ""
     figure  a Plotly figure of scatter and bar traces, or of one heatmap or parcoords trace; "empty": shown without data
     table   {"columns", "rows", "empty"}, cells are text, numbers or None; with "sort" true, headings sort
-    sparks  a list of {"name", "text", "points"}: small pictures of [step, height from 0 to 1 or None]
+    sparks  a list of {"name", "text", "points", "range"}: small pictures of [step, height from 0 to 1 or None]
     code    a list of {"name", "about", "text"}, one tab each
 
 The files in `web/` define how it is drawn; they insert all texts as text, never as HTML.
@@ -16,7 +16,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 from gpbt_adapters.showing import figures
 from gpbt_adapters.showing.palette import DARK
@@ -93,22 +93,26 @@ def contents(
         "subtitle": f"{_where(seen)} · {goal} · {counted(len(space), 'hyperparameter')} · seed {seen.seed}",
         "tiles": _tiles(run, seen, replays),
         "groups": [
-            _group("result", "What did I get?", _result(run, seen, replays, command)),
+            _group("result", "What did I get?", _result(run, seen, replays), columns=2),
             _group("trust", "Can I trust it?", [_facts("findings", trust(run, importance, replays), seen)], half=True),
             _group("next", "What next?", [_facts("advice", advice(run, importance, replays), seen)], half=True),
+            _group("use", "How do I use it?", _use(run, command), columns=2),
             _group("course", "What happened?", _course(run)),
             _group("learning", "How did it learn?", _learning(run)),
             _group("time", "Where did the time go?", _time(run)),
             _group("effects", "What mattered?", _effects(run, importance or {})),
-            _group("setup", "How was it set up?", _setup(run)),
+            _group("setup", "How was it set up?", _setup(run), columns=2),
         ],
         "footer": _version(),
         "dark": dict(DARK),
     }
 
 
-def _group(name: str, title: str, sections: list[Section], *, half: bool = False) -> dict[str, Any]:
-    return {"id": name, "title": title, "sections": sections, "half": half}
+def _group(
+    name: str, title: str, sections: list[Section], *, half: bool = False, columns: Literal[1, 2] = 1
+) -> dict[str, Any]:
+    """A part of the page; on a wide screen, it takes half of the width, or has its sections in columns."""
+    return {"id": name, "title": title, "sections": sections, "half": half, "columns": columns}
 
 
 def _where(seen: Overview) -> str:
@@ -148,7 +152,7 @@ def _tiles(run: Run, seen: Overview, replays: Replays | None) -> list[list[str]]
     return tiles
 
 
-def _result(run: Run, seen: Overview, replays: Replays | None, command: str) -> list[Section]:
+def _result(run: Run, seen: Overview, replays: Replays | None) -> list[Section]:
     view = schedules(run, most=0)
     if view.best is None:
         return [_said("summary", [f"{seen.nothing.capitalize()}."])]
@@ -157,12 +161,6 @@ def _result(run: Run, seen: Overview, replays: Replays | None, command: str) -> 
     if replays is not None:
         said.append(f"Models trained from scratch under it scored {replays}.")
     said += [gain.text for gain in (gain_over_constant(run), gain_over_first(run)) if gain is not None]
-    if command:
-        said.append(f"To print the schedule: {command}")
-    rows = [
-        [span(part.start_step, part.steps), *(part.config.get(axis.name) for axis in view.axes)]
-        for part in schedule.segments
-    ]
     return [
         _said("summary", said),
         {
@@ -171,13 +169,26 @@ def _result(run: Run, seen: Overview, replays: Replays | None, command: str) -> 
             "about": f"Each hyperparameter over {counted(schedule.steps, 'step')}, on the scale of the search.",
             "sparks": [_spark(axis, best) for axis in view.axes],
         },
-        {
-            "id": "code",
-            "title": "Its code",
-            "about": "",
-            "code": [{"name": code.name, "about": code.about, "text": code.text} for code in codes(schedule)],
-        },
-        _listed("best", "Its values", "", ["steps", *(axis.name for axis in view.axes)], rows),
+    ]
+
+
+def _use(run: Run, command: str) -> list[Section]:
+    view = schedules(run, most=0)
+    best = view.best
+    rows: list[list[Any]] = []
+    shown: list[dict[str, str]] = []
+    if best is not None:
+        rows = [
+            [span(part.start_step, part.steps), *(part.config.get(axis.name) for axis in view.axes)]
+            for part in best.schedule.segments
+        ]
+        shown = [{"name": code.name, "about": code.about, "text": code.text} for code in codes(best.schedule)]
+        if command:
+            shown.insert(1, {"name": "Terminal", "about": "Prints the schedule.", "text": f"{command}\n"})
+    columns = ["steps", *(axis.name for axis in view.axes)]
+    return [
+        {"id": "code", "title": "The best schedule as code", "about": "", "code": shown},
+        _listed("best", "The best schedule as a table", "", columns, rows, empty="No trial is completed."),
     ]
 
 
@@ -202,18 +213,18 @@ def _spark(axis: Axis, line: Line) -> dict[str, Any]:
         points += [[part.start_step, height], [part.start_step + part.steps, height]]
     values = [_short(part.config[axis.name]) for part in line.schedule.segments if axis.name in part.config]
     text = "not active" if not values else values[0] if len(set(values)) == 1 else f"{values[0]} → {values[-1]}"
-    ends = {"low": _bound(axis, axis.low), "high": _bound(axis, axis.high)}
-    return {"name": axis.name, "text": text, "points": points, **ends}
+    return {"name": axis.name, "text": text, "points": points, "range": _range(axis)}
 
 
 def _short(value: Any) -> str:
     return number(float(f"{value:.3g}") if isinstance(value, float) else value)
 
 
-def _bound(axis: Axis, place: float) -> str:
-    if axis.scale != "category":
-        return axis.text(place)
-    return axis.labels[0 if place < 0 else -1]
+def _range(axis: Axis) -> str:
+    if axis.scale == "category":
+        text = "one of " + ", ".join(axis.labels)
+        return text if len(text) <= 60 else f"{text[:59]}…"
+    return f"from {axis.text(axis.low)} to {axis.text(axis.high)}"
 
 
 def _course(run: Run) -> list[Section]:
@@ -275,14 +286,14 @@ def _effects(run: Run, importance: Mapping[int, Importance]) -> list[Section]:
             "slices",
             "Slices",
             "The score of each completed trial over each hyperparameter. Later trials start from better weights, so "
-            "compare trials of the same color.",
+            "compare trials of the same generation.",
             run,
         ),
         _drawn(
             "parallel",
             "Parallel coordinates",
             "Completed trials; the more a line stands out, the better its score. Drag along an axis to select a range; "
-            "double-click the axis to undo.",
+            "double-click the axis to undo. The table of trials has the same numbers.",
             run,
         ),
     ]

@@ -213,6 +213,6 @@ def _mattering(state: State, importance: Mapping[int, Importance] | None) -> Ite
             text = f"Only {telling} of {len(importance)} generations tell which hyperparameters matter."
         yield Finding(level="unknown", text=text)
     elif never:
-        yield Finding(level="look", text=f"No effect above chance was seen of {listed(never)}.")
+        yield Finding(level="look", text=f"{listed(never)} showed no effect above chance.")
     else:
         yield Finding(level="good", text="Each hyperparameter had an effect above chance in some generation.")

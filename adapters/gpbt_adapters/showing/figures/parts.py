@@ -20,6 +20,7 @@ __all__ = [
     "Figure",
     "base_layout",
     "colour_scale",
+    "columns_of",
     "domain_of",
     "drawn_of",
     "escaped",
@@ -256,6 +257,11 @@ def padded(low: float, high: float) -> list[float]:
     """A range with some room on both sides."""
     pad = 0.06 * (high - low) or abs(low) * 0.05 or 0.5
     return [low - pad, high + pad]
+
+
+def columns_of(panels: int) -> int:
+    """How many of so many panels stand side by side."""
+    return {1: 1, 2: 2, 4: 2}.get(panels, 3)
 
 
 def domain_of(place: int, count: int, gap: float) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from typing import Any
 from gpbt_adapters.showing.figures.parts import (
     Figure,
     base_layout,
+    columns_of,
     domain_of,
     escaped,
     legend_above,
@@ -30,7 +31,7 @@ def schedule(run: Run) -> Figure:
 
 
 def _schedule(view: Schedules) -> Figure:
-    columns = min(3, max(1, len(view.axes)))
+    columns = columns_of(len(view.axes))
     rows = math.ceil(len(view.axes) / columns)
     plot = 200 * rows
     names = named([axis.name for axis in view.axes], 38)
@@ -76,7 +77,7 @@ def _schedule_traces(view: Schedules, axis: Axis, suffix: str, *, legend: bool) 
             texts += [f"{said}{value}" for value in _said(line, axis)] + [""]
         more = f", {view.omitted} more not shown" if view.omitted else ""
         yield {
-            **_panel(suffix, xs, ys),
+            **_panel(axis, suffix, xs, ys),
             "name": f"the newest parents ({len(view.parents)}{more})",
             "legendgroup": "parents",
             "showlegend": legend,
@@ -88,7 +89,7 @@ def _schedule_traces(view: Schedules, axis: Axis, suffix: str, *, legend: bool) 
     if view.best is not None:
         steps, values = _staircase(view.best, axis)
         yield {
-            **_panel(suffix, steps, values),
+            **_panel(axis, suffix, steps, values),
             "name": f"the best (trial {view.best.trial})",
             "legendgroup": "best",
             "showlegend": legend,
@@ -104,8 +105,9 @@ def _nothing(x: float, y: float, *, some: bool) -> Figure:
     return {**at, "text": text, "showarrow": False, "font": {"size": 12, "color": MUTED}}
 
 
-def _panel(suffix: str, x: list[Any], y: list[Any]) -> Figure:
-    return {"type": "scatter", "mode": "lines", "xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "x": x, "y": y}
+def _panel(axis: Axis, suffix: str, x: list[Any], y: list[Any]) -> Figure:
+    axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "meta": escaped(axis.name)}
+    return {"type": "scatter", "mode": "lines", "x": x, "y": y, **axes}
 
 
 def _staircase(line: Line, axis: Axis) -> tuple[list[float], list[float | None]]:

@@ -1,20 +1,22 @@
 """The scores of completed trials over each hyperparameter as a figure, one panel per hyperparameter."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
-
-import numpy as np
 
 from gpbt_adapters.showing.figures.parts import (
     MOST,
     Figure,
     base_layout,
+    columns_of,
     domain_of,
     drawn_of,
+    escaped,
     legend_above,
     minimizes,
     named,
     panel_title,
+    plain_axis,
     score_axis,
     short,
     thinned,
@@ -22,75 +24,75 @@ from gpbt_adapters.showing.figures.parts import (
 from gpbt_adapters.showing.figures.schedules import value_axis
 from gpbt_adapters.showing.palette import BEST, CALM, PALE, sensible_range
 from gpbt_adapters.views import Axis, Run, Trials, axes, state_of, trials
-from gpbt_adapters.views.columns import Ints
+from gpbt_adapters.views.words import number
 from gpbt_core.records import Status
 
 __all__ = ["slices"]
 
 
 def slices(run: Run) -> Figure:
-    """The scores of completed trials over each hyperparameter; the last tenth of the generations stands out."""
+    """The scores of completed trials over each hyperparameter; later generations are darker."""
     state = state_of(run)
     return _slices(trials(run), axes(state.settings.space), state.final, minimize=minimizes(run))
 
 
 def _slices(table: Trials, found: tuple[Axis, ...], best: int | None, *, minimize: bool) -> Figure:
     completed = table.having(Status.COMPLETED)
-    columns = min(3, max(1, len(found)))
+    columns = columns_of(len(found))
     rows = math.ceil(len(found) / columns)
     plot = 210 * rows
     layout = base_layout(70 + 210 * columns, height=plot + 120, legend={**legend_above(), "y": 1 + 26 / plot})
     layout |= {"hovermode": "closest", "annotations": []}
     layout["margin"] |= {"t": 80}
-    if not completed.size:
-        return {"data": [], "layout": layout}
-    ids = thinned(completed, max(100, MOST // max(1, len(found))))
-    recent = table.generation[ids] >= math.floor(0.9 * int(table.generation.max()))
-    groups = (
-        (
-            f"earlier trials {drawn_of(int((~recent).sum()), len(completed) - _late(table, completed))}",
-            ids[~recent],
-            PALE,
-        ),
-        (f"trials of the last generations {drawn_of(int(recent.sum()), _late(table, completed))}", ids[recent], CALM),
-        *([(f"the best (trial {best})", np.array([best]), BEST)] if best is not None else []),
-    )
+    ids = thinned(completed, max(100, MOST // len(found)))
+    names = named([axis.name for axis in found], 34)
     y = score_axis(sensible_range(table.score[completed], minimize=minimize))
-    data: list[dict[str, Any]] = []
+    data: list[Figure] = []
     for place, axis in enumerate(found):
         row, column = divmod(place, columns)
         left, right = domain_of(column, columns, 0.06)
         top, bottom = (1 - edge for edge in domain_of(row, rows, 60 / plot))
         suffix = "" if place == 0 else str(place + 1)
         layout[f"xaxis{suffix}"] = {**value_axis(axis), "domain": [left, right], "anchor": f"y{suffix}"}
-        more = {"matches": "y"} if place else {}
-        layout[f"yaxis{suffix}"] = {**y, "domain": [bottom, top], "anchor": f"x{suffix}", **more}
+        layout[f"yaxis{suffix}"] = {**y, "domain": [bottom, top], "anchor": f"x{suffix}"}
         if column:
             layout[f"yaxis{suffix}"] |= {"showticklabels": False, "title": {}}
-        layout["annotations"].append(panel_title(named([axis.name], 34)[0], left, top))
-        for name, members, colour in groups:
-            data.append(
-                {
-                    "type": "scatter",
-                    "mode": "markers",
-                    "xaxis": f"x{suffix}",
-                    "yaxis": f"y{suffix}",
-                    "name": name,
-                    "legendgroup": name,
-                    "showlegend": place == 0,
-                    "x": short([axis.at(table.configs[i]) for i in members.tolist()]),
-                    "y": short(table.score[members]),
-                    "text": [f"trial {i}" for i in members.tolist()],
-                    "marker": {
-                        "color": colour,
-                        "size": 9 if colour == BEST else 5,
-                        "opacity": 1 if colour == BEST else 0.75,
-                    },
-                    "hovertemplate": "%{text}: %{y}<extra></extra>",
-                }
-            )
-    return {"data": data, "layout": layout}
+        layout["annotations"].append(panel_title(names[place], left, top))
+        panel = {"type": "scatter", "mode": "markers", "xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+        panel |= {"meta": escaped(axis.name), "hovertemplate": "%{text}: %{y}<extra></extra>"}
+        marker = {"size": 6, "opacity": 0.8, **_by_generation(table, ids.tolist(), bar=place == 0)}
+        name = f"completed {drawn_of(len(ids), len(completed))}"
+        data.append(
+            {**panel, **_points(table, axis, ids.tolist()), "marker": marker, "name": name, "showlegend": False}
+        )
+        if best is not None:
+            name, marker = f"the best (trial {best})", {"size": 10, "color": BEST}
+            more = {"name": name, "legendgroup": "best", "showlegend": place == 0}
+            data.append({**panel, **_points(table, axis, [best]), "marker": marker, **more})
+    return {"data": data if completed.size else [], "layout": layout}
 
 
-def _late(table: Trials, ids: Ints) -> int:
-    return int((table.generation[ids] >= math.floor(0.9 * int(table.generation.max()))).sum())
+def _points(table: Trials, axis: Axis, ids: Iterable[int]) -> Figure:
+    configs = {i: table.configs[i] for i in ids}
+    return {
+        "x": short([axis.at(config) for config in configs.values()]),
+        "y": short(table.score[list(configs)]),
+        "text": [
+            f"trial {i}, {escaped(axis.name)} = {escaped(number(config.get(axis.name, math.nan)))}"
+            for i, config in configs.items()
+        ],
+    }
+
+
+def _by_generation(table: Trials, ids: list[int], *, bar: bool) -> dict[str, Any]:
+    last = max(1, int(table.generation.max(initial=0)))
+    marker: dict[str, Any] = {"color": table.generation[ids].tolist(), "cmin": 0, "cmax": last}
+    marker["colorscale"] = [[0, PALE], [1, CALM]]
+    if bar:
+        title = {"text": "generation", "side": "top", "font": {"size": 12}}
+        marker["colorbar"] = {**plain_axis(), "title": title, "tickformat": "d", "thickness": 12, "outlinewidth": 0}
+        marker["colorbar"] = {key: value for key, value in marker["colorbar"].items() if key not in _NOT_OF_BARS}
+    return marker
+
+
+_NOT_OF_BARS = ("gridcolor", "zeroline", "linecolor")

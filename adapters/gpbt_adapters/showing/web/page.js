@@ -17,7 +17,9 @@ function say(text) {
 function shown(value) {
   if (value === null || value === undefined) return "-";
   if (typeof value === "boolean") return value ? "True" : "False";
-  return typeof value === "number" ? String(Number(value.toPrecision(6))) : value;
+  if (typeof value !== "number") return value;
+  const rounded = Number(value.toPrecision(6));
+  return rounded !== 0 && Math.abs(rounded) < 1e-4 ? rounded.toExponential() : String(rounded);
 }
 
 // ---------------------------------------------------------------------------------------------------- colors
@@ -68,7 +70,7 @@ function drawFacts(box, facts) {
 function drawSparks(box, sparks) {
   box.replaceChildren();
   const list = element("div", null, box, "sparks");
-  for (const { name, text, points, low, high } of sparks) {
+  for (const { name, text, points, range } of sparks) {
     const item = element("div", null, list, "spark");
     element("b", name, item);
     element("span", text, item);
@@ -91,13 +93,17 @@ function drawSparks(box, sparks) {
     path.setAttribute("d", line);
     drawing.append(path);
     item.append(drawing);
-    element("span", `range ${low} to ${high}`, item);
+    element("span", range, item);
   }
 }
 
 function drawCode(box, codes) {
-  const chosen = box.dataset.chosen || codes[0].name;
   box.replaceChildren();
+  if (!codes.length) {
+    element("p", "No trial is completed.", box, "empty");
+    return;
+  }
+  const chosen = box.dataset.chosen || codes[0].name;
   const tabs = element("div", null, box, "tabs");
   tabs.setAttribute("role", "tablist");
   const panel = element("div", null, box, "code");
@@ -217,22 +223,25 @@ function plain(text) {
 
 // A figure as a table, for those who cannot see it.
 function tableOf(figure) {
-  const [first] = figure.data;
-  if (first && first.type === "parcoords") {
-    const columns = first.dimensions.map((one) => plain(one.label));
-    const rows = first.dimensions[0].values.map((_, i) => first.dimensions.map((one) => labelAt(one, one.values[i])));
-    return { columns, rows, sort: true, empty: "" };
-  }
+  const { xaxis, yaxis } = figure.layout;
+  const titleOf = (axis, name) => (axis && axis.title && axis.title.text) || name;
+  const columns = [
+    { name: "what", of: (trace) => plain(trace.name) },
+    { name: "hyperparameter", of: (trace) => plain(trace.meta), hidden: !figure.data.some((trace) => trace.meta) },
+    { name: titleOf(xaxis, "value"), of: (trace, i) => trace.x[i] },
+    { name: titleOf(yaxis, "value"), of: (trace, i) => trace.y[i], hidden: yaxis && yaxis.visible === false },
+    { name: "details", of: (trace, i) => (Array.isArray(trace.text) ? plain(trace.text[i]) : "") },
+  ].filter((column) => !column.hidden);
   const rows = [];
   for (const trace of figure.data) {
     if (trace.hoverinfo === "skip") continue;
     const x = trace.x || [];
     for (let i = 0; i < x.length; i += 1) {
       if (x[i] === null || trace.y[i] === null) continue;
-      rows.push([plain(trace.name), x[i], trace.y[i], Array.isArray(trace.text) ? plain(trace.text[i]) : ""]);
+      rows.push(columns.map((column) => column.of(trace, i)));
     }
   }
-  return { columns: ["what", "x", "y", "details"], rows, sort: true, empty: "There is nothing to show yet." };
+  return { columns: columns.map((column) => column.name), rows, sort: true, empty: "There is nothing to show yet." };
 }
 
 function drawHeat(box, { data: [trace], layout }) {
@@ -294,21 +303,6 @@ function drawFigure(box, section) {
 }
 
 // --------------------------------------------------------------------------------------- parallel coordinates
-
-function labelAt(dimension, value) {
-  if (value === null) return "-";
-  const at = (dimension.tickvals || []).findIndex((tick) => Math.abs(tick - value) < 1e-9);
-  if (at >= 0 && dimension.ticktext) return dimension.ticktext[at];
-  return dimension.ticktext && /e-|0\.0/.test(dimension.ticktext.join()) && dimension.range[0] < 0 ? shown(value) : shown(value);
-}
-
-function ticksOf(dimension) {
-  if (dimension.tickvals) {
-    return dimension.tickvals.map((value, i) => [value, dimension.ticktext ? dimension.ticktext[i] : shown(value)]);
-  }
-  const [low, high] = dimension.range;
-  return [0, 0.25, 0.5, 0.75, 1].map((share) => low + share * (high - low)).map((value) => [value, String(Number(value.toPrecision(4)))]);
-}
 
 function colorAt(scale, share) {
   const at = Math.min(scale.length - 2, Math.floor(share * (scale.length - 1)));
@@ -388,15 +382,16 @@ function drawParallel(box, figure) {
       pen.stroke();
       pen.font = "11px system-ui, sans-serif";
       pen.textAlign = "left";
-      for (const [value, text] of ticksOf(axis)) {
+      axis.tickvals.forEach((value, i) => {
+        const text = axis.ticktext ? axis.ticktext[i] : shown(value);
         const y = place(axis, value);
-        if (y < top - 1 || y > bottom + 1) continue;
+        if (y < top - 1 || y > bottom + 1) return;
         pen.strokeStyle = color("--card"); // a halo, so that lines do not cross the text
         pen.lineWidth = 3;
         pen.strokeText(text, axis.x + 5, y);
         pen.fillStyle = color("--ink");
         pen.fillText(text, axis.x + 5, y);
-      }
+      });
       pen.font = "12px system-ui, sans-serif";
       pen.textAlign = "center";
       pen.fillStyle = color("--ink");
@@ -513,7 +508,7 @@ function drawSection(section, parent) {
   if (section.figure) {
     const details = box.querySelector("details");
     const kind = section.figure.data.length ? section.figure.data[0].type : "none";
-    details.hidden = kind === "none" || kind === "heatmap";
+    details.hidden = kind !== "scatter" && kind !== "bar"; // the others are a table, or have one
     details.figure = section.figure;
     details.fill();
     if (!body._fullLayout && section.figure.data.length && kind !== "heatmap") body.style.height = `${section.figure.layout.height}px`;
@@ -527,7 +522,7 @@ function drawSection(section, parent) {
 function drawGroup(group) {
   let box = document.getElementById(group.id);
   if (!box) {
-    box = element("div", null, document.getElementById("main"), group.half ? "group half" : "group");
+    box = element("div", null, document.getElementById("main"), `group ${group.half ? "half" : ""} ${group.columns === 2 ? "two" : ""}`);
     box.id = group.id;
     box.setAttribute("role", "region");
     box.setAttribute("aria-label", group.title);

@@ -40,6 +40,7 @@ def _schedule(view: Schedules) -> Figure:
         70 + room * columns, height=plot + 130, legend={**legend_above(), "y": 1 + 26 / plot}, hovermode="closest"
     )
     layout["margin"] |= {"t": 80, "l": 80}
+    layout["meta"] |= {"panels": len(view.axes)}
     data: list[Figure] = []
     titles = []
     end = max((line.schedule.steps for line in _lines(view)), default=1)
@@ -56,9 +57,9 @@ def _schedule(view: Schedules) -> Figure:
             "title": {"text": "step", "standoff": 4, "font": {"size": 12}} if row == rows - 1 else {},
         }
         layout[f"yaxis{suffix}"] = {**value_axis(axis), "domain": [bottom, top], "anchor": f"x{suffix}"}
-        titles.append(panel_title(names[place], left, top))
+        titles.append(panel_title(names[place], left, top, place))
         if not any(axis.name in part.config for line in _lines(view) for part in line.schedule.segments):
-            titles.append(_nothing((left + right) / 2, (bottom + top) / 2, some=view.best is not None))
+            titles.append(_nothing((left + right) / 2, (bottom + top) / 2, place, some=view.best is not None))
         data += _schedule_traces(view, axis, suffix, legend=place == 0)
     layout["annotations"] = titles
     return {"data": data, "layout": layout}
@@ -99,9 +100,17 @@ def _schedule_traces(view: Schedules, axis: Axis, suffix: str, *, legend: bool) 
         }
 
 
-def _nothing(x: float, y: float, *, some: bool) -> Figure:
+def _nothing(x: float, y: float, place: int, *, some: bool) -> Figure:
     text = "not active in these schedules" if some else "no trial is completed"
-    at: Figure = {"x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": "center", "yanchor": "middle"}
+    at: Figure = {
+        "name": str(place),
+        "x": x,
+        "y": y,
+        "xref": "paper",
+        "yref": "paper",
+        "xanchor": "center",
+        "yanchor": "middle",
+    }
     return {**at, "text": text, "showarrow": False, "font": {"size": 12, "color": MUTED}}
 
 

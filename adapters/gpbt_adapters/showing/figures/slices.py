@@ -91,7 +91,13 @@ def _by_generation(table: Trials, ids: list[int], *, bar: bool) -> dict[str, Any
     marker["colorscale"] = [[0, PALE], [1, CALM]]
     if bar:
         title = {"text": "generation", "side": "top", "font": {"size": 12}}
-        marker["colorbar"] = {**plain_axis(), "title": title, "tickformat": "d", "thickness": 12, "outlinewidth": 0}
+        marker["colorbar"] = {
+            **plain_axis(),
+            "title": title,
+            "dtick": math.ceil(last / 5),
+            "thickness": 12,
+            "outlinewidth": 0,
+        }
         marker["colorbar"] = {key: value for key, value in marker["colorbar"].items() if key not in _NOT_OF_BARS}
     return marker
 

@@ -159,6 +159,8 @@ function compare(a, b) {
 }
 
 function drawTable(box, table) {
+  const before = box.querySelector(".scroll");
+  const [left, top] = before ? [before.scrollLeft, before.scrollTop] : [0, 0];
   box.replaceChildren();
   if (!table.rows.length) {
     element("p", table.empty, box, "empty");
@@ -212,6 +214,7 @@ function drawTable(box, table) {
     fill();
   });
   fill();
+  frame.scrollTo(left, top);
 }
 
 // ---------------------------------------------------------------------------------------------------- figures
@@ -519,8 +522,11 @@ function made(section, parent) {
   return box;
 }
 
-function drawSection(section, parent) {
+function drawSection(section, parent, again) {
   const box = document.getElementById(section.id) || made(section, parent);
+  const key = JSON.stringify(section);
+  if (box.key === key && !again) return; // what has not changed keeps its hover texts and selections
+  box.key = key;
   if (section.title) box.querySelector("h3").textContent = section.title;
   const about = box.querySelector(".about");
   about.textContent = section.about;
@@ -540,7 +546,7 @@ function drawSection(section, parent) {
   else soon(body, () => drawTable(body, { ...section.table, label: section.title }));
 }
 
-function drawGroup(group) {
+function drawGroup(group, again) {
   let box = document.getElementById(group.id);
   if (!box) {
     box = element("div", null, document.getElementById("main"), `group ${group.half ? "half" : ""} ${group.columns === 2 ? "two" : ""}`);
@@ -552,24 +558,24 @@ function drawGroup(group) {
     const link = element("a", group.title, document.getElementById("groups"));
     link.href = `#${group.id}`;
   }
-  for (const section of group.sections) drawSection(section, box.querySelector(".sections"));
+  for (const section of group.sections) drawSection(section, box.querySelector(".sections"), again);
 }
 
 let last = null;
 
-function draw(run) {
+function draw(run, again = false) {
   last = run;
   darkColors = run.dark;
   document.title = run.title;
   document.getElementById("title").textContent = run.title;
   document.getElementById("subtitle").textContent = run.subtitle;
   drawTiles(run.tiles);
-  for (const group of run.groups) drawGroup(group);
+  for (const group of run.groups) drawGroup(group, again);
   document.getElementById("footer").textContent = run.footer;
 }
 
 function redraw() {
-  if (last) draw(last);
+  if (last) draw(last, true);
 }
 
 darkness.addEventListener("change", redraw);

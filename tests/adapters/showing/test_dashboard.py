@@ -179,7 +179,10 @@ def test_in_a_browser_the_tree_is_drawn_tells_of_trials_and_grows_without_a_relo
     _turn_wheel(browser, point, ctrl=False)
     wait.until(lambda b: b.execute_script("return window.scrollY") > top)  # the wheel is for the page
     assert browser.execute_script(f"return {shown}") == whole
-    browser.execute_script(f"window.scrollTo({{top: {top}, behavior: 'instant'}})")
+    back = f"window.scrollTo({{top: {top}, behavior: 'instant'}}); return window.scrollY"
+    wait.until(
+        lambda b: [b.execute_script(back), time.sleep(0.2), b.execute_script("return window.scrollY")][::2] == [top] * 2
+    )
     _turn_wheel(browser, point, ctrl=True)
     wait.until(lambda b: b.execute_script(f"return {shown}") != whole)
 

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from browsers import browser_at, complaints
 from looked_at import EVIL, SPACE, advance
 
 pytest.importorskip("sqlalchemy")
@@ -119,23 +119,8 @@ def test_a_page_from_elsewhere_cannot_ask_under_a_name_of_its_own(address: str) 
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Any]:
-    """A headless Chromium with an empty profile."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("needs the programs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in (
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-        "--window-size=1400,1000", f"--user-data-dir={tmp_path / 'profile'}",
-    ):  # fmt: skip
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield opened
-    opened.quit()
+    with browser_at(tmp_path / "profile") as opened:
+        yield opened
 
 
 def _turn_wheel(browser: Any, element: Any, *, ctrl: bool) -> None:
@@ -194,5 +179,4 @@ def test_in_a_browser_the_tree_is_drawn_tells_of_trials_and_grows_without_a_relo
     wait.until(lambda b: "3 of 6" in b.execute_script(f"return {generations}"))
     wait.until(lambda b: len(b.find_elements("css selector", points)) >= 30)
     assert browser.execute_script("return window.marked"), "the page was loaded again"
-    severe = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-    assert severe == []
+    assert complaints(browser) == []

@@ -261,7 +261,7 @@ function drawHeat(box, { data: [trace], layout }) {
     trace.z[row].forEach((share, i) => {
       const cell = element("td", trace.text[row][i], line);
       cell.title = plain(trace.customdata[row][i]);
-      if (share) cell.style.background = `color-mix(in srgb, var(--calm) ${Math.round(15 + 45 * share)}%, var(--card))`;
+      if (share) cell.style.background = `color-mix(in srgb, var(--calm) ${Math.round(12 + 30 * share)}%, var(--card))`;
     });
   }
   element("p", plain(layout.xaxis.title.text), box, "hint");

@@ -45,7 +45,7 @@ def advice(
     if state.finished and replays is None:
         text = "Replay the best schedule with fresh seeds to see how good it is without luck: result.replay(seeds=5)."
         found.append(Finding(level="look", text=text))
-    found += [*_widen(state), *_fix(state, importance or {}), *_population(state)]
+    found += [*_widen(state), *_fix(state, importance or {}), *_population(state, replays)]
     return tuple(found)
 
 
@@ -108,12 +108,13 @@ def _fix(state: State, importance: Mapping[int, Importance]) -> Iterator[Finding
         yield Finding(level="look", text=text)
 
 
-def _population(state: State) -> Iterator[Finding]:
-    """Compares what half as many trials would have cost each generation with what a generation gained."""
-    table, so_far = trials(state), scores(state).so_far
+def _population(state: State, replays: Replays | None) -> Iterator[Finding]:
+    """Compares what half as many trials would have cost a generation with what it gained; revisions do not count."""
+    table, line = trials(state), state.settings.line
+    so_far = scores(state).so_far[:line]
     completed = set(table.having(Status.COMPLETED).tolist())
     costs = []
-    for ids in by_generation(table)[: len(state.closed)]:
+    for ids in by_generation(table)[: min(line, len(state.closed))]:
         losses = np.sort(table.loss[[i for i in ids.tolist() if i in completed]])
         if len(losses) >= 8:
             costs.append(_expected_best(losses, len(losses) // 2) - losses[0])
@@ -127,10 +128,11 @@ def _population(state: State) -> Iterator[Finding]:
         f"{cost / gained:.0%} of what a generation gained (a rough estimate)"
     )
     n = state.settings.population
-    if cost < _SMALL * gained:
+    noise = repeats(state).spread if replays is None else replays.spread
+    if cost < _SMALL * gained and n > 4:
         text = f"A smaller population, such as {max(4, n // 2)} instead of {n}, may do as well: {said}."
         yield Finding(level="look", text=text)
-    elif cost > _LARGE * gained:
+    elif cost > _LARGE * gained and cost > noise:  # where the noise is unknown, NaN, the best may be luck
         text = f"A larger population, such as {2 * n} instead of {n}, may find better schedules: {said}."
         yield Finding(level="look", text=text)
 

@@ -178,10 +178,9 @@ def _selection(state: State) -> Iterator[Finding]:
         return
     total = math.fsum(gains)
     text = (
-        f"The line of the best improved by {amount(whole)} after its first segment. Where its config changed, siblings "
-        f"with the old config show what training and selection alone give ({len(gains)} of "
-        f"{counted(len(changed), 'change')}): there, the new configs were {amount(abs(total))} "
-        f"{'better' if total > 0 else 'worse'} in sum."
+        f"The best line improved by {amount(whole)} after its first segment. Where its config changed, the new configs "
+        f"were {amount(abs(total))} {'better' if total > 0 else 'worse'} in sum than siblings that kept the old one "
+        f"({len(gains)} of {counted(len(changed), 'change')} had one); the rest is training and selection."
     )
     yield Finding(level="good" if total > 0 else "look", text=text)
 

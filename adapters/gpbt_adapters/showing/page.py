@@ -136,7 +136,10 @@ def _tiles(run: Run, seen: Overview, replays: Replays | None) -> list[list[str]]
         if count
     ]
     note = seen.nothing if seen.best is None else f"trial {seen.best}"
-    tiles = [[seen.heading, number(seen.score), note if replays is None else f"{note}; replays {replays}"]]
+    tiles = [[seen.heading, number(seen.score), note]]
+    if replays is not None:
+        scored, _, of = str(replays).partition(" over ")
+        tiles.append(["score of its replays", scored, of])
     constant, first = gain_over_constant(run), gain_over_first(run)
     if constant is not None:
         known = not math.isnan(constant.gain)

@@ -150,7 +150,7 @@ def _tiles(run: Run, seen: Overview, replays: Replays | None) -> list[list[str]]
     tiles += [
         ["generations", f"{min(seen.generation + 1, seen.generations)} of {seen.generations}", _where(seen)],
         ["trials", f"{asked:,}", ", ".join(fates)],
-        ["steps trained", f"{seen.steps:,}", seen.spent],
+        ["steps trained", f"{seen.steps:,}", seen.spent.removeprefix(f"{seen.steps:,} ")],
     ]
     return tiles
 

@@ -114,8 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             }.items()
             if not same
         ]
-        ray.shutdown()  # type: ignore[no-untyped-call]  # of Ray
-        cluster.shutdown()
+        ray.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]  # of Ray
     print(f"wrong: {', '.join(differences)}" if differences else "the same as the undisturbed run")
     return 1 if differences else 0
 

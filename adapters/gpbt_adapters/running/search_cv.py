@@ -268,7 +268,7 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
                     factory.memory = Memory()
                     store = stack.enter_context(MemoryStore(factory.memory))
                 else:
-                    store = stack.enter_context(CheckpointStore(durable=False))
+                    store = stack.enter_context(CheckpointStore())
             try:
                 result = run(
                     optimizer,

@@ -185,6 +185,7 @@ class XGBoostTrainable(NativeTrainable[xgboost.Booster, xgboost.DMatrix]):
     def _ready(self) -> xgboost.Booster:
         """The booster under the present config, made from the saved trees if need be."""
         if self._booster is None:
+            assert self._data is not None
             self._booster = xgboost.Booster({**self.params, **self._wanted()}, [self._data])
             if self._saved is not None:
                 self._booster.load_model(self._saved)
@@ -203,7 +204,13 @@ class XGBoostTrainable(NativeTrainable[xgboost.Booster, xgboost.DMatrix]):
         with xgboost.config_context(verbosity=0):
             return _values_of(self._ready())
 
-    def _grow(self, model: xgboost.Booster | None, wanted: Mapping[str, Any], seed: int) -> xgboost.Booster:  # noqa: ARG002
+    def _grow(
+        self,
+        model: xgboost.Booster | None,  # noqa: ARG002 - the one that is ready
+        wanted: Mapping[str, Any],  # noqa: ARG002 - it has them
+        seed: int,
+    ) -> xgboost.Booster:
+        assert self._data is not None
         if self._grown:
             self._drop()
         booster, self._grown = self._ready(), True

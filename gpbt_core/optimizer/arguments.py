@@ -1,5 +1,6 @@
 """Checks of arguments: each returns the value in its plain form, or raises an error that names the call."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -19,6 +20,7 @@ __all__ = [
     "id_and_attempt",
     "id_of",
     "last_report",
+    "noted",
     "number",
     "resolved",
     "rule",
@@ -47,6 +49,24 @@ def id_of(who: str, trial: object, records: Sequence[Record] | None = None) -> A
 def id_and_attempt(trial: object) -> tuple[Any, int | None]:
     """The id and attempt of a trial; given an id, that id and None."""
     return (trial.id, trial.attempt) if isinstance(trial, Trial) else (plain(trial), None)
+
+
+def noted(who: str, trial_id: object, notes: object) -> dict[str, Any] | None:
+    """Notes as JSON keeps them; None if there are none.
+
+    Raises:
+        ConfigError: They are no mapping, or JSON cannot hold them.
+    """
+    if notes is None:
+        return None
+    wanted = f"{who}: the notes of trial {trial_id} must be a dict that JSON can hold, got {notes!r:.200}"
+    if not isinstance(notes, Mapping):
+        raise ConfigError(wanted)
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(notes), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{wanted}: {error}") from error
+    return found
 
 
 def last_report(records: Sequence[Record], trial_id: object, steps: int | None = None) -> float:

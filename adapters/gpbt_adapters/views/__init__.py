@@ -11,6 +11,7 @@ from gpbt_adapters.views.genealogy import Tree, tree
 from gpbt_adapters.views.importance import shares, weighed, weighed_of
 from gpbt_adapters.views.importances import Importance
 from gpbt_adapters.views.lines import Axis, Line, Schedules, axes, schedules
+from gpbt_adapters.views.notes import Timing, figures_of, noted, timing_of
 from gpbt_adapters.views.replays import Replays
 from gpbt_adapters.views.results import Scores, scores
 from gpbt_adapters.views.stopping import Savings, savings
@@ -31,12 +32,15 @@ __all__ = [
     "Savings",
     "Schedules",
     "Scores",
+    "Timing",
     "Tree",
     "Trials",
     "axes",
     "curves",
     "failures",
+    "figures_of",
     "losses_of",
+    "noted",
     "overview",
     "savings",
     "schedules",
@@ -44,6 +48,7 @@ __all__ = [
     "shares",
     "state_of",
     "story",
+    "timing_of",
     "tree",
     "trials",
     "weighed",

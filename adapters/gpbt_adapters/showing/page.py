@@ -21,6 +21,7 @@ from gpbt_adapters.views import (
     schedules,
     state_of,
     story,
+    time_spent,
 )
 from gpbt_adapters.views.words import counted, number, settings, span
 from gpbt_core.records import Status
@@ -118,6 +119,7 @@ def contents(
                 run,
             ),
             _drawn("stopping", "Early stopping", _saved(run), run),
+            *_times(run),
             _failed(run),
         ],
         "footer": _version(),
@@ -180,6 +182,26 @@ def _saved(run: Run) -> str:
     if view.saved:
         text += f"; {view.saved:,} were saved by stopping, and {view.refilled:,} trained in additional trials instead"
     return f"{text}."
+
+
+def _times(run: Run) -> list[dict[str, Any]]:
+    """Where the time went; empty if nobody noted times."""
+    told = time_spent(run)
+    known = {**_drawn("spent", "Time by generation", " ".join(told), run), "empty": told[0]}
+    return [
+        known,
+        {**_drawn("workers", "Workers over time", "Which worker trained which trials when.", run), "empty": told[0]},
+        {**_drawn("more", "With more workers", _more(run), run), "empty": told[0]},
+    ]
+
+
+def _more(run: Run) -> str:
+    return (
+        "An estimate: each trial takes as long as it did and starts as soon as a worker is free and the results are "
+        "there that it depends on. It leaves out the start of the workers and the driver's own work, and assumes that "
+        f"more workers do not slow one another down. max_concurrent = {state_of(run).settings.max_concurrent} lets no "
+        "more workers be used."
+    )
 
 
 def _failed(run: Run) -> dict[str, Any]:

@@ -17,12 +17,14 @@ from gpbt_adapters.views.results import Scores, scores
 from gpbt_adapters.views.stopping import Savings, savings
 from gpbt_adapters.views.story import story
 from gpbt_adapters.views.summary import Overview, overview
+from gpbt_adapters.views.time import Estimate, Span, Times, estimates, time_spent, times
 
 __all__ = [
     "PENDING",
     "Axis",
     "Curve",
     "Curves",
+    "Estimate",
     "Failure",
     "Importance",
     "Line",
@@ -32,11 +34,14 @@ __all__ = [
     "Savings",
     "Schedules",
     "Scores",
+    "Span",
+    "Times",
     "Timing",
     "Tree",
     "Trials",
     "axes",
     "curves",
+    "estimates",
     "failures",
     "figures_of",
     "losses_of",
@@ -48,6 +53,8 @@ __all__ = [
     "shares",
     "state_of",
     "story",
+    "time_spent",
+    "times",
     "timing_of",
     "tree",
     "trials",

@@ -13,6 +13,7 @@ from gpbt_adapters.showing.figures.savings import stopping
 from gpbt_adapters.showing.figures.schedules import schedule
 from gpbt_adapters.showing.figures.scores import score
 from gpbt_adapters.showing.figures.shares import importance
+from gpbt_adapters.showing.figures.time import spent, with_more_workers, workers
 from gpbt_adapters.showing.figures.tree import genealogy
 from gpbt_adapters.views import Run
 
@@ -25,5 +26,8 @@ FIGURES: Mapping[str, Callable[[Run], Figure]] = {
     "schedule": schedule,
     "parallel": parallel,
     "stopping": stopping,
+    "spent": spent,
+    "workers": workers,
+    "more": with_more_workers,
 }
 """The figures by the name under which pages show them."""

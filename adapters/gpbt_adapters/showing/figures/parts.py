@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gpbt_adapters.showing.palette import GRID, INK, PALE, SCALE
+from gpbt_adapters.showing.palette import GRID, INK, PALE, SCALE, sensible_range
 from gpbt_adapters.views import Run, Trials, state_of
 from gpbt_adapters.views.words import number, span
 
@@ -34,6 +34,7 @@ __all__ = [
     "padded",
     "panel_title",
     "plain_axis",
+    "score_axis",
     "short",
     "shortened",
 ]
@@ -81,6 +82,18 @@ def plain_axis() -> Figure:
         "tickfont": {"size": 11},
         "exponentformat": "e",  # 2e-5 as elsewhere, not 20µ
     }
+
+
+def score_axis(scores: npt.NDArray[np.float64], *, minimize: bool) -> Figure:
+    """An axis of scores, which leaves out outliers and is logarithmic where that shows more."""
+    axis = {**plain_axis(), "title": {"text": "score", "font": {"size": 12}}}
+    bounds = sensible_range(scores, minimize=minimize)
+    if bounds is None:
+        return axis
+    if bounds[0] > 0 and bounds[1] > 100 * bounds[0]:
+        low, high = math.log10(bounds[0]), math.log10(bounds[1])
+        return axis | {"type": "log", "range": padded(low, high), "dtick": max(1, round((high - low) / 10))}
+    return axis | {"range": padded(*bounds)}
 
 
 def generations_axis(count: int) -> Figure:

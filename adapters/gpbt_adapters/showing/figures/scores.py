@@ -1,7 +1,5 @@
 """Scores over generations as a figure."""
 
-import math
-
 import numpy as np
 
 from gpbt_adapters.showing.figures.parts import (
@@ -11,11 +9,10 @@ from gpbt_adapters.showing.figures.parts import (
     kind_of,
     legend_above,
     minimizes,
-    padded,
-    plain_axis,
+    score_axis,
     short,
 )
-from gpbt_adapters.showing.palette import BEST, CALM, INK, MUTED, STATUS, sensible_range
+from gpbt_adapters.showing.palette import BEST, CALM, INK, MUTED, STATUS
 from gpbt_adapters.views import Run, Scores, scores, state_of
 from gpbt_core.records import Status
 
@@ -73,19 +70,11 @@ def _score(view: Scores, planned: int, *, minimize: bool) -> Figure:
                 "hovertemplate": "generation %{x}: %{y}<extra>" + name + "</extra>",
             }
         )
-    y = {**plain_axis(), "title": {"text": "score", "font": {"size": 12}}}
-    bounds = sensible_range(table.score, minimize=minimize)
-    if bounds is not None:
-        if bounds[0] > 0 and bounds[1] > 100 * bounds[0]:
-            low, high = math.log10(bounds[0]), math.log10(bounds[1])
-            y |= {"type": "log", "range": padded(low, high), "dtick": max(1, round((high - low) / 10))}
-        else:
-            y |= {"range": padded(*bounds)}
     layout = base_layout(
         600,
         height=440,
         xaxis=generations_axis(planned),
-        yaxis=y,
+        yaxis=score_axis(table.score, minimize=minimize),
         legend=legend_above(),
         hovermode="closest",
     )

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import math
+import shlex
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -186,10 +187,12 @@ def report(*, source: str, study: str | None, output: Path, title: str | None, i
     SOURCE is a journal, as for `gpbt studies`, or a file: the JSON of Optimizer.to_dict(), or what `gpbt export` wrote.
     """
     from gpbt_adapters.showing.report import write_report
+    from gpbt_adapters.showing.sources import without_password
     from gpbt_adapters.views.words import counted
 
     state, name = _read(source, study)
-    write_report(state, output, title=title or name, importance=importance)
+    command = shlex.join(["gpbt", "schedule", without_password(source), *([] if study is None else [study])])
+    write_report(state, output, title=title or name, importance=importance, command=command)
     click.echo(f"{output}: {counted(len(state.records), 'trial')}, {output.stat().st_size / 1e6:.1f} MB")
 
 

@@ -16,7 +16,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from gpbt_adapters.showing.figures.parts import log_ticks, nines_ticks, shortened
-from gpbt_adapters.showing.palette import BEST, CALM, GRID, INK, MUTED, PALE, SCALE, STATUS, sensible_range
+from gpbt_adapters.showing.palette import BEST, CALM, GRID, INK, MUTED, PALE, PART, SCALE, STATUS, sensible_range
 from gpbt_adapters.views import (
     PENDING,
     Axis,
@@ -240,9 +240,9 @@ def stopping(run: Run) -> Figure:
     figure, axes = _figure(9, 3)
     generations = np.arange(len(view.completed))
     axes.bar(generations, view.completed, 0.6, color=STATUS[Status.COMPLETED], label="trained, not stopped")
-    axes.bar(generations, view.stopped, 0.6, view.completed, color="#9fb3c8", label="trained, then stopped")
+    axes.bar(generations, view.stopped, 0.6, view.completed, color=PART, label="trained, then stopped")
     below = view.completed + view.stopped
-    axes.bar(generations, view.untrained, 0.6, below, color="white", edgecolor="#9fb3c8", label="saved by stopping")
+    axes.bar(generations, view.untrained, 0.6, below, color="white", edgecolor=PART, label="saved by stopping")
     axes.set_ylabel("steps")
     axes.yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     _generations(axes, state_of(run).generations)

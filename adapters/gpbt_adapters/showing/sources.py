@@ -7,6 +7,7 @@ database that does not exist, or is not a journal, is not created or changed.
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import threading
 from collections import deque
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from gpbt_adapters.storing.journal import Journal
     from gpbt_adapters.storing.journal.storage import Entry
 
-__all__ = ["Follower", "Watched", "is_journal", "only_study", "read_file", "reading"]
+__all__ = ["Follower", "Watched", "is_journal", "only_study", "read_file", "reading", "without_password"]
 
 PACED = 200
 """Ends of trials, the last ones, from which the pace of a run is taken."""
@@ -130,7 +131,7 @@ class Follower:
         (first, before), (last, now) = ends[0], ends[-1]
         times = self._journal.written(self._entry.id, first - 1)
         seconds = times[last - first] - times[0]
-        steps_left = max(0, overview(state).budget - now)
+        steps_left = max(0, overview(state).planned - now)
         return steps_left * seconds / (now - before) if now > before else None
 
 
@@ -142,6 +143,15 @@ def is_journal(source: str | os.PathLike[str]) -> bool:
     with contextlib.suppress(OSError), Path(text).open("rb") as file:
         return file.read(16) == b"SQLite format 3\0"
     return False
+
+
+def without_password(source: str) -> str:
+    """A source as a page may name it: the password in a URL is replaced by three stars.
+
+    >>> without_password("postgresql://me:secret@host/runs"), without_password("runs.db")
+    ('postgresql://me:***@host/runs', 'runs.db')
+    """
+    return re.sub(r"(?<=//)([^/@:]*):[^/]*@", r"\1:***@", source)
 
 
 @contextlib.contextmanager

@@ -4,9 +4,13 @@ Nothing here draws or decides. Each view is a function of the state alone and ta
 plot, report and screen shows the same numbers. Scores are in the direction of the run.
 """
 
+from gpbt_adapters.views.advice import advice
+from gpbt_adapters.views.code import Code, codes
 from gpbt_adapters.views.columns import PENDING, Run, Trials, state_of, trials
 from gpbt_adapters.views.curves import Curve, Curves, curves, losses_of
 from gpbt_adapters.views.failing import Failure, failures
+from gpbt_adapters.views.findings import Finding
+from gpbt_adapters.views.gains import Gain, gain_over_constant, gain_over_first
 from gpbt_adapters.views.genealogy import Tree, tree
 from gpbt_adapters.views.importance import shares, weighed, weighed_of
 from gpbt_adapters.views.importances import Importance
@@ -18,14 +22,18 @@ from gpbt_adapters.views.stopping import Savings, savings
 from gpbt_adapters.views.story import story
 from gpbt_adapters.views.summary import Overview, overview
 from gpbt_adapters.views.time import Estimate, Span, Times, estimates, time_spent, times
+from gpbt_adapters.views.trust import trust
 
 __all__ = [
     "PENDING",
     "Axis",
+    "Code",
     "Curve",
     "Curves",
     "Estimate",
     "Failure",
+    "Finding",
+    "Gain",
     "Importance",
     "Line",
     "Overview",
@@ -39,11 +47,15 @@ __all__ = [
     "Timing",
     "Tree",
     "Trials",
+    "advice",
     "axes",
+    "codes",
     "curves",
     "estimates",
     "failures",
     "figures_of",
+    "gain_over_constant",
+    "gain_over_first",
     "losses_of",
     "noted",
     "overview",
@@ -58,6 +70,7 @@ __all__ = [
     "timing_of",
     "tree",
     "trials",
+    "trust",
     "weighed",
     "weighed_of",
 ]

@@ -15,7 +15,7 @@ class Savings:
     """How the steps were spent; arrays have shape (generations,).
 
     Attributes:
-        budget: The steps of all slots at full length.
+        planned: The most steps that the run can train.
         trained: The steps trained by trials that have ended.
         saved: The steps not trained because a trial was stopped or its slot was cancelled.
         refilled: The steps of additional trials, opened with saved steps.
@@ -24,7 +24,7 @@ class Savings:
         untrained: By generation, the steps that stopped trials did not train.
     """
 
-    budget: int
+    planned: int
     trained: int
     saved: int
     refilled: int
@@ -44,7 +44,7 @@ def savings(run: Run) -> Savings:
         return ints(int(values[ids].sum()) for ids in columns)
 
     return Savings(
-        budget=overview(state).budget,
+        planned=overview(state).planned,
         trained=state.tally.trained,
         saved=state.tally.saved,
         refilled=state.tally.refilled,

@@ -11,6 +11,7 @@ from gpbt_adapters.views.columns import (
     sign_of,
     state_of,
 )
+from gpbt_core.optimizer.needs import needs_of
 from gpbt_core.records import Status
 
 __all__ = ["Overview", "overview"]
@@ -33,7 +34,9 @@ class Overview:
         best_by: What the best trial was selected by: "score", or the name of the measure that the reproduction rule
             ranks by.
         steps: The steps trained by trials that have ended.
-        budget: The maximum number of steps of the run.
+        budget: The steps of the budget: population x steps, and those of extensions.
+        planned: The most steps that the run can train: where slots do not divide the budget, or steps saved by stopping
+            are spent again, up to some more than the budget.
     """
 
     direction: str
@@ -48,6 +51,7 @@ class Overview:
     best_by: str
     steps: int
     budget: int
+    planned: int
 
     @property
     def heading(self) -> str:
@@ -86,4 +90,5 @@ def overview(run: Run) -> Overview:
         best_by="score" if state.best is None or state.final == state.best[1] else settings.reproduction.select_by,
         steps=state.tally.trained,
         budget=settings.steps_of(state.generations),
+        planned=needs_of(settings, state.generations).steps,
     )

@@ -18,11 +18,11 @@ from gpbt_adapters.showing.figures.parts import (
     score_axis,
     short,
 )
-from gpbt_adapters.showing.palette import BEST, CALM, PALE, STATUS
+from gpbt_adapters.showing.palette import BEST, CALM, PALE, STATUS, sensible_range
 from gpbt_adapters.views import Curve, Curves, Run, curves
 from gpbt_core.records import Status
 
-__all__ = ["PANELS", "curve"]
+__all__ = ["PANELS", "curve", "figure_names"]
 
 PANELS = 4
 """The maximum number of figures of the trainables that have a panel."""
@@ -52,7 +52,7 @@ def _curves(view: Curves, *, minimize: bool) -> Figure:
         320,
         height=plot + 112,
         xaxis={**plain_axis(), "anchor": "y"},
-        yaxis={**score_axis(_scores(view), minimize=minimize), "domain": [1 - HEIGHT / plot, 1]},
+        yaxis={**score_axis(sensible_range(_scores(view), minimize=minimize)), "domain": [1 - HEIGHT / plot, 1]},
         legend=legend_above(),
         hovermode="closest",
     )

@@ -7,6 +7,7 @@ from typing import Any
 from gpbt_adapters.showing.figures.parts import (
     Figure,
     base_layout,
+    columns_of,
     domain_of,
     escaped,
     legend_above,
@@ -21,7 +22,7 @@ from gpbt_adapters.showing.palette import BEST, CALM, MUTED
 from gpbt_adapters.views import Axis, Line, Run, Schedules, schedules
 from gpbt_adapters.views.words import number
 
-__all__ = ["schedule"]
+__all__ = ["schedule", "value_axis"]
 
 
 def schedule(run: Run) -> Figure:
@@ -30,7 +31,7 @@ def schedule(run: Run) -> Figure:
 
 
 def _schedule(view: Schedules) -> Figure:
-    columns = min(3, max(1, len(view.axes)))
+    columns = columns_of(len(view.axes))
     rows = math.ceil(len(view.axes) / columns)
     plot = 200 * rows
     names = named([axis.name for axis in view.axes], 38)
@@ -54,7 +55,7 @@ def _schedule(view: Schedules) -> Figure:
             "range": [0, end],
             "title": {"text": "step", "standoff": 4, "font": {"size": 12}} if row == rows - 1 else {},
         }
-        layout[f"yaxis{suffix}"] = {**_value_axis(axis), "domain": [bottom, top], "anchor": f"x{suffix}"}
+        layout[f"yaxis{suffix}"] = {**value_axis(axis), "domain": [bottom, top], "anchor": f"x{suffix}"}
         titles.append(panel_title(names[place], left, top))
         if not any(axis.name in part.config for line in _lines(view) for part in line.schedule.segments):
             titles.append(_nothing((left + right) / 2, (bottom + top) / 2, some=view.best is not None))
@@ -76,7 +77,7 @@ def _schedule_traces(view: Schedules, axis: Axis, suffix: str, *, legend: bool) 
             texts += [f"{said}{value}" for value in _said(line, axis)] + [""]
         more = f", {view.omitted} more not shown" if view.omitted else ""
         yield {
-            **_panel(suffix, xs, ys),
+            **_panel(axis, suffix, xs, ys),
             "name": f"the newest parents ({len(view.parents)}{more})",
             "legendgroup": "parents",
             "showlegend": legend,
@@ -88,7 +89,7 @@ def _schedule_traces(view: Schedules, axis: Axis, suffix: str, *, legend: bool) 
     if view.best is not None:
         steps, values = _staircase(view.best, axis)
         yield {
-            **_panel(suffix, steps, values),
+            **_panel(axis, suffix, steps, values),
             "name": f"the best (trial {view.best.trial})",
             "legendgroup": "best",
             "showlegend": legend,
@@ -104,8 +105,9 @@ def _nothing(x: float, y: float, *, some: bool) -> Figure:
     return {**at, "text": text, "showarrow": False, "font": {"size": 12, "color": MUTED}}
 
 
-def _panel(suffix: str, x: list[Any], y: list[Any]) -> Figure:
-    return {"type": "scatter", "mode": "lines", "xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "x": x, "y": y}
+def _panel(axis: Axis, suffix: str, x: list[Any], y: list[Any]) -> Figure:
+    axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "meta": escaped(axis.name)}
+    return {"type": "scatter", "mode": "lines", "x": x, "y": y, **axes}
 
 
 def _staircase(line: Line, axis: Axis) -> tuple[list[float], list[float | None]]:
@@ -125,7 +127,8 @@ def _said(line: Line, axis: Axis) -> list[str]:
     return [text for text in texts for _ in range(2)]
 
 
-def _value_axis(axis: Axis) -> Figure:
+def value_axis(axis: Axis) -> Figure:
+    """The axis on which the values of a hyperparameter are drawn."""
     if axis.scale == "category":
         every = math.ceil(len(axis.labels) / 10)  # as many as there is room for
         return {

@@ -12,7 +12,7 @@ from gpbt_adapters.showing.figures.parts import (
     plain_axis,
     short,
 )
-from gpbt_adapters.showing.palette import BEST, CALM, MUTED, PALE, SCALE, STATUS
+from gpbt_adapters.showing.palette import BEST, CALM, MUTED, PALE, PART, SCALE, STATUS
 from gpbt_adapters.views import Run, Times, estimates, state_of, times
 from gpbt_adapters.views.words import duration
 from gpbt_core.genealogy import lineage
@@ -81,7 +81,7 @@ def workers(run: Run) -> Figure:
     kinds = {
         "the best line": BEST,
         "even generations": CALM,
-        "odd generations": "#8fc3e6",
+        "odd generations": PART,
         "failed": STATUS[Status.FAILED],
     }
     data: list[Figure] = []

@@ -273,10 +273,13 @@ def _curves(run: Run) -> str:
     view = curves(run, most=0)
     said = (
         "The score after each step, along the lines of the best trial and of the newest parents. A child continues "
-        "where its parent ended; trials that were stopped early end there."
+        "where its parent ended; trials that were stopped early end there. The axis leaves out the worst scores; "
+        "double-click to see all."
     )
     if view.left_out:
         said += f" {counted(view.left_out, 'further trial')} of the background are left out."
+    if figures.figure_names(curves(run)):
+        said += " Below, what the trainables report at the end of each trial."
     hidden = len(figures.figure_names(curves(run))) - figures.PANELS
     if hidden > 0:
         said += f" {counted(hidden, 'further figure')} of the trainables {'is' if hidden == 1 else 'are'} not shown."

@@ -3,7 +3,7 @@
 import heapq
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 import numpy as np
@@ -52,7 +52,8 @@ class Times:
         training: To train and score them.
         saving: To write checkpoints.
         searching: While the driver asked for the worker's next trial: the searcher, and in a study the database.
-        waiting: Otherwise without a trial: from the start of its call of `run` on, and until the last worker is done.
+        starting: Otherwise from the start of a call of `run` to a worker's first trial.
+        waiting: Otherwise without a trial, until the last worker is done.
         step: The mean seconds that a step took; NaN if none was trained.
     """
 
@@ -64,13 +65,26 @@ class Times:
     training: Floats
     saving: Floats
     searching: Floats
+    starting: Floats
     waiting: Floats
     step: float
 
     @property
     def all(self) -> float:
         """The seconds of all workers together."""
-        return float((self.loading + self.training + self.saving + self.searching + self.waiting).sum())
+        return float(sum(seconds.sum() for _, seconds in self.parts))
+
+    @property
+    def parts(self) -> tuple[tuple[str, Floats], ...]:
+        """The parts of that time, with their names."""
+        return (
+            ("training", self.training),
+            ("setting up and loading", self.loading),
+            ("saving", self.saving),
+            ("searching", self.searching),
+            ("starting", self.starting),
+            ("waiting", self.waiting),
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -105,8 +119,12 @@ def times(run: Run) -> Times:
         worker = lane.setdefault((timing.run, timing.worker), len(lane))
         begin = timing.begin + offset
         spans.append(Span(trial=trial.id, generation=trial.generation, worker=worker, begin=begin, timing=timing))
-    gaps = _by_generation(state, _gaps(spans, ends))
-    searching = np.minimum(gaps, _by_generation(state, ((s.generation, s.timing.searching) for s in spans)))
+    gaps = list(_gaps(spans, ends))
+    starting = _by_generation(state, ((gap.generation, gap.seconds) for gap in gaps if gap.first))
+    waiting = _by_generation(state, ((gap.generation, gap.seconds) for gap in gaps if not gap.first))
+    searching = _by_generation(state, ((s.generation, s.timing.searching) for s in spans))
+    while_waiting = np.minimum(waiting, searching)
+    while_starting = np.minimum(starting, searching - while_waiting)
     training = _by_generation(state, ((s.generation, s.timing.training) for s in spans))
     steps = sum(state.records[span.trial].steps for span in spans)
     return Times(
@@ -117,8 +135,9 @@ def times(run: Run) -> Times:
         loading=_by_generation(state, ((s.generation, s.timing.loading) for s in spans)),
         training=training,
         saving=_by_generation(state, ((s.generation, s.timing.saving) for s in spans)),
-        searching=searching,
-        waiting=gaps - searching,
+        searching=while_waiting + while_starting,
+        starting=starting - while_starting,
+        waiting=waiting - while_waiting,
         step=float(training.sum()) / steps if steps else math.nan,
     )
 
@@ -147,14 +166,7 @@ def time_spent(run: Run) -> tuple[str, ...]:
     state, view = state_of(run), times(run)
     if not view.spans:
         return ("No times were noted: `run` notes them, ask and tell alone do not.",)
-    parts = (
-        ("training", view.training),
-        ("setting up and loading", view.loading),
-        ("saving", view.saving),
-        ("searching", view.searching),
-        ("waiting", view.waiting),
-    )
-    shares = ", ".join(f"{name} {float(seconds.sum()) / view.all:.0%}" for name, seconds in parts)
+    shares = ", ".join(f"{name} {float(seconds.sum()) / view.all:.0%}" for name, seconds in view.parts)
     told = [f"{counted(view.workers, 'worker')} took {duration(view.wall)}: {shares} of their time."]
     if state.tally.saved and not math.isnan(view.step):
         saved, refilled = (duration(steps * view.step) for steps in (state.tally.saved, state.tally.refilled))
@@ -206,17 +218,25 @@ def _starts(ends: Mapping[float, float]) -> dict[float, float]:
     return found
 
 
-def _gaps(spans: Iterable[Span], ends: Mapping[float, float]) -> Iterable[tuple[int, float]]:
-    """The (generation, seconds) in which workers had no trial."""
+@attrs.frozen
+class _Gap:
+    """Time in which a worker had no trial."""
+
+    generation: int
+    seconds: float
+    first: bool  # whether it ends with the worker's first trial
+
+
+def _gaps(spans: Iterable[Span], ends: Mapping[float, float]) -> Iterator[_Gap]:
     by_worker: dict[tuple[float, str], list[Span]] = {}
     for span in spans:
         by_worker.setdefault((span.timing.run, span.timing.worker), []).append(span)
     for (run, _), own in by_worker.items():
         free = run
         for span in own:
-            yield span.generation, max(0.0, span.timing.begin - free)  # clocks of hosts may differ
+            yield _Gap(span.generation, max(0.0, span.timing.begin - free), span is own[0])  # clocks may differ
             free = max(free, span.timing.end)
-        yield own[-1].generation, max(0.0, ends[run] - free)
+        yield _Gap(own[-1].generation, max(0.0, ends[run] - free), first=False)
 
 
 def _by_generation(state: State, seconds: Iterable[tuple[int, float]]) -> Floats:

@@ -48,11 +48,12 @@ def _curves(view: Curves, *, minimize: bool) -> Figure:
     data += _marked(view, "", legend=True)
     names = figure_names(view)[:PANELS]
     plot = HEIGHT + (PANEL + GAP) * len(names)
+    bounds = sensible_range(_scores(view, minimize=minimize), minimize=minimize)
     layout = base_layout(
         320,
         height=plot + 112,
         xaxis={**plain_axis(), "anchor": "y"},
-        yaxis={**score_axis(sensible_range(_scores(view), minimize=minimize)), "domain": [1 - HEIGHT / plot, 1]},
+        yaxis={**score_axis(bounds), "domain": [1 - HEIGHT / plot, 1]},
         legend=legend_above(),
         hovermode="closest",
     )
@@ -124,8 +125,16 @@ def _figure_axis(view: Curves, name: str) -> Figure:
     return {"range": padded(low, high)}
 
 
-def _scores(view: Curves) -> Any:
-    return np.array([score for line in (*_all(view), *view.others, *view.stopped) for score in line.scores])
+def _scores(view: Curves, *, minimize: bool) -> Any:
+    """The scores that the axis shows: those of the marked lines, and the better three quarters of the others."""
+    behind = np.array([score for line in (*view.others, *view.stopped) for score in line.scores])
+    worst = np.quantile(behind, 0.75 if minimize else 0.25) if behind.size else 0.0
+    return np.array(
+        [
+            *(score for line in _all(view) for score in line.scores),
+            *behind[behind <= worst if minimize else behind >= worst],
+        ]
+    )
 
 
 def _all(view: Curves) -> tuple[Curve, ...]:

@@ -29,13 +29,7 @@ def spent(run: Run) -> Figure:
     """The time of all workers, by generation."""
     view = times(run)
     unit, size = _unit(max((view.all / max(1, len(view.training)), 0.0)))
-    parts = (
-        ("training", view.training, SCALE[2]),
-        ("setting up and loading", view.loading, SCALE[4]),
-        ("saving", view.saving, SCALE[6]),
-        ("searching", view.searching, BEST),
-        ("waiting", view.waiting, PALE),
-    )
+    colours = (SCALE[2], SCALE[4], SCALE[6], BEST, MUTED, PALE)
     data = [
         {
             "type": "bar",
@@ -48,7 +42,7 @@ def spent(run: Run) -> Figure:
             "width": 0.6,
             "hovertemplate": "generation %{x}: %{text}<extra>" + name + "</extra>",
         }
-        for name, seconds, colour in parts
+        for (name, seconds), colour in zip(view.parts, colours, strict=True)
     ]
     layout = base_layout(
         320,

@@ -7,6 +7,7 @@ plot, report and screen shows the same numbers. Scores are in the direction of t
 from gpbt_adapters.views.advice import advice
 from gpbt_adapters.views.code import Code, codes
 from gpbt_adapters.views.columns import PENDING, Run, Trials, state_of, trials
+from gpbt_adapters.views.comparison import Compared, Comparison, compare
 from gpbt_adapters.views.curves import Curve, Curves, curves, losses_of
 from gpbt_adapters.views.failing import Failure, failures
 from gpbt_adapters.views.findings import Finding
@@ -28,6 +29,8 @@ __all__ = [
     "PENDING",
     "Axis",
     "Code",
+    "Compared",
+    "Comparison",
     "Curve",
     "Curves",
     "Estimate",
@@ -50,6 +53,7 @@ __all__ = [
     "advice",
     "axes",
     "codes",
+    "compare",
     "curves",
     "estimates",
     "failures",

@@ -197,6 +197,40 @@ def report(*, source: str, study: str | None, output: Path, title: str | None, i
 
 
 @click.command(
+    epilog=examples("gpbt compare sqlite:///runs.db", "gpbt compare runs.db digits-0 digits-1 --html compared.html"),
+    short_help="Compare studies side by side.",
+)
+@_URL
+@click.argument("names", nargs=-1, metavar="[STUDY]...")
+@click.option("--html", "output", type=click.Path(path_type=Path), help="Write a page instead of printing tables.")
+@click.option("--title", default="Comparison", show_default=True, help="Title of the page.")
+def compare(*, url: str, names: tuple[str, ...], output: Path | None, title: str) -> None:
+    """Compare two or more studies: best scores, steps, times and, as a page, curves and schedules.
+
+    Without STUDY, all studies of the journal are compared. Studies with the same settings except the seed are repeats:
+    they have a mean and a standard deviation, and are paired by seed with other repeats.
+    """
+    from gpbt_adapters.showing.sources import Follower, reading
+    from gpbt_adapters.views import compare as compared
+
+    with reading(url) as journal:
+        states = {name: Follower(journal, name).read().state for name in names or journal.names()}
+    if output is not None:
+        from gpbt_adapters.showing.report import write_comparison
+
+        write_comparison(states, output, title=title)
+        click.echo(f"{output}: {len(states)} studies, {output.stat().st_size / 1e6:.1f} MB")
+        return
+    found = compared(states)
+    print_table(*found.table)
+    if found.group_table[1]:
+        click.echo()
+        print_table(*found.group_table)
+    for said in found.told:
+        click.echo(said)
+
+
+@click.command(
     epilog=examples(
         "gpbt export sqlite:///runs.db digits -o digits.jsonl", "gpbt export runs.db digits -o trials.csv --format csv"
     )
@@ -301,7 +335,7 @@ def dashboard(*, url: str, host: str, port: int, names: tuple[str, ...]) -> None
         )
 
 
-commands = (studies, status, schedule, report, export, check, copy, dashboard)
+commands = (studies, status, schedule, report, compare, export, check, copy, dashboard)
 """The commands that `gpbt` adds from here."""
 
 

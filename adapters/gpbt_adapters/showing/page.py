@@ -23,6 +23,7 @@ from gpbt_adapters.showing.palette import DARK
 from gpbt_adapters.showing.settings import settings_rows, space_rows
 from gpbt_adapters.views import (
     Axis,
+    Comparison,
     Finding,
     Importance,
     Line,
@@ -48,7 +49,7 @@ from gpbt_adapters.views.findings import amount
 from gpbt_adapters.views.words import counted, number, settings, span
 from gpbt_core.records import Status
 
-__all__ = ["asset", "contents", "embedded"]
+__all__ = ["asset", "comparison_contents", "contents", "embedded"]
 
 SHOWN = 200
 """The maximum number of failure reasons that a page lists."""
@@ -105,6 +106,51 @@ def contents(
             _group("time", "Where did the time go?", _time(run)),
             _group("effects", "What mattered?", _effects(run, importance or {})),
             _group("setup", "How was it set up?", _setup(run), columns=2),
+        ],
+        "footer": _version(),
+        "dark": dict(DARK),
+    }
+
+
+def comparison_contents(view: Comparison, title: str) -> dict[str, Any]:
+    """All content of the page that compares runs, as plain JSON-able data."""
+    goal = "lower is better" if view.direction == "minimize" else "higher is better"
+    headings, rows = view.table
+    groups, group_rows = view.group_table
+    outcome = [_listed("runs", "Studies", "", headings, rows)]
+    if group_rows:
+        about = "Studies with the same settings except the seed."
+        outcome.append(_listed("repeats", "Repeats", about, groups, group_rows))
+    if view.told:
+        pairs = _said("pairs", view.told)
+        outcome.append({**pairs, "title": "Paired by seed", "about": "Only seeds that both have count."})
+    return {
+        "title": title,
+        "subtitle": f"{counted(len(view.runs), 'study', 'studies')} · {goal}",
+        "tiles": [],
+        "groups": [
+            _group("outcome", "What did they get?", outcome),
+            _group(
+                "course",
+                "How did they get there?",
+                [
+                    {
+                        "id": "scores",
+                        "title": "Best score over steps trained",
+                        "about": "Steps are counted in the order of the slots, which does not depend on the workers. "
+                        "The axis leaves out the worst scores; double-click to see all.",
+                        "figure": figures.compared_scores(view),
+                        "empty": "No trial is completed yet.",
+                    },
+                    {
+                        "id": "schedules",
+                        "title": "The best schedules",
+                        "about": "The schedule of the best trial of each study.",
+                        "figure": figures.compared_schedules(view),
+                        "empty": "No trial is completed yet.",
+                    },
+                ],
+            ),
         ],
         "footer": _version(),
         "dark": dict(DARK),

@@ -15,6 +15,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from gpbt_adapters.showing.figures.curves import PANELS, figure_names
 from gpbt_adapters.showing.figures.parts import log_ticks, nines_ticks, shortened
 from gpbt_adapters.showing.palette import BEST, CALM, GRID, INK, MUTED, PALE, PART, SCALE, STATUS, sensible_range
 from gpbt_adapters.views import (
@@ -42,6 +43,15 @@ _BEST_LAST = _BEST_FIRST.reversed()
 
 _INACTIVE = -0.15
 """The height of a parameter that is not active, on axes from 0 to 1."""
+
+
+class _Figure(Figure):
+    """A figure that a notebook shows without `%matplotlib inline`, as its own type does not."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=110)
+        return file.getvalue()
 
 
 def genealogy(run: Run) -> Figure:
@@ -116,20 +126,42 @@ def score(run: Run) -> Figure:
 
 
 def curve(run: Run) -> Figure:
-    """The scores along the lines of the best trial and of the newest parents, over their steps."""
+    """The scores along the lines of the best trial and of the newest parents, over their steps, before all others.
+
+    Below, a panel for each of the first figures that the trainables report.
+    """
     view = curves(run)
-    figure, axes = _figure(9, 4)
-    for place, line in enumerate(view.parents):
-        label = "the newest parents" if place == 0 else None
-        axes.plot(line.steps, line.scores, color=CALM, linewidth=0.8, marker=".", alpha=0.4, label=label)
-    shown = [*view.parents]
-    if view.best is not None:
-        shown.append(view.best)
-        axes.plot(view.best.steps, view.best.scores, color=BEST, linewidth=2, marker=".", label="the best")
-    _score_axis(axes, np.array([score for line in shown for score in line.scores]), run)
-    axes.set_xlabel("step")
+    names = figure_names(view)[:PANELS]
+    figure = _Figure(figsize=(9, 4 + 1.6 * len(names)), layout="constrained", facecolor="white")
+    axes, *panels = np.ravel(
+        figure.subplots(1 + len(names), sharex=True, squeeze=False, height_ratios=[4, *[1.6] * len(names)])
+    )
+    behind = (
+        (view.others, PALE, "-", f"others ({len(view.others)})"),
+        (view.stopped, STATUS[Status.STOPPED], ":", f"stopped early ({len(view.stopped)})"),
+    )
+    for lines, colour, style, label in behind:
+        pieces = [np.column_stack([line.steps, line.scores]) for line in lines]
+        axes.add_collection(LineCollection(pieces, colors=colour, linestyles=style, linewidths=0.6, label=label))
+    ends = [(line.steps[-1], line.scores[-1]) for line in view.stopped]
+    if ends:
+        axes.scatter(*zip(*ends, strict=True), 16, marker="v", facecolors="none", edgecolors=STATUS[Status.STOPPED])
+    marked = [*((line, CALM, 0.9) for line in view.parents), *([(view.best, BEST, 2.0)] if view.best else [])]
+    for line, colour, width in marked:
+        label = "the best" if line is view.best else "the newest parents" if line is view.parents[0] else None
+        axes.plot(line.steps, line.scores, color=colour, linewidth=width, marker=".", label=label)
+    for panel, name in zip(panels, names, strict=True):
+        _plain(panel)
+        panel.set_title(_text(shortened([name], 50)[0]), fontsize=9, loc="left", fontweight="bold")
+        panel.grid(axis="y", color=GRID)
+        for line, colour, width in marked:
+            panel.plot(*zip(*line.figures.get(name, [(np.nan, np.nan)]), strict=True), color=colour, linewidth=width)
     _plain(axes)
-    if shown:
+    scores = [score for line in (*view.others, *view.stopped, *(line for line, *_ in marked)) for score in line.scores]
+    _score_axis(axes, np.array(scores), run)
+    (panels[-1] if panels else axes).set_xlabel("steps along the line")
+    if scores:
+        axes.autoscale(axis="x")
         _legend(axes)
     return figure
 
@@ -151,7 +183,7 @@ def schedule(run: Run) -> Figure:
     view = schedules(run)
     columns = min(3, max(1, len(view.axes)))
     rows = max(1, math.ceil(len(view.axes) / columns))
-    figure = Figure(figsize=(9, 0.6 + 1.9 * rows), layout="constrained", facecolor="white")
+    figure = _Figure(figsize=(9, 0.6 + 1.9 * rows), layout="constrained", facecolor="white")
     grid = np.ravel(figure.subplots(rows, columns, squeeze=False))
     shown = (*view.parents, *(() if view.best is None else (view.best,)))
     end = max((line.schedule.steps for line in shown), default=1)
@@ -254,7 +286,7 @@ def stopping(run: Run) -> Figure:
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = _Figure(figsize=(width, height), layout="constrained", facecolor="white")
     axes = figure.subplots()
     _plain(axes)
     return figure, axes

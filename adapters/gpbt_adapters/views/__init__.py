@@ -7,7 +7,7 @@ plot, report and screen shows the same numbers. Scores are in the direction of t
 from gpbt_adapters.views.advice import advice
 from gpbt_adapters.views.code import Code, codes
 from gpbt_adapters.views.columns import PENDING, Run, Trials, state_of, trials
-from gpbt_adapters.views.comparison import Compared, Comparison, compare
+from gpbt_adapters.views.comparison import Compared, Comparison, Group, Pairing, compare
 from gpbt_adapters.views.curves import Curve, Curves, curves, losses_of
 from gpbt_adapters.views.failing import Failure, failures
 from gpbt_adapters.views.findings import Finding
@@ -37,9 +37,11 @@ __all__ = [
     "Failure",
     "Finding",
     "Gain",
+    "Group",
     "Importance",
     "Line",
     "Overview",
+    "Pairing",
     "Replays",
     "Run",
     "Savings",

@@ -19,13 +19,13 @@ def number(value: object) -> str:
     return str(value)
 
 
-def counted(count: int, noun: str) -> str:
-    """A count with its noun.
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A count with its noun; the plural only if it does not end in s.
 
-    >>> counted(1, "trial"), counted(2000, "trial")
-    ('1 trial', '2,000 trials')
+    >>> counted(1, "trial"), counted(2000, "trial"), counted(2, "study", "studies")
+    ('1 trial', '2,000 trials', '2 studies')
     """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ a reason, because Plotly interprets some HTML in its texts. Of more than `parts.
 
 from collections.abc import Callable, Mapping
 
+from gpbt_adapters.showing.figures.compared import compared_schedules, compared_scores
 from gpbt_adapters.showing.figures.coordinates import parallel
 from gpbt_adapters.showing.figures.curves import PANELS, curve, figure_names
 from gpbt_adapters.showing.figures.parts import Figure
@@ -22,6 +23,8 @@ __all__ = [
     "FIGURES",
     "PANELS",
     "Figure",
+    "compared_schedules",
+    "compared_scores",
     "curve",
     "figure_names",
     "genealogy",

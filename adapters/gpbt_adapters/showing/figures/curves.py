@@ -66,7 +66,7 @@ def _curves(view: Curves, *, minimize: bool) -> Figure:
         layout[f"yaxis{suffix}"] = {**plain_axis(), "domain": domain, "anchor": f"x{suffix}", "nticks": 5}
         layout[f"yaxis{suffix}"] |= _figure_axis(view, name)
         titles.append(panel_title(title, 0, domain[1]))
-        data += _marked(_figures(view, name), suffix, legend=False)
+        data += _marked(_figures(view, name), suffix, legend=False, figure=f", {title}")
     last = f"xaxis{len(names) + 1}" if names else "xaxis"
     layout[last]["title"] = {"text": "steps along the line", "standoff": 4, "font": {"size": 12}}
     layout["annotations"] = titles
@@ -82,19 +82,20 @@ def figure_names(view: Curves) -> list[str]:
     return sorted(counts, key=lambda name: -counts[name])
 
 
-def _marked(view: Curves, suffix: str, *, legend: bool) -> Iterable[Figure]:
+def _marked(view: Curves, suffix: str, *, legend: bool, figure: str = "") -> Iterable[Figure]:
     """The newest parents and the best, on the axes of one panel."""
     if view.parents:
         more = f", {view.omitted} more not shown" if view.omitted else ""
+        name = f"the newest parents ({len(view.parents)}{more})"
         yield {
-            **_lines(view.parents, suffix, CALM, 1.4, name=f"the newest parents ({len(view.parents)}{more})"),
+            **_lines(view.parents, suffix, CALM, 1.4, name=name, said=figure),
             "opacity": 0.6 if len(view.parents) < 15 else 0.35,
             "legendgroup": "parents",
             "showlegend": legend,
         }
     if view.best is not None:
         yield {
-            **_lines((view.best,), suffix, BEST, 3, name=f"the best (trial {view.best.trial})"),
+            **_lines((view.best,), suffix, BEST, 3, name=f"the best (trial {view.best.trial})", said=figure),
             "legendgroup": "best",
             "showlegend": legend,
         }
@@ -142,7 +143,15 @@ def _all(view: Curves) -> tuple[Curve, ...]:
 
 
 def _lines(
-    shown: Iterable[Curve], suffix: str, colour: str, width: float, *, name: str, dash: str = "solid", size: int = 4
+    shown: Iterable[Curve],
+    suffix: str,
+    colour: str,
+    width: float,
+    *,
+    name: str,
+    said: str = "",
+    dash: str = "solid",
+    size: int = 4,
 ) -> Figure:
     x: list[Any] = []
     y: list[Any] = []
@@ -153,7 +162,7 @@ def _lines(
             points = sorted({round(i * (len(points) - 1) / (POINTS - 1)) for i in range(POINTS)})
         x += [*(line.steps[i] for i in points), None]
         y += [*short([line.scores[i] for i in points]), None]
-        text += [f"trial {line.trial}"] * (len(points) + 1)
+        text += [f"trial {line.trial}{said}"] * (len(points) + 1)
     return {
         "type": "scatter",
         "mode": "lines+markers",  # a founder with one step is a point, which a line alone would not show

@@ -197,7 +197,7 @@ def _merged(bars: Sequence[_Bar], wall: float) -> tuple[list[_Bar], float]:
 
 def _said(bar: _Bar) -> str:
     trials = f"trial {bar.first}" if bar.first == bar.last else f"trials {bar.first} to {bar.last}"
-    return f"worker {bar.worker + 1}, {trials}: {duration(bar.end - bar.begin)}"
+    return f"worker {bar.worker + 1}, {trials}: {duration(bar.end - bar.begin)}, from {duration(bar.begin)} on"
 
 
 def _time_axis(title: str) -> Figure:

@@ -189,14 +189,14 @@ def _tiles(run: Run, seen: Overview, replays: Replays | None) -> list[list[str]]
     constant, first = gain_over_constant(run), gain_over_first(run)
     if constant is not None:
         known = not math.isnan(constant.gain)
-        note = "with control lines" if constant.kind == "control" else "an estimate"
+        note = {"control": "with control lines", "itself": "the best is one itself"}.get(constant.kind, "an estimate")
         tiles.append(["gain over a constant", amount(constant.gain) if known else "unknown", note if known else ""])
     if first is not None:
         tiles.append(["gain over generation 0", amount(first.gain), f"which scored {number(first.score)}"])
     tiles += [
         ["generations", f"{min(seen.generation + 1, seen.generations)} of {seen.generations}", _where(seen)],
         ["trials", f"{asked:,}", ", ".join(fates)],
-        ["steps trained", f"{seen.steps:,}", f"of at most {seen.planned:,} planned"],
+        ["steps trained", f"{seen.steps:,}", seen.spent],
     ]
     return tiles
 
@@ -408,7 +408,7 @@ def _drawn(name: str, title: str, about: str, run: Run) -> Section:
 
 def _saved(run: Run) -> str:
     view = savings(run)
-    text = f"{view.trained:,} of at most {view.planned:,} planned steps were trained"
+    text = f"{overview(run).spent} were trained"
     if view.saved:
         text += f"; {view.saved:,} were saved by stopping, and {view.refilled:,} trained in additional trials instead"
     return f"{text}."

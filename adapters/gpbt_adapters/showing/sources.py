@@ -133,7 +133,7 @@ class Follower:
         (first, before), (last, now) = ends[0], ends[-1]
         times = self._journal.written(self._entry.id, first - 1)
         seconds = times[last - first] - times[0]
-        steps_left = max(0, overview(state).planned - now)
+        steps_left = max(0, overview(state).budget - now)
         return steps_left * seconds / (now - before) if now > before else None
 
 

@@ -26,8 +26,8 @@ class Gain:
         gain: The difference of the scores, above 0 where the best schedule is better; NaN: unknown.
         score: The score that it is compared with; NaN: unknown.
         step: After how many steps both are compared.
-        kind: "control": with control lines; "estimate": with lines that happened to keep their config; "first": with
-            the first generation.
+        kind: "control": with control lines; "estimate": with lines that happened to keep their config; "itself": the
+            best is such a line; "first": with the first generation.
         text: A sentence that says so.
     """
 
@@ -102,7 +102,7 @@ def _estimated(state: State, best: Record) -> Gain:
     end = end_of(best)
     if best.trial.id in kept:
         text = "The best schedule is itself one constant config, so it gains nothing over it."
-        return Gain(gain=0.0, score=_score(state, best), step=end, kind="estimate", text=text)
+        return Gain(gain=0.0, score=_score(state, best), step=end, kind="itself", text=text)
     losses = {step: loss for record in lineage(state, best.trial.id) for step, loss in losses_of(record)}
     first = state.settings.lengths[0]
     lines = [state.records[i] for i in kept if first < end_of(state.records[i]) <= end]

@@ -34,7 +34,7 @@ def run_html(run: Run, *, note: str = "") -> str:
     if seen.best is not None:
         best = f"{seen.heading} {number(seen.score)} (trial {seen.best})"
     where = "extinct" if seen.extinct else "finished" if seen.finished else "not finished"
-    said = f"{best}; {where}, {counted(sum(seen.counts.values()), 'trial')}, {seen.steps:,} of {seen.planned:,} steps"
+    said = f"{best}; {where}, {counted(sum(seen.counts.values()), 'trial')}, {seen.spent}"
     parts = [f"<div><p><b>{_text(best)}</b>{_text(said[len(best) :] + note)}</p>"]
     if view.best is not None:
         head = _row("th", ["steps", *(axis.name for axis in view.axes)])

@@ -15,7 +15,7 @@ class Savings:
     """How the steps were spent; arrays have shape (generations,).
 
     Attributes:
-        planned: The most steps that the run can train.
+        budget: The steps of all slots at full length.
         trained: The steps trained by trials that have ended.
         saved: The steps not trained because a trial was stopped or its slot was cancelled.
         refilled: The steps of additional trials, opened with saved steps.
@@ -24,7 +24,7 @@ class Savings:
         untrained: By generation, the steps that stopped trials did not train.
     """
 
-    planned: int
+    budget: int
     trained: int
     saved: int
     refilled: int
@@ -44,7 +44,7 @@ def savings(run: Run) -> Savings:
         return ints(int(values[ids].sum()) for ids in columns)
 
     return Savings(
-        planned=overview(state).planned,
+        budget=overview(state).budget,
         trained=state.tally.trained,
         saved=state.tally.saved,
         refilled=state.tally.refilled,

@@ -11,7 +11,6 @@ from gpbt_adapters.views.columns import (
     sign_of,
     state_of,
 )
-from gpbt_core.optimizer.needs import needs_of
 from gpbt_core.records import Status
 
 __all__ = ["Overview", "overview"]
@@ -34,9 +33,8 @@ class Overview:
         best_by: What the best trial was selected by: "score", or the name of the measure that the reproduction rule
             ranks by.
         steps: The steps trained by trials that have ended.
-        budget: The steps of the budget: population x steps, and those of extensions.
-        planned: The most steps that the run can train: where slots do not divide the budget, or steps saved by stopping
-            are spent again, up to some more than the budget.
+        budget: The number of steps of the run as planned: population x steps, and those of extensions. A run that
+            spends saved steps on further trials may train a few more.
     """
 
     direction: str
@@ -51,7 +49,6 @@ class Overview:
     best_by: str
     steps: int
     budget: int
-    planned: int
 
     @property
     def heading(self) -> str:
@@ -62,6 +59,14 @@ class Overview:
     def nothing(self) -> str:
         """The text to show while there is no best trial."""
         return "no trial was completed" if self.finished else "no trial is completed yet"
+
+    @property
+    def spent(self) -> str:
+        """The steps trained, beside those planned."""
+        if self.steps <= self.budget:
+            return f"{self.steps:,} of {self.budget:,} planned steps"
+        more = f"{self.steps - self.budget:,} in place of steps saved by stopping"
+        return f"{self.budget:,} planned steps and {more}"
 
     @property
     def pending(self) -> int:
@@ -90,5 +95,4 @@ def overview(run: Run) -> Overview:
         best_by="score" if state.best is None or state.final == state.best[1] else settings.reproduction.select_by,
         steps=state.tally.trained,
         budget=settings.steps_of(state.generations),
-        planned=needs_of(settings, state.generations).steps,
     )

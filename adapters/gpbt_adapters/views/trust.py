@@ -121,7 +121,8 @@ def _replayed(score: float, replays: Replays, sign: float) -> Finding:
     if excess > _CLEAR * replays.spread:
         text = f"{said} The best score of the run, {number(score)}, is {amount(excess)} better: part was luck."
         return Finding(level="look", text=text)
-    return Finding(level="good", text=f"{said} The best score of the run, {number(score)}, is within their spread.")
+    better = "their mean is even better" if excess < -_CLEAR * replays.spread else "it is within their spread"
+    return Finding(level="good", text=f"{said} The best score of the run was {number(score)}: {better}.")
 
 
 def _bounds(found: tuple[Edge, ...]) -> Finding:
@@ -139,6 +140,9 @@ def _shaped(state: State) -> Finding:
     if told:
         return Finding(level="look", text=" ".join(told))
     assert state.final is not None  # the caller has checked
+    if state.records[state.final].trial.generation == 0:
+        text = "The best trial is of the first generation, so its schedule is one config so far."
+        return Finding(level="unknown", text=text)
     found = schedule(state, state.final)
     changes = len(found.segments) - 1
     text = f"The best schedule has {counted(found.steps, 'step')} and {counted(changes, 'change')} of config."

@@ -14,7 +14,6 @@ import pytest
 
 from looked_at import EVIL, SPACE, advance
 
-pytest.importorskip("plotly")
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("starlette")
 uvicorn = pytest.importorskip("uvicorn")
@@ -86,7 +85,8 @@ def test_what_is_drawn_is_sent_once_for_each_change(study: Study, address: str) 
 
 
 def _importance(answer: dict[str, Any]) -> bool:
-    return any(one["id"] == "importance" and one["figure"]["data"] for one in answer["run"]["sections"])
+    sections = [one for group in answer["run"]["groups"] for one in group["sections"]]
+    return any(one["id"] == "importance" and one["figure"]["data"] for one in sections)
 
 
 @pytest.mark.parametrize(
@@ -156,25 +156,30 @@ def test_in_a_browser_the_tree_is_drawn_tells_of_trials_and_grows_without_a_relo
     points = "#genealogy .scatterlayer .point"
     wait = WebDriverWait(browser, PATIENCE, poll_frequency=0.1)
     browser.get(address)
+    wait.until(lambda b: b.find_elements("id", "genealogy"))
+    browser.execute_script("document.getElementById('genealogy').scrollIntoView({behavior: 'instant'})")
     wait.until(lambda b: len(b.find_elements("css selector", points)) >= 20)
     assert browser.find_element("id", "title").text == EVIL
     assert not browser.find_elements("css selector", "img[src=x]")
 
-    browser.execute_script("window.scrollTo(0, 0); window.marked = true")
+    browser.execute_script(
+        "document.getElementById('genealogy').scrollIntoView({behavior: 'instant'}); window.marked = true"
+    )
     point = browser.find_elements("css selector", "#genealogy .scatterlayer .trace .point")[3]
     ActionChains(browser).move_to_element(point).perform()
     hover = "#genealogy .hoverlayer .hovertext"
-    wait.until(lambda b: any("trial" in one.text for one in b.find_elements("css selector", hover)))
-    told = browser.find_element("css selector", hover).text
+    wait.until(lambda b: b.find_elements("css selector", hover))
+    told = browser.execute_script(f"return document.querySelector({hover!r}).textContent")
+    assert "trial" in told
     assert "score" in told
     assert "lr = " in told
 
     shown = "JSON.stringify(document.querySelector('#genealogy .plot')._fullLayout.xaxis.range)"
-    whole = browser.execute_script(f"return {shown}")
+    whole, top = browser.execute_script(f"return [{shown}, window.scrollY]")
     _turn_wheel(browser, point, ctrl=False)
-    wait.until(lambda b: b.execute_script("return window.scrollY") > 0)  # the wheel is for the page
+    wait.until(lambda b: b.execute_script("return window.scrollY") > top)  # the wheel is for the page
     assert browser.execute_script(f"return {shown}") == whole
-    browser.execute_script("window.scrollTo(0, 0)")
+    browser.execute_script(f"window.scrollTo({{top: {top}, behavior: 'instant'}})")
     _turn_wheel(browser, point, ctrl=True)
     wait.until(lambda b: b.execute_script(f"return {shown}") != whole)
 

@@ -40,7 +40,7 @@ def test_every_figure_says_how_narrow_it_may_become(name: str) -> None:
         for count in (1, 12)
     )
     assert 0 < few <= many
-    assert (few < many) == (name in {"parallel", "schedule"})
+    assert (few < many) == (name in {"parallel", "schedule", "slices"})
 
 
 def test_a_parameter_that_is_not_active_in_any_schedule_is_said_to_be_so() -> None:

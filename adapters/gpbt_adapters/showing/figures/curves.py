@@ -65,7 +65,7 @@ def _curves(view: Curves, *, minimize: bool) -> Figure:
         layout[f"xaxis{suffix}"] = {**plain_axis(), "anchor": f"y{suffix}", "matches": "x"}
         layout[f"yaxis{suffix}"] = {**plain_axis(), "domain": domain, "anchor": f"x{suffix}", "nticks": 5}
         layout[f"yaxis{suffix}"] |= _figure_axis(view, name)
-        titles.append(panel_title(title, 0, domain[1]))
+        titles.append(panel_title(title, 0, domain[1], place + 1))
         data += _marked(_figures(view, name), suffix, legend=False, figure=f", {title}")
     last = f"xaxis{len(names) + 1}" if names else "xaxis"
     layout[last]["title"] = {"text": "steps along the line", "standoff": 4, "font": {"size": 12}}

@@ -123,9 +123,10 @@ def legend_above() -> Figure:
     }
 
 
-def panel_title(text: str, x: float, y: float) -> Figure:
-    """The title of one of several panels; x and y are shares of the plot."""
+def panel_title(text: str, x: float, y: float, place: int) -> Figure:
+    """The title of one of several panels, counted by `place`; x and y are shares of the plot."""
     return {
+        "name": str(place),
         "text": f"<b>{text}</b>",
         "x": x,
         "y": y,

@@ -54,6 +54,7 @@ def schedule_panels(
         70 + room * columns, height=plot + 130, legend={**legend_above(), "y": 1 + 26 / plot}, hovermode="closest"
     )
     layout["margin"] |= {"t": 80, "l": 80}
+    layout["meta"] |= {"panels": len(axes)}
     data: list[Figure] = []
     titles = []
     end = max((line.schedule.steps for line in lines), default=1)
@@ -70,9 +71,9 @@ def schedule_panels(
             "title": {"text": "step", "standoff": 4, "font": {"size": 12}} if row == rows - 1 else {},
         }
         layout[f"yaxis{suffix}"] = {**value_axis(axis), "domain": [bottom, top], "anchor": f"x{suffix}"}
-        titles.append(panel_title(names[place], left, top))
+        titles.append(panel_title(names[place], left, top, place))
         if not any(axis.name in part.config for line in lines for part in line.schedule.segments):
-            titles.append(_nothing((left + right) / 2, (bottom + top) / 2, some=bool(lines)))
+            titles.append(_nothing((left + right) / 2, (bottom + top) / 2, place, some=bool(lines)))
         data += traces(axis, suffix, place == 0)
     layout["annotations"] = titles
     return {"data": data, "layout": layout}
@@ -113,9 +114,17 @@ def _traces(view: Schedules, axis: Axis, suffix: str, *, legend: bool) -> Iterat
         }
 
 
-def _nothing(x: float, y: float, *, some: bool) -> Figure:
+def _nothing(x: float, y: float, place: int, *, some: bool) -> Figure:
     text = "not active in these schedules" if some else "no trial is completed"
-    at: Figure = {"x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": "center", "yanchor": "middle"}
+    at: Figure = {
+        "name": str(place),
+        "x": x,
+        "y": y,
+        "xref": "paper",
+        "yref": "paper",
+        "xanchor": "center",
+        "yanchor": "middle",
+    }
     return {**at, "text": text, "showarrow": False, "font": {"size": 12, "color": MUTED}}
 
 

@@ -44,6 +44,7 @@ def _slices(table: Trials, found: tuple[Axis, ...], best: int | None, *, minimiz
     layout = base_layout(70 + 210 * columns, height=plot + 120, legend={**legend_above(), "y": 1 + 26 / plot})
     layout |= {"hovermode": "closest", "annotations": []}
     layout["margin"] |= {"t": 80}
+    layout["meta"] |= {"panels": len(found)}
     ids = thinned(completed, max(100, MOST // len(found)))
     names = named([axis.name for axis in found], 34)
     y = score_axis(sensible_range(table.score[completed], minimize=minimize))
@@ -57,7 +58,7 @@ def _slices(table: Trials, found: tuple[Axis, ...], best: int | None, *, minimiz
         layout[f"yaxis{suffix}"] = {**y, "domain": [bottom, top], "anchor": f"x{suffix}"}
         if column:
             layout[f"yaxis{suffix}"] |= {"showticklabels": False, "title": {}}
-        layout["annotations"].append(panel_title(names[place], left, top))
+        layout["annotations"].append(panel_title(names[place], left, top, place))
         panel = {"type": "scatter", "mode": "markers", "xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
         panel |= {"meta": escaped(axis.name), "hovertemplate": "%{text}: %{y}<extra></extra>"}
         marker = {"size": 6, "opacity": 0.8, **_by_generation(table, ids.tolist(), bar=place == 0)}
@@ -90,7 +91,13 @@ def _by_generation(table: Trials, ids: list[int], *, bar: bool) -> dict[str, Any
     marker["colorscale"] = [[0, PALE], [1, CALM]]
     if bar:
         title = {"text": "generation", "side": "top", "font": {"size": 12}}
-        marker["colorbar"] = {**plain_axis(), "title": title, "tickformat": "d", "thickness": 12, "outlinewidth": 0}
+        marker["colorbar"] = {
+            **plain_axis(),
+            "title": title,
+            "dtick": math.ceil(last / 5),
+            "thickness": 12,
+            "outlinewidth": 0,
+        }
         marker["colorbar"] = {key: value for key, value in marker["colorbar"].items() if key not in _NOT_OF_BARS}
     return marker
 

@@ -31,7 +31,7 @@ let darkColors = {};
 function recolored(value) {
   if (!darkness.matches) return value;
   if (typeof value === "string") return darkColors[value] || value;
-  if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map(recolored);
+  if (Array.isArray(value)) return typeof value[value.length - 1] === "number" ? value : value.map(recolored);
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, recolored(one)]));
 }
@@ -159,6 +159,8 @@ function compare(a, b) {
 }
 
 function drawTable(box, table) {
+  const before = box.querySelector(".scroll");
+  const [left, top] = before ? [before.scrollLeft, before.scrollTop] : [0, 0];
   box.replaceChildren();
   if (!table.rows.length) {
     element("p", table.empty, box, "empty");
@@ -212,6 +214,7 @@ function drawTable(box, table) {
     fill();
   });
   fill();
+  frame.scrollTo(left, top);
 }
 
 // ---------------------------------------------------------------------------------------------------- figures
@@ -264,6 +267,26 @@ function drawHeat(box, { data: [trace], layout }) {
   element("p", plain(layout.xaxis.title.text), box, "hint");
 }
 
+// The panels of a figure one below the other, for a narrow screen.
+function stacked(layout) {
+  const { panels } = layout.meta;
+  const [row, gap] = [190, 58];
+  const height = panels * row + (panels - 1) * gap;
+  const top = (i) => 1 - (i * (row + gap)) / height;
+  const changed = { ...layout, height: height + layout.margin.t + layout.margin.b, meta: { ...layout.meta, leastWidth: 0 } };
+  changed.legend = { ...layout.legend, y: 1 + 26 / height };
+  for (let i = 0; i < panels; i += 1) {
+    const [x, y] = [`xaxis${i ? i + 1 : ""}`, `yaxis${i ? i + 1 : ""}`];
+    changed[x] = { ...layout[x], domain: [0, 1], title: i === panels - 1 ? layout[x].title : {} };
+    changed[y] = { ...layout[y], domain: [Math.max(0, top(i) - row / height), top(i)], showticklabels: true };
+  }
+  changed.annotations = layout.annotations.map((one) => {
+    const y = top(Number(one.name));
+    return one.xanchor === "left" ? { ...one, x: 0, y } : { ...one, x: 0.5, y: y - row / height / 2 };
+  });
+  return changed;
+}
+
 function drawPlot(box, section) {
   const { figure } = section;
   const narrow = document.documentElement.clientWidth < 620;
@@ -272,6 +295,7 @@ function drawPlot(box, section) {
   if (narrow) {
     data = data.map((trace) => (trace.marker ? { ...trace, marker: { ...trace.marker, showscale: false } } : trace));
     layout = { ...layout, margin: { ...layout.margin, l: Math.min(48, layout.margin.l), r: 8 } };
+    if (layout.meta.panels > 1) layout = stacked(layout);
   }
   box.style.height = `${layout.height}px`;
   box.style.minWidth = `${layout.meta.leastWidth}px`;
@@ -498,8 +522,11 @@ function made(section, parent) {
   return box;
 }
 
-function drawSection(section, parent) {
+function drawSection(section, parent, again) {
   const box = document.getElementById(section.id) || made(section, parent);
+  const key = JSON.stringify(section);
+  if (box.key === key && !again) return; // what has not changed keeps its hover texts and selections
+  box.key = key;
   if (section.title) box.querySelector("h3").textContent = section.title;
   const about = box.querySelector(".about");
   about.textContent = section.about;
@@ -519,7 +546,7 @@ function drawSection(section, parent) {
   else soon(body, () => drawTable(body, { ...section.table, label: section.title }));
 }
 
-function drawGroup(group) {
+function drawGroup(group, again) {
   let box = document.getElementById(group.id);
   if (!box) {
     box = element("div", null, document.getElementById("main"), `group ${group.half ? "half" : ""} ${group.columns === 2 ? "two" : ""}`);
@@ -531,24 +558,24 @@ function drawGroup(group) {
     const link = element("a", group.title, document.getElementById("groups"));
     link.href = `#${group.id}`;
   }
-  for (const section of group.sections) drawSection(section, box.querySelector(".sections"));
+  for (const section of group.sections) drawSection(section, box.querySelector(".sections"), again);
 }
 
 let last = null;
 
-function draw(run) {
+function draw(run, again = false) {
   last = run;
   darkColors = run.dark;
   document.title = run.title;
   document.getElementById("title").textContent = run.title;
   document.getElementById("subtitle").textContent = run.subtitle;
   drawTiles(run.tiles);
-  for (const group of run.groups) drawGroup(group);
+  for (const group of run.groups) drawGroup(group, again);
   document.getElementById("footer").textContent = run.footer;
 }
 
 function redraw() {
-  if (last) draw(last);
+  if (last) draw(last, true);
 }
 
 darkness.addEventListener("change", redraw);

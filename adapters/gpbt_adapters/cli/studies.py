@@ -111,8 +111,9 @@ def status(*, url: str, study: str | None, watch: bool, interval: float, as_json
         with Live(_screen(seen), console=console, auto_refresh=False) as live:
             while not seen.state.finished:
                 time.sleep(interval)
-                seen = follower.read()
-                live.update(_screen(seen), refresh=True)
+                before, seen = seen, follower.read()
+                if (seen.sequence, seen.workers) != (before.sequence, before.workers):
+                    live.update(_screen(seen), refresh=True)
 
 
 @click.command(
@@ -389,8 +390,8 @@ def _screen(seen: "Watched") -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    from gpbt_adapters.views import failures
-    from gpbt_adapters.views.words import number, printable
+    from gpbt_adapters.views import brief, failures
+    from gpbt_adapters.views.words import printable
 
     data = _plain(seen)
     kinds = {} if seen.workers else {"running": "unfinished"}  # no worker trains the study
@@ -398,13 +399,12 @@ def _screen(seen: "Watched") -> "RenderableType":
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
+    told = dict(brief(seen.state))
+    last = {name: told.pop(name) for name in ("time", "next") if name in told}
     rows: list[tuple[str, Any]] = [
+        *told.items(),
         ("generation", f"{data['generation']} of {data['generations']}"),
         ("trials", f"{sum(data['trials'].values())}" + (f" ({counts})" if counts else "")),
-        (
-            "best score" if data["best_by"] == "score" else f"best by {data['best_by']}",
-            "-" if data["score"] is None else f"{number(data['score'])} (trial {data['best']})",
-        ),
         ("steps", f"{data['steps']:,} of {data['budget']:,}"),
         ("", ProgressBar(total=max(1, data["budget"]), completed=data["steps"], width=40, complete_style="cyan")),
     ]
@@ -415,6 +415,7 @@ def _screen(seen: "Watched") -> "RenderableType":
     for failure in failures(seen.state)[:3]:
         count, text = len(failure.trials), printable(failure.reason)
         rows.append((failure.status.value, Text(f"{count} x {text}", overflow="ellipsis", no_wrap=True)))
+    rows += last.items()
     for label, value in rows:
         table.add_row(label, Text(value) if isinstance(value, str) else value)
     head = Text.assemble((printable(seen.name), "bold"), f"  {data['stands']}")

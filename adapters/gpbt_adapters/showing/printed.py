@@ -4,6 +4,7 @@ The same as `figures`, without the texts on hover. Figures are made without pypl
 figure stays open.
 """
 
+import io
 import math
 from collections.abc import Mapping
 from typing import Any

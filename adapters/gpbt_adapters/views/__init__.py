@@ -5,6 +5,7 @@ plot, report and screen shows the same numbers. Scores are in the direction of t
 """
 
 from gpbt_adapters.views.advice import advice
+from gpbt_adapters.views.brief import brief
 from gpbt_adapters.views.code import Code, codes
 from gpbt_adapters.views.columns import PENDING, Run, Trials, state_of, trials
 from gpbt_adapters.views.comparison import Compared, Comparison, Group, Pairing, compare
@@ -54,6 +55,7 @@ __all__ = [
     "Trials",
     "advice",
     "axes",
+    "brief",
     "codes",
     "compare",
     "curves",

@@ -166,7 +166,8 @@ def time_spent(run: Run) -> tuple[str, ...]:
     state, view = state_of(run), times(run)
     if not view.spans:
         return ("No times were noted: `run` notes them, ask and tell alone do not.",)
-    shares = ", ".join(f"{name} {float(seconds.sum()) / view.all:.0%}" for name, seconds in view.parts)
+    known = ((name, float(seconds.sum()) / view.all) for name, seconds in view.parts)
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in known if share >= 0.005)
     told = [f"{counted(view.workers, 'worker')} took {duration(view.wall)}: {shares} of their time."]
     if state.tally.saved and not math.isnan(view.step):
         saved, refilled = (duration(steps * view.step) for steps in (state.tally.saved, state.tally.refilled))

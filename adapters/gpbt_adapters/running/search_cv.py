@@ -27,6 +27,7 @@ from gpbt_adapters.running.driver import Result, run
 from gpbt_adapters.running.failures import RepeatedFailureError
 from gpbt_adapters.running.kept_workers import KeptExecutor
 from gpbt_adapters.running.search_folder import SearchFolder
+from gpbt_adapters.running.verbose import PrintedLines
 from gpbt_adapters.searching.spaces import from_scipy
 from gpbt_adapters.storing.checkpoints import CheckpointStore, Store
 from gpbt_adapters.trainables.random_states import setup_seed
@@ -78,8 +79,8 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
             five idle minutes.
         refit: As in RandomizedSearchCV. A callable's choice must be a completed trial.
         cv: As in RandomizedSearchCV.
-        verbose: Above 0: print the size of the search on stdout, as RandomizedSearchCV does, and show progress on
-            stderr.
+        verbose: Above 0: print the size of the search on stdout, as RandomizedSearchCV does, and show progress, see
+            `gpbt.run`. Above 1: also print a line for each generation; above 2: for each trial, too.
         error_score: The score that `cv_results_` shows for a trial that failed, or "raise" to end the search. A
             failed trial never becomes a parent or the best.
         return_train_score: Whether `cv_results_` includes scores on the training data.
@@ -253,6 +254,8 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         store: Store
         with ExitStack() as stack:
             callbacks = list(self.callbacks)
+            if self.verbose > 1:
+                callbacks.append(PrintedLines(trials=self.verbose > 2))
             if self.storage is not None:
                 if not isinstance(self.random_state, Integral):
                     raise ConfigError(

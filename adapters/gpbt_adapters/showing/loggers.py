@@ -51,9 +51,9 @@ class JsonLines(_Logger):
     """One line of JSON per event, appended as it happens.
 
     A line has `event`, `time` (seconds since 1970), `trial`, and by event: `parent`, `generation`, `depth`, `config`,
-    `steps` and `start_step` (asked); `step` and `score` (reported); `status`, `score`, `steps` and `reason` (ended);
-    `generations` (extended); `generation`, `parents` and `slots` (planned). Scores are in the direction of the run, or
-    null if there is none.
+    `steps` and `start_step` (asked); `step` and `score` (reported); `status`, `score`, `steps`, `reason` and the
+    `figures` of the trainable (ended); `generations` (extended); `generation`, `parents` and `slots` (planned). Scores
+    are in the direction of the run. A number that is not finite, or not there, is null.
 
     Args:
         path: The file; if it exists, lines are appended.
@@ -284,8 +284,8 @@ class WandbLog(_Logger):
 
     The curves are those of `TensorBoardLog`, over `run/trained`; the summary has `schedule`, the best one's segments as
     JSON. At the end, `line/score`, `line/config/<name>` and the trainable's figures, such as `line/train_loss`, are the
-    learning curve of the best model over `line/step`, and the table `curves` has the scores of all trials over the
-    steps of their lines (columns trial, parent, step, score).
+    learning curve of the best model over `line/step`, and the table `curves` has the scores and figures of all trials
+    over the steps of their lines (columns trial, parent, step, score, and one for each figure).
 
     Args:
         project: The name of the project; None: as configured in W&B.
@@ -338,12 +338,15 @@ class WandbLog(_Logger):
             self._run.summary["schedule"] = json.dumps(_segments(optimizer))
             for step, values in _best_line(optimizer):
                 self._run.log({**_named("line", values), "line/step": step})
-            rows = [
-                (record.trial.id, record.trial.parent, step, values["score"])
+            points = [
+                (record.trial, step, values)
                 for record in optimizer.records
                 for step, values in _curve(record, optimizer)
             ]
-            self._run.log({"curves": self._wandb.Table(columns=["trial", "parent", "step", "score"], data=rows)})
+            names = list(dict.fromkeys(name for *_, values in points for name in values))
+            rows = [(trial.id, trial.parent, step, *map(values.get, names)) for trial, step, values in points]
+            columns = ["trial", "parent", "step", *names]
+            self._run.log({"curves": self._wandb.Table(columns=columns, data=rows)})
         self._run.finish(exit_code=1 if optimizer is not None and optimizer.extinct else 0)
 
 
@@ -356,7 +359,7 @@ def _facts(event: Event, optimizer: Optimizer) -> dict[str, Any]:
         case Reported():
             return {"trial": event.trial_id, "step": event.step, "score": _score(event.loss, optimizer)}
         case Told() | Cancelled():
-            return {"trial": event.trial_id, **_ended(optimizer.records[event.trial_id], optimizer)}
+            return _told(optimizer.records[event.trial_id], optimizer)
         case Extended():
             return {"generations": event.generations}
         case Planned():
@@ -391,6 +394,11 @@ def _ended(record: Record, optimizer: Optimizer) -> dict[str, Any]:
         "steps": record.steps,
         "reason": record.reason,
     }
+
+
+def _told(record: Record, optimizer: Optimizer) -> dict[str, Any]:
+    figures = {name: value if math.isfinite(value) else None for name, value in figures_of(record).items()}
+    return {"trial": record.trial.id, **_ended(record, optimizer), "figures": figures}
 
 
 def _score(loss: float | None, optimizer: Optimizer) -> float | None:

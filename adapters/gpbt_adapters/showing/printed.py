@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from gpbt_adapters.showing.figures.curves import PANELS, figure_names
 from gpbt_adapters.showing.figures.parts import log_ticks, nines_ticks, shortened
+from gpbt_adapters.showing.figures.time import KINDS, PARTS, bars_of, time_unit
 from gpbt_adapters.showing.palette import BEST, CALM, GRID, INK, MUTED, PALE, PART, SCALE, STATUS, sensible_range
 from gpbt_adapters.views import (
     PENDING,
@@ -30,6 +31,7 @@ from gpbt_adapters.views import (
     schedules,
     scores,
     state_of,
+    times,
     tree,
     trials,
 )
@@ -37,7 +39,7 @@ from gpbt_adapters.views import axes as axes_of
 from gpbt_adapters.views.words import number
 from gpbt_core.records import Status
 
-__all__ = ["curve", "genealogy", "importance", "parallel", "schedule", "score", "stopping"]
+__all__ = ["curve", "genealogy", "importance", "parallel", "schedule", "score", "spent", "stopping", "workers"]
 
 _BEST_FIRST = colors.LinearSegmentedColormap.from_list("gpbt", list(SCALE))
 _BEST_LAST = _BEST_FIRST.reversed()
@@ -280,6 +282,40 @@ def stopping(run: Run) -> Figure:
     axes.yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     _generations(axes, state_of(run).generations)
     _legend(axes)
+    return figure
+
+
+def spent(run: Run) -> Figure:
+    """The time of all workers, by generation."""
+    view = times(run)
+    unit, size = time_unit(view.all / max(1, len(view.training)))
+    figure, axes = _figure(9, 3)
+    generations, below = np.arange(len(view.training)), np.zeros(len(view.training))
+    for (name, seconds), colour in zip(view.parts, PARTS, strict=True):
+        axes.bar(generations, seconds / size, 0.6, below, color=colour, label=name)
+        below += seconds / size
+    axes.set_ylabel(f"{unit} of workers")
+    _generations(axes, state_of(run).generations)
+    _legend(axes)
+    return figure
+
+
+def workers(run: Run) -> Figure:
+    """Which worker trained what when: a row for each worker, a bar for each trial."""
+    view = times(run)
+    unit, size = time_unit(view.wall)
+    bars, _ = bars_of(view, state_of(run))
+    figure, axes = _figure(9, 1.2 + min(0.25 * max(view.workers, 1), 6))
+    for kind, colour in KINDS.items():
+        own = [bar for bar in bars if bar.kind == kind]
+        if own:
+            lengths = np.array([bar.end - bar.begin for bar in own]) / size
+            rows, begins = [bar.worker + 1 for bar in own], np.array([bar.begin for bar in own]) / size
+            axes.barh(rows, lengths, 0.8, begins, color=colour, edgecolor="white", linewidth=0.3, label=kind)
+    axes.set(xlim=(0, view.wall / size or 1), ylim=(max(view.workers, 1) + 0.5, 0.5), xlabel=unit, ylabel="worker")
+    axes.yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    if bars:
+        _legend(axes)
     return figure
 
 

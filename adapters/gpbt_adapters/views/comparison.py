@@ -264,7 +264,7 @@ def _labels(groups: Sequence[Sequence[str]]) -> list[str]:
 def _prefix(names: Sequence[str]) -> str:
     """The start that names share, without what usually leads to a seed."""
     same = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
-    return "".join(letters[0] for letters in same).rstrip(" -_./=(0").removesuffix("seed").rstrip(" -_./=(")
+    return "".join(letters[0] for letters in same).rstrip(" -_./=(0").removesuffix("seed").rstrip(" -_./=(,:;")
 
 
 def _compared(name: str, state: State, group: int) -> Compared:

@@ -356,10 +356,10 @@ def test_in_a_notebook_one_line_is_overwritten(
     shown: list[tuple[bool, dict[str, str]]] = []
 
     class Handle:
-        def update(self, data: dict[str, str], *, raw: bool) -> None:
+        def update(self, data: dict[str, str], **_: bool) -> None:
             shown.append((True, data))
 
-    def display(data: dict[str, str], *, raw: bool, display_id: bool) -> Handle:
+    def display(data: dict[str, str], **_: bool) -> Handle:
         shown.append((False, data))
         return Handle()
 

@@ -26,7 +26,7 @@ def test_repeats_form_groups_which_are_paired_by_seed() -> None:
         for seed, score in enumerate(found)
     }
     view = views.compare({**runs, "sobol, seed=9": _run(9, 0.0, searcher="sobol")})
-    assert [(group.name, len(group.runs)) for group in view.groups] == [("random,", 6), ("sobol,", 7)]
+    assert [(group.name, len(group.runs)) for group in view.groups] == [("random", 6), ("sobol", 7)]
     (pairing,) = view.pairings
     gains = [other - one for one, other in zip(*scores.values(), strict=True)]
     assert (pairing.pairs, pairing.won, pairing.lost) == (6, 1, 4)

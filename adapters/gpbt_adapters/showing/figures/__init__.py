@@ -33,6 +33,7 @@ __all__ = [
     "schedule",
     "score",
     "slices",
+    "spent",
     "stopping",
 ]
 

@@ -184,6 +184,7 @@ def _ends(stopped: Iterable[Curve]) -> Figure:
     return {
         "type": "scatter",
         "mode": "markers",
+        "name": "stopped early",
         "x": [line.steps[-1] for line in ends],
         "y": short([line.scores[-1] for line in ends]),
         "text": [f"trial {line.trial}" for line in ends],

@@ -19,17 +19,28 @@ from gpbt_core.genealogy import lineage
 from gpbt_core.records import Status
 from gpbt_core.state import State
 
-__all__ = ["spent", "with_more_workers", "workers"]
+__all__ = ["KINDS", "PARTS", "bars_of", "spent", "time_unit", "with_more_workers", "workers"]
 
 BARS = 2000
 """The maximum number of bars of workers; where there would be more, neighbours become one bar."""
 
 
+PARTS = (SCALE[2], SCALE[4], SCALE[6], BEST, MUTED, PALE)
+"""The colours of the parts of the time."""
+
+KINDS = {
+    "the best line": BEST,
+    "even generations": CALM,
+    "odd generations": PART,
+    "failed": STATUS[Status.FAILED],
+}
+"""The colours of the bars of workers."""
+
+
 def spent(run: Run) -> Figure:
     """The time of all workers, by generation."""
     view = times(run)
-    unit, size = _unit(max((view.all / max(1, len(view.training)), 0.0)))
-    colours = (SCALE[2], SCALE[4], SCALE[6], BEST, MUTED, PALE)
+    unit, size = time_unit(max((view.all / max(1, len(view.training)), 0.0)))
     data = [
         {
             "type": "bar",
@@ -42,7 +53,7 @@ def spent(run: Run) -> Figure:
             "width": 0.6,
             "hovertemplate": "generation %{x}: %{text}<extra>" + name + "</extra>",
         }
-        for (name, seconds), colour in zip(view.parts, colours, strict=True)
+        for (name, seconds), colour in zip(view.parts, PARTS, strict=True)
     ]
     layout = base_layout(
         320,
@@ -70,16 +81,10 @@ class _Bar:
 def workers(run: Run) -> Figure:
     """Which worker trained what when: a row for each worker, a bar for each trial."""
     view, state = times(run), state_of(run)
-    unit, size = _unit(view.wall)
-    bars, pause = _merged(_bars(view, state), view.wall)
-    kinds = {
-        "the best line": BEST,
-        "even generations": CALM,
-        "odd generations": PART,
-        "failed": STATUS[Status.FAILED],
-    }
+    unit, size = time_unit(view.wall)
+    bars, pause = bars_of(view, state)
     data: list[Figure] = []
-    for kind, colour in kinds.items():
+    for kind, colour in KINDS.items():
         own = [bar for bar in bars if bar.kind == kind]
         if own:
             data.append(
@@ -119,7 +124,7 @@ def workers(run: Run) -> Figure:
 def with_more_workers(run: Run) -> Figure:
     """How long the run would have taken with other numbers of workers, and how long it took."""
     found, view = estimates(run), times(run)
-    unit, size = _unit(max((one.seconds for one in found), default=1.0))
+    unit, size = time_unit(max((one.seconds for one in found), default=1.0))
     data = []
     if found:
         data = [
@@ -163,7 +168,8 @@ def with_more_workers(run: Run) -> Figure:
     return {"data": data, "layout": layout}
 
 
-def _bars(view: Times, state: State) -> list[_Bar]:
+def bars_of(view: Times, state: State) -> tuple[list[_Bar], float]:
+    """At most `BARS` bars, and the pauses in seconds that were given up for it; 0 if none."""
     best = frozenset(record.trial.id for record in lineage(state, state.final)) if state.final is not None else ()
     bars = []
     for one in view.spans:
@@ -173,11 +179,10 @@ def _bars(view: Times, state: State) -> list[_Bar]:
         elif state.records[one.trial].status is Status.FAILED:
             kind = "failed"
         bars.append(_Bar(kind, one.worker, one.begin, one.begin + one.timing.busy, one.trial, one.trial))
-    return bars
+    return _merged(bars, view.wall)
 
 
 def _merged(bars: Sequence[_Bar], wall: float) -> tuple[list[_Bar], float]:
-    """At most `BARS` bars, and the pauses in seconds that were given up for it; 0 if none."""
     found, pause = list(bars), 0.0
     while len(found) > BARS and pause < wall:
         pause = 2 * pause or wall / 2000
@@ -204,6 +209,6 @@ def _time_axis(title: str) -> Figure:
     return {**plain_axis(), "title": {"text": title, "font": {"size": 12}}, "rangemode": "tozero"}
 
 
-def _unit(seconds: float) -> tuple[str, float]:
+def time_unit(seconds: float) -> tuple[str, float]:
     """The unit in which to show durations of this size, and its seconds."""
     return ("seconds", 1.0) if seconds < 180 else ("minutes", 60.0) if seconds < 3 * 3600 else ("hours", 3600.0)

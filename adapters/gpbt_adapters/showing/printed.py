@@ -16,7 +16,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from gpbt_adapters.showing.figures.curves import PANELS, figure_names
+from gpbt_adapters.showing.figures.curves import PANELS, figure_names, shown_scores
 from gpbt_adapters.showing.figures.parts import log_ticks, nines_ticks, shortened
 from gpbt_adapters.showing.figures.time import KINDS, PARTS, bars_of, time_unit
 from gpbt_adapters.showing.palette import BEST, CALM, GRID, INK, MUTED, PALE, PART, SCALE, STATUS, sensible_range
@@ -157,13 +157,16 @@ def curve(run: Run) -> Figure:
         _plain(panel)
         panel.set_title(_text(shortened([name], 50)[0]), fontsize=9, loc="left", fontweight="bold")
         panel.grid(axis="y", color=GRID)
+        values = [value for line, *_ in marked for _, value in line.figures.get(name, ())]
+        if min(values) > 0 and max(values) > 100 * min(values):
+            panel.set_yscale("log")
         for line, colour, width in marked:
             panel.plot(*zip(*line.figures.get(name, [(np.nan, np.nan)]), strict=True), color=colour, linewidth=width)
     _plain(axes)
-    scores = [score for line in (*view.others, *view.stopped, *(line for line, *_ in marked)) for score in line.scores]
-    _score_axis(axes, np.array(scores), run)
+    shown = shown_scores(view, minimize=_minimizes(run))
+    _score_axis(axes, shown, run)
     (panels[-1] if panels else axes).set_xlabel("steps along the line")
-    if scores:
+    if shown.size:
         axes.autoscale(axis="x")
         _legend(axes)
     return figure

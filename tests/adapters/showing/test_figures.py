@@ -75,7 +75,9 @@ def test_many_trials_become_few_bars_that_cover_the_same_time() -> None:
         optimizer.tell(trial, 0.5, notes=noted(timing, {}))
     figure = FIGURES["workers"](optimizer)
     assert 0 < sum(len(trace["x"]) for trace in figure["data"]) <= 2000
-    assert max(b + x for trace in figure["data"] for b, x in zip(trace["base"], trace["x"], strict=True)) == 1000 / 60
+    assert max(
+        b + x for trace in figure["data"] for b, x in zip(trace["base"], trace["x"], strict=True)
+    ) == pytest.approx(1000 / 60)
     assert "pauses of less than" in figure["layout"]["xaxis"]["title"]["text"]
 
 

@@ -22,7 +22,7 @@ from gpbt_adapters.showing.palette import BEST, CALM, PALE, STATUS, sensible_ran
 from gpbt_adapters.views import Curve, Curves, Run, curves
 from gpbt_core.records import Status
 
-__all__ = ["PANELS", "curve", "figure_names"]
+__all__ = ["PANELS", "curve", "figure_names", "shown_scores"]
 
 PANELS = 4
 """The maximum number of figures of the trainables that have a panel."""
@@ -48,7 +48,7 @@ def _curves(view: Curves, *, minimize: bool) -> Figure:
     data += _marked(view, "", legend=True)
     names = figure_names(view)[:PANELS]
     plot = HEIGHT + (PANEL + GAP) * len(names)
-    bounds = sensible_range(_scores(view, minimize=minimize), minimize=minimize)
+    bounds = sensible_range(shown_scores(view, minimize=minimize), minimize=minimize)
     layout = base_layout(
         320,
         height=plot + 112,
@@ -126,7 +126,7 @@ def _figure_axis(view: Curves, name: str) -> Figure:
     return {"range": padded(low, high)}
 
 
-def _scores(view: Curves, *, minimize: bool) -> Any:
+def shown_scores(view: Curves, *, minimize: bool) -> Any:
     """The scores that the axis shows: those of the marked lines, and the better three quarters of the others."""
     behind = np.array([score for line in (*view.others, *view.stopped) for score in line.scores])
     worst = np.quantile(behind, 0.75 if minimize else 0.25) if behind.size else 0.0

@@ -1,6 +1,5 @@
 """Checks of arguments: each returns the value in its plain form, or raises an error that names the call."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -59,14 +58,27 @@ def noted(who: str, trial_id: object, notes: object) -> dict[str, Any] | None:
     """
     if notes is None:
         return None
-    wanted = f"{who}: the notes of trial {trial_id} must be a dict that JSON can hold, got {notes!r:.200}"
-    if not isinstance(notes, Mapping):
-        raise ConfigError(wanted)
     try:
-        found: dict[str, Any] = json.loads(json.dumps(dict(notes), allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{wanted}: {error}") from error
-    return found
+        if isinstance(notes, dict):
+            found: dict[str, Any] = _copied(notes)
+            return found
+    except TypeError:
+        pass
+    raise ConfigError(f"{who}: the notes of trial {trial_id} must be a dict that JSON can hold, got {notes!r:.200}")
+
+
+def _copied(value: Any) -> Any:
+    """A copy of what JSON can hold: faster than a round trip through JSON, which each trial would pay for."""
+    kind = type(value)
+    if value is None or kind is str or kind is int or kind is bool:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)  # numpy's are floats, too
+    if kind is list or kind is tuple:
+        return [_copied(one) for one in value]
+    if kind is dict and all(type(name) is str for name in value):
+        return {name: _copied(one) for name, one in value.items()}
+    raise TypeError(f"JSON cannot hold {value!r:.200}")
 
 
 def last_report(records: Sequence[Record], trial_id: object, steps: int | None = None) -> float:

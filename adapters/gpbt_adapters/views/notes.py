@@ -47,6 +47,9 @@ class Timing:
         return self.begin + self.busy
 
 
+_TIMES = tuple(field.name for field in attrs.fields(Timing))
+
+
 def noted(timing: Timing, figures: Mapping[str, Any]) -> dict[str, Any]:
     """Notes as plain data. Figures that are no numbers are left out; JSON has no NaN and no infinity, so they are null.
 
@@ -54,12 +57,13 @@ def noted(timing: Timing, figures: Mapping[str, Any]) -> dict[str, Any]:
     >>> noted(timing, {"loss": 0.5, "name": "x", "norm": math.inf})["figures"]
     {'loss': 0.5, 'norm': None}
     """
-    times = {
-        name: round(value, 6) if isinstance(value, float) else value
-        for name, value in attrs.asdict(timing, recurse=False).items()
-    }
-    numbers = {name: _number(value) for name, value in figures.items()}
-    told = {name: value if math.isfinite(value) else None for name, value in numbers.items() if value is not None}
+    times = {name: getattr(timing, name) for name in _TIMES}
+    times = {name: round(value, 6) if type(value) is float else value for name, value in times.items()}
+    told = {}
+    for name, value in figures.items():
+        number = _number(value)
+        if number is not None:
+            told[name] = number if math.isfinite(number) else None
     return {"time": times, **({"figures": told} if told else {})}
 
 

@@ -185,7 +185,10 @@ def _tiles(run: Run, seen: Overview, replays: Replays | None) -> list[list[str]]
         if count
     ]
     note = seen.nothing if seen.best is None else f"trial {seen.best}"
-    tiles = [[seen.heading, number(seen.score), note if replays is None else f"{note}; replays {replays}"]]
+    tiles = [[seen.heading, number(seen.score), note]]
+    if replays is not None:
+        scored, _, of = str(replays).partition(" over ")
+        tiles.append(["score of its replays", scored, of])
     constant, first = gain_over_constant(run), gain_over_first(run)
     if constant is not None:
         known = not math.isnan(constant.gain)
@@ -196,7 +199,7 @@ def _tiles(run: Run, seen: Overview, replays: Replays | None) -> list[list[str]]
     tiles += [
         ["generations", f"{min(seen.generation + 1, seen.generations)} of {seen.generations}", _where(seen)],
         ["trials", f"{asked:,}", ", ".join(fates)],
-        ["steps trained", f"{seen.steps:,}", seen.spent],
+        ["steps trained", f"{seen.steps:,}", seen.spent.removeprefix(f"{seen.steps:,} ")],
     ]
     return tiles
 

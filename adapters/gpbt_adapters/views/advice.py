@@ -39,13 +39,14 @@ def advice(
         return (Finding(level="look", text="Correct what made the trials fail, and start another run."),)
     if state.final is None:
         return ()
+    noise = repeats(state).spread if replays is None else replays.spread
     found = [] if state.finished else [_wait(state)]
     if state.finished:
-        found += [*_extend(state), *_rescore(state)]
+        found += [*_extend(state, noise), *_rescore(state, noise)]
     if state.finished and replays is None:
         text = "Replay the best schedule with fresh seeds to see how good it is without luck: result.replay(seeds=5)."
         found.append(Finding(level="look", text=text))
-    found += [*_widen(state), *_fix(state, importance or {}), *_population(state)]
+    found += [*_widen(state), *_fix(state, importance or {}), *_population(state, noise)]
     return tuple(found)
 
 
@@ -56,14 +57,13 @@ def _wait(state: State) -> Finding:
     )
 
 
-def _extend(state: State) -> Iterator[Finding]:
+def _extend(state: State, noise: float) -> Iterator[Finding]:
     so_far = scores(state).so_far
     recent = max(2, len(so_far) // 4)
     if len(so_far) <= recent or not np.isfinite(so_far[[0, -1]]).all():
         return
     before = so_far[-recent - 1]
     gained, whole = abs(so_far[-1] - before), abs(so_far[-1] - so_far[0])
-    noise = repeats(state).spread
     last = f"the last {recent} of {len(so_far)} generations"
     if gained > max(0.01 * whole, 0.0 if math.isnan(noise) else noise):
         steps = state.settings.steps_of(state.generations + recent) - state.settings.steps_of(state.generations)
@@ -80,8 +80,7 @@ def _extend(state: State) -> Iterator[Finding]:
         yield Finding(level="good", text=text)
 
 
-def _rescore(state: State) -> Iterator[Finding]:
-    noise = repeats(state).spread
+def _rescore(state: State, noise: float) -> Iterator[Finding]:
     losses = sorted(float(state.records[i].loss or 0.0) for i in state.open.plan.parents)
     if not noise > 0 or len(losses) < 2:  # noise may be NaN
         return
@@ -108,12 +107,13 @@ def _fix(state: State, importance: Mapping[int, Importance]) -> Iterator[Finding
         yield Finding(level="look", text=text)
 
 
-def _population(state: State) -> Iterator[Finding]:
-    """Compares what half as many trials would have cost each generation with what a generation gained."""
-    table, so_far = trials(state), scores(state).so_far
+def _population(state: State, noise: float) -> Iterator[Finding]:
+    """Compares what half as many trials would have cost a generation with what it gained; revisions do not count."""
+    table, line = trials(state), state.settings.line
+    so_far = scores(state).so_far[:line]
     completed = set(table.having(Status.COMPLETED).tolist())
     costs = []
-    for ids in by_generation(table)[: len(state.closed)]:
+    for ids in by_generation(table)[: min(line, len(state.closed))]:
         losses = np.sort(table.loss[[i for i in ids.tolist() if i in completed]])
         if len(losses) >= 8:
             costs.append(_expected_best(losses, len(losses) // 2) - losses[0])
@@ -127,10 +127,10 @@ def _population(state: State) -> Iterator[Finding]:
         f"{cost / gained:.0%} of what a generation gained (a rough estimate)"
     )
     n = state.settings.population
-    if cost < _SMALL * gained:
+    if cost < _SMALL * gained and n > 4:
         text = f"A smaller population, such as {max(4, n // 2)} instead of {n}, may do as well: {said}."
         yield Finding(level="look", text=text)
-    elif cost > _LARGE * gained:
+    elif cost > _LARGE * gained and cost > noise:  # where the noise is unknown, NaN, the best may be luck
         text = f"A larger population, such as {2 * n} instead of {n}, may find better schedules: {said}."
         yield Finding(level="look", text=text)
 

@@ -1,5 +1,6 @@
 """What a view found out, as a sentence with its level, and the parts that several such views share."""
 
+import itertools
 import math
 import statistics
 from collections.abc import Hashable
@@ -93,16 +94,15 @@ def repeats(run: Run) -> Repeats:
         if record.status is Status.COMPLETED:
             trial = record.trial
             groups.setdefault((trial.parent, trial.start_step, record.steps, _key(trial.config)), []).append(record)
-    found = [group for group in groups.values() if len(group) > 1]
-    found.sort(key=lambda group: -group[0].trial.start_step)
+    found = sorted((group for group in groups.values() if len(group) > 1), key=_start, reverse=True)
     trials, freedom, squares = 0, 0, 0.0
-    for group in found:
+    for _, equals in itertools.groupby(found, key=_start):
+        for group in equals:
+            trials += len(group)
+            freedom += len(group) - 1
+            squares += statistics.variance(float(record.loss or 0.0) for record in group) * (len(group) - 1)
         if freedom >= _ENOUGH:
             break
-        losses = [float(record.loss or 0.0) for record in group]
-        trials += len(group)
-        freedom += len(group) - 1
-        squares += statistics.variance(losses) * (len(group) - 1)
     return Repeats(trials=trials, spread=math.sqrt(squares / freedom) if freedom else math.nan)
 
 
@@ -137,6 +137,10 @@ def _side(scale: str, place: float, low: float, high: float) -> Literal["lower",
     if math.isnan(share):
         return None  # not active
     return "lower" if share <= _CLOSE else "upper" if share >= 1 - _CLOSE else None
+
+
+def _start(group: list[Record]) -> int:
+    return group[0].trial.start_step
 
 
 def _key(config: Any) -> Hashable:

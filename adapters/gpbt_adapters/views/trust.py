@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping
 
 from scipy.special import ndtri
@@ -138,7 +139,7 @@ def _bounds(found: tuple[Edge, ...]) -> Finding:
 def _shaped(state: State) -> Finding:
     told = shape(state)
     if told:
-        return Finding(level="look", text=" ".join(told))
+        return Finding(level="look", text=re.sub("^It ", "The best schedule ", " ".join(told)))
     assert state.final is not None  # the caller has checked
     if state.records[state.final].trial.generation == 0:
         text = "The best trial is of the first generation, so its schedule is one config so far."
@@ -178,10 +179,9 @@ def _selection(state: State) -> Iterator[Finding]:
         return
     total = math.fsum(gains)
     text = (
-        f"The line of the best improved by {amount(whole)} after its first segment. Where its config changed, siblings "
-        f"with the old config show what training and selection alone give ({len(gains)} of "
-        f"{counted(len(changed), 'change')}): there, the new configs were {amount(abs(total))} "
-        f"{'better' if total > 0 else 'worse'} in sum."
+        f"The best line improved by {amount(whole)} after its first segment. Where its config changed, the new configs "
+        f"were {amount(abs(total))} {'better' if total > 0 else 'worse'} in sum than siblings that kept the old one "
+        f"({len(gains)} of {counted(len(changed), 'change')} had one); the rest is training and selection."
     )
     yield Finding(level="good" if total > 0 else "look", text=text)
 

@@ -45,7 +45,7 @@ __all__ = [
 Figure = dict[str, Any]
 
 
-MOST = 2500
+MOST = 2000
 """The number of trials that a figure draws at most: more would hide one another, and take seconds to draw."""
 
 

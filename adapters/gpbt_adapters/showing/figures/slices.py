@@ -16,7 +16,6 @@ from gpbt_adapters.showing.figures.parts import (
     minimizes,
     named,
     panel_title,
-    plain_axis,
     score_axis,
     short,
     thinned,
@@ -91,15 +90,6 @@ def _by_generation(table: Trials, ids: list[int], *, bar: bool) -> dict[str, Any
     marker["colorscale"] = [[0, PALE], [1, CALM]]
     if bar:
         title = {"text": "generation", "side": "top", "font": {"size": 12}}
-        marker["colorbar"] = {
-            **plain_axis(),
-            "title": title,
-            "dtick": math.ceil(last / 5),
-            "thickness": 12,
-            "outlinewidth": 0,
-        }
-        marker["colorbar"] = {key: value for key, value in marker["colorbar"].items() if key not in _NOT_OF_BARS}
+        more = {"tickfont": {"size": 11}, "thickness": 12, "outlinewidth": 0}
+        marker["colorbar"] = {"title": title, "dtick": math.ceil(last / 5), **more}
     return marker
-
-
-_NOT_OF_BARS = ("gridcolor", "zeroline", "linecolor")

@@ -261,7 +261,7 @@ function drawHeat(box, { data: [trace], layout }) {
     trace.z[row].forEach((share, i) => {
       const cell = element("td", trace.text[row][i], line);
       cell.title = plain(trace.customdata[row][i]);
-      if (share) cell.style.background = `color-mix(in srgb, var(--calm) ${Math.round(15 + 45 * share)}%, var(--card))`;
+      if (share) cell.style.background = `color-mix(in srgb, var(--calm) ${Math.round(12 + 30 * share)}%, var(--card))`;
     });
   }
   element("p", plain(layout.xaxis.title.text), box, "hint");
@@ -604,7 +604,8 @@ async function follow() {
   // The server sends the data again only after a change. The pause grows with the work, so that a large run leaves
   // the browser and the server time for other things.
   let known = "";
-  let study = new URLSearchParams(location.search).get("study");
+  const wanted = new URLSearchParams(location.search).get("study");
+  let study = wanted;
   for (;;) {
     const start = performance.now();
     try {
@@ -612,6 +613,7 @@ async function follow() {
       if (study !== null) query.set("study", study);
       const answer = await fetch(`api/run?${query}`, { cache: "no-store" });
       const data = await answer.json();
+      if (answer.status === 404) study = wanted; // the file was replaced: show what it has now
       if (!answer.ok) throw new Error(data.error);
       drawStudies(data.studies, data.study);
       say(data.study === null ? "There is no study in this journal yet." : "");

@@ -47,31 +47,40 @@ class Timing:
         return self.begin + self.busy
 
 
-_TIMES = tuple(field.name for field in attrs.fields(Timing))
-
-
 def noted(timing: Timing, figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Notes as plain data. Figures that are no numbers are left out; JSON has no NaN and no infinity, so they are null.
+    """Notes as plain, short data: they are in each trial's event.
 
-    >>> timing = Timing(worker="a:1", run=0.0, begin=1.0, loading=0.25, training=2.0, saving=0.5, searching=0.0)
-    >>> noted(timing, {"loss": 0.5, "name": "x", "norm": math.inf})["figures"]
-    {'loss': 0.5, 'norm': None}
+    Figures that are no numbers are left out. JSON has no NaN and no infinity, so those are null.
+
+    >>> timing = Timing(worker="a:1", run=8.0, begin=9.0, loading=0.25, training=2.0, saving=0.5, searching=0.0)
+    >>> noted(timing, {"loss": 0.5, "name": "x", "norm": math.inf})
+    {'time': ['a:1', 8.0, 1.0, 0.25, 2.0, 0.5, 0.0], 'figures': {'loss': 0.5, 'norm': None}}
     """
-    times = {name: getattr(timing, name) for name in _TIMES}
-    times = {name: round(value, 6) if type(value) is float else value for name, value in times.items()}
+    parts = (timing.loading, timing.training, timing.saving, timing.searching)
+    begin = round(timing.begin - timing.run, 3)
+    times = [timing.worker, round(timing.run, 3), begin, *(float(f"{seconds:.4g}") for seconds in parts)]
     told = {}
     for name, value in figures.items():
         number = _number(value)
         if number is not None:
             told[name] = number if math.isfinite(number) else None
-    return {"time": times, **({"figures": told} if told else {})}
+    return {"time": times, "figures": told} if told else {"time": times}
 
 
 def timing_of(record: Record) -> Timing | None:
     """When and where a trial was trained; None if nobody noted it, as with ask and tell."""
     try:
-        return Timing(**(record.notes or {})["time"])
-    except (KeyError, TypeError):
+        worker, run, begin, loading, training, saving, searching = (record.notes or {})["time"]
+        return Timing(
+            worker=worker,
+            run=run,
+            begin=run + begin,
+            loading=loading,
+            training=training,
+            saving=saving,
+            searching=searching,
+        )
+    except (KeyError, TypeError, ValueError):
         return None
 
 

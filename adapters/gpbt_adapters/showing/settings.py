@@ -41,7 +41,7 @@ def space_rows(space: Space) -> list[list[str]]:
             rows.append([name, "one of", ", ".join(map(str, parameter.choices)), "", "", when])
             continue
         kind = "real" if isinstance(parameter, Float) else "whole"
-        scale = {False: "linear", True: "log"}.get(parameter.log, "log of 1 - x")
+        scale = "log of 1 - x" if parameter.log == "1-x" else "log" if parameter.log else "linear"
         if parameter.step not in (None, 1):
             scale += f", step {number(parameter.step)}"
         rows.append([name, kind, number(parameter.low), number(parameter.high), scale, when])

@@ -35,7 +35,7 @@ KINDS = Space(kind=Categorical(["a", "b"]))
 @pytest.mark.parametrize(("noise", "level"), [(0.01, "good"), (5.0, "look")])
 def test_the_best_stands_above_the_noise_if_repeats_differ_less(noise: float, level: str) -> None:
     def loss(trial: Trial) -> float:
-        return (trial.config["kind"] == "b") + noise * (trial.id * 7 % 12) / 12
+        return float(trial.config["kind"] == "b") + noise * (trial.id * 7 % 12) / 12
 
     optimizer = _run(KINDS, loss, preset="random", steps=1)
     groups = [

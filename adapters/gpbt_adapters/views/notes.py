@@ -68,20 +68,23 @@ def noted(timing: Timing, figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def timing_of(record: Record) -> Timing | None:
-    """When and where a trial was trained; None if nobody noted it, as with ask and tell."""
-    try:
-        worker, run, begin, loading, training, saving, searching = (record.notes or {})["time"]
-        return Timing(
-            worker=worker,
-            run=run,
-            begin=run + begin,
-            loading=loading,
-            training=training,
-            saving=saving,
-            searching=searching,
-        )
-    except (KeyError, TypeError, ValueError):
+    """When and where a trial was trained; None if `run` did not note it, as with ask and tell."""
+    times = (record.notes or {}).get("time")
+    if not isinstance(times, list | tuple) or len(times) != len(attrs.fields(Timing)):
         return None
+    try:
+        run, begin, loading, training, saving, searching = map(float, times[1:])
+    except (TypeError, ValueError):  # somebody else's notes
+        return None
+    return Timing(
+        worker=str(times[0]),
+        run=run,
+        begin=run + begin,
+        loading=loading,
+        training=training,
+        saving=saving,
+        searching=searching,
+    )
 
 
 def figures_of(record: Record) -> Mapping[str, float]:

@@ -94,6 +94,16 @@ def test_a_run_by_ask_and_tell_says_that_it_has_no_times() -> None:
     assert views.time_spent(optimizer)[0].startswith("No times were noted")
 
 
+@pytest.mark.parametrize("time", ["noon", "abcdefg", 3, ["a", "b"], dict.fromkeys("abcdefg"), list("abcdefg"), None])
+def test_notes_of_others_are_not_taken_for_times(time: Any) -> None:
+    optimizer = Optimizer(SPACE, population=4, steps=2, preset="random")
+    (trial,) = optimizer.ask()
+    optimizer.tell(trial, 0.5, notes={"time": time, "figures": time})
+    assert views.times(optimizer).missing == 1
+    assert all(value != value for value in views.figures_of(optimizer.records[0]).values())  # NaN, if any
+    assert views.curves(optimizer).best is not None
+
+
 def test_pauses_between_two_calls_of_run_are_left_out() -> None:
     optimizer = Optimizer(SPACE, population=4, steps=1, preset="random")
     first, second, third, fourth = optimizer.ask(4)

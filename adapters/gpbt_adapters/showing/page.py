@@ -23,6 +23,7 @@ from gpbt_adapters.showing.palette import DARK
 from gpbt_adapters.showing.settings import settings_rows, space_rows
 from gpbt_adapters.views import (
     Axis,
+    Comparison,
     Finding,
     Importance,
     Line,
@@ -31,6 +32,7 @@ from gpbt_adapters.views import (
     Run,
     advice,
     codes,
+    curves,
     failures,
     gain_over_constant,
     gain_over_first,
@@ -38,6 +40,8 @@ from gpbt_adapters.views import (
     savings,
     schedules,
     state_of,
+    time_spent,
+    times,
     trials,
     trust,
 )
@@ -45,7 +49,7 @@ from gpbt_adapters.views.findings import amount
 from gpbt_adapters.views.words import counted, number, settings, span
 from gpbt_core.records import Status
 
-__all__ = ["asset", "contents", "embedded"]
+__all__ = ["asset", "comparison_contents", "contents", "embedded"]
 
 SHOWN = 200
 """The maximum number of failure reasons that a page lists."""
@@ -102,6 +106,51 @@ def contents(
             _group("time", "Where did the time go?", _time(run)),
             _group("effects", "What mattered?", _effects(run, importance or {})),
             _group("setup", "How was it set up?", _setup(run), columns=2),
+        ],
+        "footer": _version(),
+        "dark": dict(DARK),
+    }
+
+
+def comparison_contents(view: Comparison, title: str) -> dict[str, Any]:
+    """All content of the page that compares runs, as plain JSON-able data."""
+    goal = "lower is better" if view.direction == "minimize" else "higher is better"
+    headings, rows = view.table
+    groups, group_rows = view.group_table
+    outcome = [_listed("runs", "Studies", "", headings, rows)]
+    if group_rows:
+        about = "Studies with the same settings except the seed."
+        outcome.append(_listed("repeats", "Repeats", about, groups, group_rows))
+    if view.told:
+        pairs = _said("pairs", view.told)
+        outcome.append({**pairs, "title": "Paired by seed", "about": "Only seeds that both have count."})
+    return {
+        "title": title,
+        "subtitle": f"{counted(len(view.runs), 'study', 'studies')} · {goal}",
+        "tiles": [],
+        "groups": [
+            _group("outcome", "What did they get?", outcome),
+            _group(
+                "course",
+                "How did they get there?",
+                [
+                    {
+                        "id": "scores",
+                        "title": "Best score over steps trained",
+                        "about": "Steps are counted in the order of the slots, which does not depend on the workers. "
+                        "The axis leaves out the worst scores; double-click to see all.",
+                        "figure": figures.compared_scores(view),
+                        "empty": "No trial is completed yet.",
+                    },
+                    {
+                        "id": "schedules",
+                        "title": "The best schedules",
+                        "about": "The schedule of the best trial of each study.",
+                        "figure": figures.compared_schedules(view),
+                        "empty": "No trial is completed yet.",
+                    },
+                ],
+            ),
         ],
         "footer": _version(),
         "dark": dict(DARK),
@@ -257,8 +306,7 @@ def _learning(run: Run) -> list[Section]:
         _drawn(
             "curve",
             "Learning curves",
-            "The scores along the lines of the best trial and of the newest parents. A child continues where its "
-            "parent ended.",
+            _curves(run),
             run,
         ),
         _drawn(
@@ -270,8 +318,48 @@ def _learning(run: Run) -> list[Section]:
     ]
 
 
+def _curves(run: Run) -> str:
+    view = curves(run, most=0)
+    said = (
+        "The score after each step, along the lines of the best trial and of the newest parents. A child continues "
+        "where its parent ended; trials that were stopped early end there. The axis leaves out the worst scores; "
+        "double-click to see all."
+    )
+    if view.left_out:
+        said += f" {counted(view.left_out, 'further trial')} of the background are left out."
+    if figures.figure_names(curves(run)):
+        said += " Below, what the trainables report at the end of each trial."
+    hidden = len(figures.figure_names(curves(run))) - figures.PANELS
+    if hidden > 0:
+        said += f" {counted(hidden, 'further figure')} of the trainables {'is' if hidden == 1 else 'are'} not shown."
+    return said
+
+
 def _time(run: Run) -> list[Section]:
-    return [_drawn("stopping", "Early stopping", _saved(run), run)]
+    told = time_spent(run)
+    sections = [
+        _drawn("spent", "Time of the workers", " ".join(told), run),
+        _drawn(
+            "workers",
+            "Workers over time",
+            "A row for each worker, a bar for each trial. Point at a bar to see the trial.",
+            run,
+        ),
+        _drawn("more", "With more workers", _more(run), run),
+    ]
+    if not times(run).spans:
+        sections = [_said("spent", told)]
+    return [*sections, _drawn("stopping", "Early stopping", _saved(run), run)]
+
+
+def _more(run: Run) -> str:
+    most = state_of(run).settings.max_concurrent
+    return (
+        "An estimate: each trial takes as long as it did, and starts as soon as a worker is free and the results that "
+        "it depends on are known. It leaves out the start of the workers and the driver's own work, and assumes that "
+        f"workers do not slow one another down. With max_concurrent={most}, more than {counted(most, 'worker')} "
+        "cannot be used."
+    )
 
 
 def _effects(run: Run, importance: Mapping[int, Importance]) -> list[Section]:

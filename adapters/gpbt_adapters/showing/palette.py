@@ -23,6 +23,7 @@ __all__ = [
     "PALE",
     "PART",
     "SCALE",
+    "SERIES",
     "STATUS",
     "sensible_range",
 ]
@@ -39,6 +40,9 @@ PART = "#9fb3c8"
 
 SCALE = ("#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#d3e21b")
 """From the best to the worst."""
+
+SERIES = (CALM, BEST, "#009e73", "#cc79a7", "#7a5195", "#a67c00", INK)
+"""For things without order, such as runs."""
 
 STATUS: Mapping[Status, str] = {
     Status.COMPLETED: SCALE[2],
@@ -59,6 +63,10 @@ DARK: Mapping[str, str] = {
     BEST: "#ff9147",
     CALM: "#62b8ec",
     PART: "#5b7188",
+    "#009e73": "#2fc79a",
+    "#cc79a7": "#e79cc5",
+    "#7a5195": "#b48ad0",
+    "#a67c00": "#e0b73a",
     STATUS[Status.STOPPED]: "#8b97a9",
     STATUS[Status.FAILED]: "#ff7a63",
     # The best scores stand out most here, too.

@@ -5,13 +5,15 @@ The page forbids the browser to load anything from elsewhere, and shows the cont
 
 import html
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
+from typing import Any
 
-from gpbt_adapters.showing.page import asset, contents, embedded
-from gpbt_adapters.views import Replays, Run, shares, weighed_of
+from gpbt_adapters.showing.page import asset, comparison_contents, contents, embedded
+from gpbt_adapters.views import Replays, Run, compare, shares, weighed_of
 
-__all__ = ["report", "write_report"]
+__all__ = ["report", "write_comparison", "write_report"]
 
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
@@ -41,10 +43,14 @@ def report(
     Returns:
         The whole page, from 1.3 MB on, most of it Plotly.
     """
-    head = f"<style>\n{asset('page.css')}</style>\n<script>{asset('plotly-basic.min.js')}</script>"
     wanted = weighed_of(run) if importance else ()
     found = {generation: known for generation in wanted if (known := shares(run, generation)) is not None}
-    data = embedded(contents(run, title, found, replays, command=command))
+    return _page(title, contents(run, title, found, replays, command=command))
+
+
+def _page(title: str, content: dict[str, Any]) -> str:
+    head = f"<style>\n{asset('page.css')}</style>\n<script>{asset('plotly-basic.min.js')}</script>"
+    data = embedded(content)
     body = f'<script type="application/json" id="run">{data}</script>\n<script>\n{asset("page.js")}</script>'
     return Template(asset("page.html")).substitute(policy=_POLICY, title=html.escape(title), head=head, body=body)
 
@@ -75,3 +81,20 @@ def write_report(
     Path(path).write_text(
         report(run, title=title, importance=importance, replays=replays, command=command), encoding="utf-8"
     )
+
+
+def write_comparison(
+    runs: Mapping[str, Run] | Sequence[Run], path: str | os.PathLike[str], *, title: str = "Comparison"
+) -> None:
+    """Writes a page that shows two or more runs side by side, and replaces an existing file.
+
+    Args:
+        runs: The runs, as for `compare`.
+        path: The path of the file.
+        title: The title of the page.
+
+    Raises:
+        ConfigError: There are fewer than two runs, or their directions differ.
+        OSError: The file cannot be written.
+    """
+    Path(path).write_text(_page(title, comparison_contents(compare(runs), title)), encoding="utf-8")

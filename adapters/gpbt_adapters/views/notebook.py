@@ -5,7 +5,7 @@ Needs no plotting library; `report` and `plots` show more.
 
 import html
 
-from gpbt_adapters.views import Run, overview, schedules, story
+from gpbt_adapters.views import Run, brief, overview, schedules, story
 from gpbt_adapters.views.words import counted, number, span
 
 __all__ = ["run_html"]
@@ -45,6 +45,7 @@ def run_html(run: Run, *, note: str = "") -> str:
             parts.append(_row("td", [steps, *values]))
         parts.append("</tbody></table>")
     parts += [f"<p>{_text(sentence)}</p>" for sentence in story(run)]
+    parts += [f"<p><b>{label}:</b> {_text(text)}</p>" for label, text in brief(run)[1:]]
     return "".join([*parts, "</div>"])
 
 

@@ -423,6 +423,19 @@ def test_verbose_prints_the_size_of_the_search_without_a_terminal(capsys: pytest
     assert "Fitting 3 folds for each of 2 models of 2 steps" in capsys.readouterr().out
 
 
+def test_more_verbose_searches_print_generations_and_trials_without_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    search = _search(verbose=2, population=2, steps=2).fit(X, Y)
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert lines
+    assert all(line.startswith("[generation ") for line in lines)
+    assert f"best score {search.best_score_:.6g}, 4 of 4 steps" in lines[-1]
+    search = _search(verbose=10, population=2, steps=2).fit(X, Y)
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert sum(line.startswith("[trial ") for line in lines) == len(search.cv_results_["trial"])
+
+
 class _Forgetful(SGDClassifier):  # type: ignore[misc]  # scikit-learn ships no types
     def set_params(self, **params: Any) -> Any:
         if hasattr(self, "coef_"):

@@ -8,8 +8,10 @@ import pytest
 
 from browsers import browser_at, complaints, seen_as
 from gpbt_adapters.showing.palette import DARK
-from gpbt_adapters.showing.report import report
-from looked_at import run_of
+from gpbt_adapters.showing.report import report, write_comparison, write_report
+from looked_at import EVIL, run_of
+from toy_runs import small_run
+from toy_trainables import Descent
 
 SIZES = (3, 160, 10_000)
 
@@ -111,6 +113,40 @@ def test_at_each_width_and_in_both_schemes_all_is_drawn_and_nothing_is_cut(
         assert browser.execute_script(SILENT) == 0, (width, scheme)
         paper = browser.execute_script("return document.querySelector('#score .plot')._fullLayout.paper_bgcolor")
         assert paper == ("#ffffff" if scheme == "light" else DARK["#ffffff"])
+    assert complaints(browser) == []
+
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The addresses of the report of a run with times and figures, and of a comparison."""
+
+    class Telling(Descent):
+        def figures(self) -> dict[str, float]:
+            return {"train_loss": abs(self.weight), "gradient_norm": 2.0}
+
+    folder: Path = tmp_path_factory.mktemp("timed")
+    optimizer = small_run(Telling).optimizer
+    write_report(optimizer, folder / "run.html")
+    runs = {f"{kind}-{seed}": run_of(30, seed=seed, searcher=kind) for kind in ("random", "sobol") for seed in (0, 1)}
+    write_comparison({**runs, EVIL: run_of(3)}, folder / "compared.html")
+    return {name: (folder / f"{name}.html").as_uri() for name in ("run", "compared")}
+
+
+@pytest.mark.parametrize(("name", "figures"), [("run", 8), ("compared", 2)])
+def test_times_and_comparisons_are_drawn_at_each_width_and_in_both_schemes(
+    browser: Any, timed: dict[str, str], name: str, figures: int
+) -> None:
+    complaints(browser)
+    browser.get(timed[name])
+    for width, scheme in LOOKS:
+        seen_as(browser, width=width, scheme=scheme)
+        browser.execute_script("redraw()")
+        browser.execute_script(DRAW_ALL)
+        assert browser.execute_script("return document.querySelectorAll('.js-plotly-plot').length") >= figures
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        assert browser.execute_script(CUT) == [], (width, scheme)
+        assert browser.execute_script(CONTRASTS) == [], (width, scheme)
+        assert browser.execute_script(SILENT) == 0, (width, scheme)
     assert complaints(browser) == []
 
 

@@ -140,7 +140,8 @@ def closing(state: State) -> Closing:
         generations=state.generations,
         steps=settings.steps,
         records=records,
-        line=tuple(records[i] for i in best_line(state)),
+        # In an extension, the checkpoints of the line are no longer kept.
+        line=tuple(records[i] for i in best_line(state)) if o.index < len(settings.lengths) else (),
     )
 
 
@@ -159,7 +160,8 @@ def closed(state: State, plan: Plan) -> State:
     opened = _opened(settings, o.index + 1, o.first + o.asked, plan, tuple(records[i] for i in plan.parents))
     held: tuple[int, ...] = ()
     if settings.revisits and opened.index < len(settings.lengths):
-        held = lines([*plan.parents, *late, *([state.whole[1]] if state.whole else ())], records)
+        ancestors = (records[i].trial.parent for i in late)  # what is in training has no checkpoint to keep yet
+        held = lines([*plan.parents, *ancestors, state.whole and state.whole[1]], records)
     leavers = sorted({record.trial.id for record in candidates_of(state)} | set(o.plan.parents) | set(state.held))
     return looked(
         with_(

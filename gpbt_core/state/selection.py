@@ -77,11 +77,11 @@ def free(
     ]
 
 
-def lines(ends: Iterable[int], records: Vector[Record]) -> tuple[int, ...]:
+def lines(ends: Iterable[int | None], records: Vector[Record]) -> tuple[int, ...]:
     """The ids of all trials on the lines that end with these trials, ascending."""
     found: set[int] = set()
     for end in ends:
-        at: int | None = end
+        at = end
         while at is not None and at not in found:
             found.add(at)
             at = records[at].trial.parent

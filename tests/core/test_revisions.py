@@ -177,6 +177,34 @@ def test_an_extension_continues_the_best_line_of_all() -> None:
     assert optimizer.budget == 80 + 8 * 2
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_no_extension_starts_from_a_checkpoint_that_is_gone(seed: int) -> None:
+    optimizer, gone, rng = make(seed=seed, searcher="random"), set[int | None](), np.random.default_rng(seed)
+    for generations in (1, 1, 2, 1):
+        while not optimizer.finished:
+            for trial in optimizer.ask():
+                assert trial.parent not in gone
+                optimizer.tell(trial, rng.normal())
+            gone |= set(optimizer.released())
+        optimizer.extend(generations)
+
+
+def test_no_checkpoint_is_given_up_before_its_trial_has_ended() -> None:
+    optimizer = make(quorum=0.3, searcher="random")
+    straggler = None
+    while not optimizer.finished:
+        for trial in optimizer.ask(4):
+            if straggler is None and trial.generation == 1:
+                straggler = trial
+            else:
+                optimizer.tell(trial, 1.0)
+    assert straggler is not None
+    assert straggler.id not in optimizer.released()
+    optimizer.tell(straggler, 0.0)
+    assert optimizer.best.trial.id == straggler.id
+    assert straggler.id not in optimizer.released()
+
+
 def test_in_a_space_of_all_kinds_of_parameters_every_config_is_valid() -> None:
     for seed in range(5):
         optimizer = make(space=SPACE, seed=seed)

@@ -1,7 +1,7 @@
 """Where the time of a run went: what is noted adds up, and what more workers would have given follows from it."""
 
-import math
 import itertools
+import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any

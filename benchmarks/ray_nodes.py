@@ -10,6 +10,7 @@ or where fewer than three nodes trained.
 """
 
 import argparse
+import logging
 import os
 import sys
 import tempfile
@@ -92,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             cluster.remove_node(others[0], allow_graceful=False)
             killed.append(others[0].node_id)
 
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         threading.Thread(target=kill, daemon=True).start()
         with RayExecutor() as executor:
             store = CheckpointStore(Path(scratch) / "store")
@@ -114,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not same
         ]
         ray.shutdown()
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]  # of Ray
     print(f"wrong: {', '.join(differences)}" if differences else "the same as the undisturbed run")
     return 1 if differences else 0
 

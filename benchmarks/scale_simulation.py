@@ -22,7 +22,7 @@ import heapq
 import itertools
 import sys
 import time
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -137,7 +137,7 @@ class _Simulation:
         self.numbers = itertools.count()
         self.free: OrderedDict[int, float] = OrderedDict((worker, 0.0) for worker in range(cluster.workers))
         self.memory: list[OrderedDict[int, None]] = [OrderedDict() for _ in range(cluster.workers)]
-        self.spent: Counter[str] = Counter()
+        self.spent: defaultdict[str, float] = defaultdict(float)
         self.link = self.driver = self.moved = self.driving = 0.0
         self.transactions: list[float] = []
         self.fixed = self.growing = self.sampled = 0.0

@@ -15,6 +15,7 @@ XGBoost and LightGBM are scored on one validation set, without folds.
 """
 
 import argparse
+import functools
 import itertools
 import json
 import sys
@@ -22,7 +23,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import attrs
 import numpy as np
@@ -99,13 +100,15 @@ def _digits(seed: int) -> tuple[Any, Any]:
 
 
 def _friedman(seed: int) -> tuple[Any, Any]:
-    return make_friedman1(n_samples=600, noise=1.0, random_state=seed)
+    features, target = make_friedman1(n_samples=600, noise=1.0, random_state=seed)
+    return features, target
 
 
 def _synthetic(seed: int) -> tuple[Any, Any]:
-    return make_classification(
+    features, target = make_classification(
         n_samples=900, n_features=20, n_informative=8, n_classes=3, flip_y=0.05, random_state=seed
     )
+    return features, target
 
 
 _TREES = Space(
@@ -292,7 +295,7 @@ def _optimize(
     budget: Budget,
     seed: int,
     pruner: str,
-    direction: str,
+    direction: Literal["minimize", "maximize"],
     keep: Callable[[Callable[[int], float]], Any] = lambda _: None,
 ) -> tuple[Mapping[str, Any], int, Any]:
     """TPE with pruning until the steps are spent: the best config of a full-length trial, its steps, what was kept."""
@@ -301,7 +304,7 @@ def _optimize(
     from benchmarks.micro.contestants import optuna_distributions
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    pruners = {
+    pruners: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
         "median": optuna.pruners.MedianPruner,
         "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=1, max_resource=budget.steps),
         "none": optuna.pruners.NopPruner,
@@ -311,7 +314,8 @@ def _optimize(
     )
     distributions = optuna_distributions(space)
     sign = 1 if direction == "maximize" else -1
-    left, best = budget.models * budget.steps, (-np.inf, {}, 0, None)
+    left = budget.models * budget.steps
+    best: tuple[float, Mapping[str, Any], int, Any] = (-np.inf, {}, 0, None)
     while left:
         trial = study.ask(distributions)
         train, score, step = begin(trial.params), -np.inf * sign, 0
@@ -350,13 +354,13 @@ METHODS: Mapping[str, Callable[[Task, Split, Budget, int], Any]] = {
     "gpbt": _gpbt,
     "random": _random,
     "halving": _halving,
-    "optuna-median": lambda *given: _optuna(*given, pruner="median"),
-    "optuna-hyperband": lambda *given: _optuna(*given, pruner="hyperband"),
+    "optuna-median": functools.partial(_optuna, pruner="median"),
+    "optuna-hyperband": functools.partial(_optuna, pruner="hyperband"),
 }
 EXTRA: Mapping[str, Callable[[Task, Split, Budget, int], Any]] = {
-    "gpbt-gp": lambda *given: _gpbt(*given, preset="gp"),
-    "gpbt-tpe": lambda *given: _gpbt(*given, preset="tpe"),
-    "gpbt-steady": lambda *given: _gpbt(*given, preset="steady"),
+    "gpbt-gp": functools.partial(_gpbt, preset="gp"),
+    "gpbt-tpe": functools.partial(_gpbt, preset="tpe"),
+    "gpbt-steady": functools.partial(_gpbt, preset="steady"),
 }
 """Presets of gpbt, only if named."""
 
@@ -451,7 +455,7 @@ class XGBoost:
         """Trains as Optuna's example does, with a callback that may prune."""
         outer = self
 
-        class Pruning(self.engine.callback.TrainingCallback):  # type: ignore[misc]
+        class Pruning(self.engine.callback.TrainingCallback):  # type: ignore[misc,name-defined]
             def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
                 del evals_log
                 return (epoch + 1) % TREES == 0 and report(epoch // TREES, outer.loss(model))
@@ -519,7 +523,8 @@ ENGINES: Mapping[str, Any] = {"xgboost": XGBoost, "lightgbm": LightGBM}
 
 def _gpbt_boosted(engine: Any, budget: Budget, seed: int) -> Any:
     optimizer = Optimizer(engine.space, population=budget.models, steps=budget.steps, direction="minimize", seed=seed)
-    return run(optimizer, engine.trainable, progress=False).restore().model
+    trained: Any = run(optimizer, engine.trainable, progress=False).restore()
+    return trained.model
 
 
 def _optuna_boosted(engine: Any, budget: Budget, seed: int, pruner: str) -> Any:
@@ -552,8 +557,8 @@ def _optuna_boosted(engine: Any, budget: Budget, seed: int, pruner: str) -> Any:
 
 BOOSTED_METHODS: Mapping[str, Callable[[Any, Budget, int], Any]] = {
     "gpbt": _gpbt_boosted,
-    "optuna-tpe": lambda *given: _optuna_boosted(*given, pruner="none"),
-    "optuna-median": lambda *given: _optuna_boosted(*given, pruner="median"),
+    "optuna-tpe": functools.partial(_optuna_boosted, pruner="none"),
+    "optuna-median": functools.partial(_optuna_boosted, pruner="median"),
 }
 
 

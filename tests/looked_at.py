@@ -23,7 +23,7 @@ def run_of(
     trials: int, *, population: int = 12, direction: Literal["minimize", "maximize"] = "minimize", **settings: Any
 ) -> Optimizer:
     """A run of at most so many trials; every 13th fails."""
-    given = {"searcher": Search("random"), "reproduction": "genealogical", "trial_stopping": "median"}
+    given: dict[str, Any] = {"searcher": Search("random"), "reproduction": "genealogical", "trial_stopping": "median"}
     given |= {"seed": 3, **settings}
     optimizer = Optimizer(SPACE, population=population, steps=10, direction=direction, **given)
     advance(optimizer, trials)

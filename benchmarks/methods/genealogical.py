@@ -46,6 +46,8 @@ def drive(ledger: Ledger, optimizer: Optimizer) -> None:
 def _run(ledger: Ledger, *, options: dict[str, Any], all_at_once: bool = False) -> None:
     if all_at_once:
         options = {**options, "max_concurrent": ledger.models}
+    if "controls" in options:
+        options = {**options, "controls": min(options["controls"], ledger.models // 3)}  # a small grid has few slots
     if "search" in options:
         own = PRESETS[options.get("preset", "gpbt")].search(ledger.models)
         options = {**options, "searcher": attrs.evolve(own, **options["search"])}

@@ -55,7 +55,9 @@ def first_of_revision(optimizer: Optimizer) -> list[Any]:
     return [
         record.trial
         for record in optimizer.records
-        if record.trial.generation >= start and optimizer.records[record.trial.parent].trial.generation < start
+        if record.trial.generation >= start
+        and record.trial.parent is not None
+        and optimizer.records[record.trial.parent].trial.generation < start
     ]
 
 

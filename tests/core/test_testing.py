@@ -459,7 +459,7 @@ class KeepsNothing(Lines):
 class RemembersRuns(Lines):
     """Keeps, for each generation, the order that it found in its first run."""
 
-    kept: ClassVar[dict[int, Any]] = {}
+    kept: ClassVar[dict[Any, Any]] = {}
 
     def __init__(self) -> None:
         object.__setattr__(self, "kept", {})

@@ -100,8 +100,11 @@ from gpbt_core.records import Status
 from gpbt_core.space import Float, Space
 from toy_trainables import Slow
 
+started = []
+
 def shout(event, optimizer):
-    if len(optimizer.events) == 1:
+    if not started:
+        started.append(event)
         print("started", flush=True)
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ def counted() -> type[Counted]:
 def _order(trial_id: int, parent: int | None = None, lr: float = 0.1) -> Order:
     config = Config({"lr": lr})
     trial = Trial(id=trial_id, parent=parent, generation=0, depth=0, config=config, steps=2, start_step=0)
-    lines = {"line": f"line of {trial_id}", "parent_line": "" if parent is None else f"line of {parent}"}
-    return Order(trial=trial, seed=5, maximize=True, **lines)
+    origin = "" if parent is None else f"line of {parent}"
+    return Order(trial=trial, seed=5, maximize=True, line=f"line of {trial_id}", parent_line=origin)
 
 
 @pytest.fixture

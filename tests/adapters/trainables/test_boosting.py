@@ -553,8 +553,8 @@ def test_using_it_before_set_up_or_after_close_says_so() -> None:
 
 
 def test_the_package_has_no_other_names() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'CatBoostTrainable'"):
-        _ = boosting.CatBoostTrainable
+    with pytest.raises(AttributeError, match="no attribute 'SnapBoostTrainable'"):
+        _ = boosting.SnapBoostTrainable
 
 
 def test_the_aliases_are_lightgbms_own() -> None:

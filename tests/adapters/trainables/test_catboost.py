@@ -105,6 +105,7 @@ def test_a_run_restores_the_best_model_with_its_labels() -> None:
     space = Space(learning_rate=Float(0.05, 0.5, log=True), depth=Int(2, 4))
     optimizer = Optimizer(space, population=3, steps=3, direction="maximize", seed=0)
     result = run(optimizer, _model, progress=False)
-    model = result.restore().model
+    restored: Any = result.restore()
+    model = restored.model
     assert set(model.classes_) == {"low", "middle", "high"}
     assert result.best.score == np.mean(model.predict(_labels()[0]).ravel() == _labels()[1])

@@ -344,7 +344,7 @@ _ONE = Walk()
         ({"arguments": {"clip_range": lambda _: 0.1}}, {}, "clip_range must be a number, got a function"),
         ({"steps": 16}, {}, r"steps must be at least a rollout, n_steps x environments = 32, got 16"),
         ({"tune": {"wind": EnvField("wind")}}, {"wind": 1.0}, "must have an attribute 'wind', got none"),
-        ({"algorithm": A2C, "arguments": SMALL, "tune": ["rms_prop_eps"]}, {"rms_prop_eps": 0.1}, "uses only when it"),
+        ({"algorithm": A2C, "arguments": SMALL, "tune": ["rms_prop_eps"]}, {"rms_prop_eps": 0.1}, "reads only when"),
         ({"make_eval_env": _normalized}, {}, "must both return a VecNormalize, or neither"),
         ({"objective": lambda infos: infos}, {}, "SB3Trainable.objective: the score must be a number"),
     ],

@@ -190,7 +190,7 @@ class FunctionalTrainable(PartsTrainable[StateParts]):
 def _not_finite(state: Any) -> frozenset[str]:
     """Names the leaves that are not finite, with one wait for the device."""
     leaves = [
-        (jax.tree_util.keystr(path), jnp.isfinite(leaf).all())
+        (jax.tree_util.keystr(path), jnp.isfinite(jnp.asarray(leaf)).all())
         for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]
         if isinstance(leaf, float | jax.Array | np.ndarray | np.generic)
         and jnp.issubdtype(getattr(leaf, "dtype", float), jnp.inexact)

@@ -110,12 +110,12 @@ def _bases(estimator: Estimator) -> set[str]:
 @contextlib.contextmanager
 def _replaced(estimator: Estimator, **methods: Callable[..., Any]) -> Iterator[None]:
     """Replaces methods of one object."""
-    vars(estimator).update(methods)
+    estimator.__dict__.update(methods)
     try:
         yield
     finally:
         for name in methods:
-            vars(estimator).pop(name, None)
+            estimator.__dict__.pop(name, None)
 
 
 def _validating(estimator: Estimator, reused: Reused, features: Any, target: Any) -> Callable[..., Any]:

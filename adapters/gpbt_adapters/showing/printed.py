@@ -151,8 +151,8 @@ def curve(run: Run) -> Figure:
         axes.scatter(*zip(*ends, strict=True), 16, marker="v", facecolors="none", edgecolors=STATUS[Status.STOPPED])
     marked = [*((line, CALM, 0.9) for line in view.parents), *([(view.best, BEST, 2.0)] if view.best else [])]
     for line, colour, width in marked:
-        label = "the best" if line is view.best else "the newest parents" if line is view.parents[0] else None
-        axes.plot(line.steps, line.scores, color=colour, linewidth=width, marker=".", label=label)
+        said = "the best" if line is view.best else "the newest parents" if line is view.parents[0] else None
+        axes.plot(line.steps, line.scores, color=colour, linewidth=width, marker=".", label=said)
     for panel, name in zip(panels, names, strict=True):
         _plain(panel)
         panel.set_title(_text(shortened([name], 50)[0]), fontsize=9, loc="left", fontweight="bold")

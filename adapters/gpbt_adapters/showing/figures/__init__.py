@@ -35,6 +35,7 @@ __all__ = [
     "slices",
     "spent",
     "stopping",
+    "workers",
 ]
 
 FIGURES: Mapping[str, Callable[[Run], Figure]] = {

@@ -90,6 +90,6 @@ def _by_generation(table: Trials, ids: list[int], *, bar: bool) -> dict[str, Any
     marker["colorscale"] = [[0, PALE], [1, CALM]]
     if bar:
         title = {"text": "generation", "side": "top", "font": {"size": 12}}
-        more = {"tickfont": {"size": 11}, "thickness": 12, "outlinewidth": 0}
+        more = {"tickfont": {"size": 11}, "exponentformat": "e", "thickness": 12, "outlinewidth": 0}
         marker["colorbar"] = {"title": title, "dtick": math.ceil(last / 5), **more}
     return marker

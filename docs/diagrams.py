@@ -101,7 +101,7 @@ def _move(before: Status, after: Status, label: str) -> str:
     if before is after:  # a loop below the box
         line = f"M{x + 10} {y + half} C{x + 10} {y + half + 30} {x + 50} {y + half + 30} {x + 50} {y + half}"
         return f'<path marker-end="url(#tip)" d="{line}"/>' + _label(x + 30, y + half + 23, label)
-    if y == to_y and abs(to_x - x) < 400:  # neighbours: there above the middle, back below it
+    if y == to_y and abs(to_x - x) < 400:  # neighbors: there above the middle, back below it
         side, shift = (1, -8) if to_x > x else (-1, 8)
         ends = (x + side * WIDTH // 2, y + shift), (to_x - side * WIDTH // 2, to_y + shift)
         return _arrow(*ends, label, ((x + to_x) // 2, y + shift * 2))

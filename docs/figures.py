@@ -18,7 +18,7 @@ from gpbt.plots import plot_genealogy
 
 ASSETS = Path(__file__).parent / "assets"
 STEPS = 10
-COLOURS = {"greedy": "#d95f02", "best constant": "#7570b3", "best schedule": "#555555", "gpbt": "#00796b"}
+COLORS = {"greedy": "#d95f02", "best constant": "#7570b3", "best schedule": "#555555", "gpbt": "#00796b"}
 
 
 def tuned(problem: Quadratic) -> Optimizer:
@@ -63,7 +63,7 @@ def draw_schedules(problem: Quadratic, best: Best) -> None:
     }
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for name, configs in found.items():
-        style = {"color": COLOURS[name], "linestyle": "--" if name == "best schedule" else "-", "linewidth": 1.8}
+        style = {"color": COLORS[name], "linestyle": "--" if name == "best schedule" else "-", "linewidth": 1.8}
         curve = scores(problem, configs)
         rates = configs[:, 0] / (1 - configs[:, 1])
         left.step(np.arange(STEPS + 1), [*rates, rates[-1]], where="post", **style)

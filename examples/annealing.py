@@ -1,4 +1,4 @@
-"""Finds a schedule for simulated annealing on a travelling-salesman problem, which is not machine learning.
+"""Finds a schedule for simulated annealing on a traveling-salesman problem, which is not machine learning.
 
     python examples/annealing.py [--small]
 

@@ -30,7 +30,7 @@ def lineage(state: State, trial_id: int) -> tuple[Record, ...]:
 def schedule(state: State, trial_id: int) -> Schedule:
     """The configs along a trial's lineage, each with the steps for which it was in force.
 
-    Equal neighbours form one segment. The last segment counts the steps that the trial has trained, or all of its steps
+    Equal neighbors form one segment. The last segment counts the steps that the trial has trained, or all of its steps
     while it has not ended.
     """
     segments: list[Segment] = []

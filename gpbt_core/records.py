@@ -1,4 +1,4 @@
-"""The vocabulary of a run: frozen facts, with no behaviour but look-ups.
+"""The vocabulary of a run: frozen facts, with no behavior but look-ups.
 
 Everything here is immutable and cheap to share. Other modules decide what follows from these facts.
 """

@@ -143,8 +143,8 @@ class Reproduction(Protocol):
 
         The lengths sum to `steps`. Only a rule with a true attribute `revisits` may give more after these, for
         generations that train again from trials of the best line (`Closing.line`). The checkpoints of all lines that
-        may be the best are then kept until the last generation closes, and no trial of the later generations is stopped
-        early.
+        may be the best are then kept until the last generation closes, and in the later generations nothing ends
+        early, neither a trial nor a generation.
 
         Args:
             population: n, at least 1.

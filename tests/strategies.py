@@ -28,7 +28,7 @@ _plain = st.one_of(
 
 @st.composite
 def floats(draw: st.DrawFn) -> Float:
-    """Floats of every scale, continuous and stepped, of one value, of neighbouring floats, of huge and tiny bounds."""
+    """Floats of every scale, continuous and stepped, of one value, of neighboring floats, of huge and tiny bounds."""
     log: bool | Literal["1-x"] = draw(st.sampled_from([False, True, "1-x"]))
     if log is True:
         bound = _everyday | st.floats(5e-324, 1e308)

@@ -180,7 +180,7 @@ class Optimizer:
                 need a genealogical rule. At least 0.
             trial_stopping: Which trials stop early: a name such as "median", (name, options) or a rule. None or False:
                 none. Trials of revisions never stop early.
-            generation_stopping: Which generations end early, likewise.
+            generation_stopping: Which generations end early, likewise. Those of revisions never do.
 
         Raises:
             ConfigError: An argument is of the wrong type or out of its range, or options do not fit a rule.

@@ -22,9 +22,9 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 _RESOLUTION = 48  # bits of u that decode uses; encode errs by less than 2**-49, which decode rounds away
-_MARGIN = 16  # neighbouring values are at least this many rounding errors apart, for the same reason
+_MARGIN = 16  # neighboring values are at least this many rounding errors apart, for the same reason
 _EVEN = 1e300  # steps from which on bins on a log scale are as good as even
-_TABLE = 1024  # log-scaled lattices up to this size have their bin centres in a table
+_TABLE = 1024  # log-scaled lattices up to this size have their bin centers in a table
 
 
 @attrs.frozen(kw_only=True)
@@ -34,12 +34,12 @@ class Lattice:
     Attributes:
         locate: Values of the parameter (n,) -> their indices (n,), from 0.
         index: u in [0, 1], (n,) -> the indices of the bins that they lie in, (n,).
-        centre: Indices (n,) -> the centres of their bins in [0, 1], (n,).
+        center: Indices (n,) -> the centers of their bins in [0, 1], (n,).
     """
 
     locate: Callable[[Sequence[Any]], Indices]
     index: Callable[[Floats], Indices]
-    centre: Callable[[Indices], Floats]
+    center: Callable[[Indices], Floats]
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +49,7 @@ class Axis:
     Attributes:
         bins: The number of values; 0: continuous.
         decode: u in [0, 1] -> the value, of its plain type and in bounds.
-        encode: Valid values (n,) -> u (n,) in [0, 1], bin centres where the parameter is discrete.
+        encode: Valid values (n,) -> u (n,) in [0, 1], bin centers where the parameter is discrete.
         lattice: The bins; None: continuous.
     """
 
@@ -110,7 +110,7 @@ def _log(parameter: Float) -> Axis:
     if not math.isfinite(ratio):
         return _log_extreme(parameter)
     width = math.log(ratio)
-    if width == 0.0:  # neighbouring floats: their ratio rounds to 1
+    if width == 0.0:  # neighboring floats: their ratio rounds to 1
         return _linear(parameter)
     c = _rounder(width * 2.0**52)
 
@@ -180,27 +180,27 @@ def _discrete(
     decode: Callable[[float], Any],
     locate: Callable[[Sequence[Any]], Indices],
     index: Callable[[Floats], Indices],
-    centre: Callable[[Indices], Floats],
+    center: Callable[[Indices], Floats],
 ) -> Axis:
     return Axis(
         bins=bins,
         decode=decode,
-        encode=lambda values: centre(locate(values)),
-        lattice=Lattice(locate=locate, index=index, centre=centre),
+        encode=lambda values: center(locate(values)),
+        lattice=Lattice(locate=locate, index=index, center=center),
     )
 
 
 def _even(bins: int) -> tuple[Callable[[Floats], Indices], Callable[[Indices], Floats]]:
-    """`index` and `centre` of bins of one width."""
+    """`index` and `center` of bins of one width."""
     last = bins - 1
 
     def index(u: Floats) -> Indices:
         return np.minimum((u * bins).astype(np.int64), last)
 
-    def centre(indices: Indices) -> Floats:
+    def center(indices: Indices) -> Floats:
         return (indices + 0.5) / bins
 
-    return index, centre
+    return index, center
 
 
 def _categorical(parameter: Categorical) -> Axis:
@@ -227,12 +227,12 @@ def _int(parameter: Int) -> Axis:
         return (np.array(values, dtype=np.int64) - low) // step
 
     if parameter.log and bins > 1:
-        place, index, centre = _uneven(bins, low / step)
+        place, index, center = _uneven(bins, low / step)
 
         def decode(u: float) -> int:
             return low + step * place(u)
 
-        return _discrete(bins, decode, locate, index, centre)
+        return _discrete(bins, decode, locate, index, center)
 
     def decode_even(u: float) -> int:
         i = int(u * bins)
@@ -252,8 +252,8 @@ def _stepped(parameter: Float) -> Axis:
         mirrored = parameter.log == "1-x"
         nearest = min((1.0 - value_at(bins - 1)) / step, _EVEN) if mirrored else low / step
         scale = _uneven(bins, nearest)
-        place, index, centre = _mirrored(bins, *scale) if mirrored else scale
-        return _discrete(bins, lambda u: value_at(place(u)), locate, index, centre)
+        place, index, center = _mirrored(bins, *scale) if mirrored else scale
+        return _discrete(bins, lambda u: value_at(place(u)), locate, index, center)
     return _discrete(bins, lambda u: value_at(int(u * bins)), locate, *_even(bins))
 
 
@@ -261,19 +261,19 @@ _Bins = tuple[Callable[[float], int], Callable[[Floats], Indices], Callable[[Ind
 
 
 def _mirrored(
-    bins: int, place: Callable[[float], int], index: Callable[[Floats], Indices], centre: Callable[[Indices], Floats]
+    bins: int, place: Callable[[float], int], index: Callable[[Floats], Indices], center: Callable[[Indices], Floats]
 ) -> _Bins:
     """The same bins from right to left."""
     last = bins - 1
     return (
         lambda u: last - place(1.0 - u),
         lambda u: last - index(1.0 - u),
-        lambda indices: 1.0 - centre(last - indices),
+        lambda indices: 1.0 - center(last - indices),
     )
 
 
 def _uneven(bins: int, low: float) -> _Bins:
-    """Bins on a log scale: the index of one u, and `index` and `centre`.
+    """Bins on a log scale: the index of one u, and `index` and `center`.
 
     In units of the step, value i has the bin [low + i - 1/2, low + i + 1/2], as in Optuna's IntDistribution; but the
     first bin reaches no lower than low / 2, where a long step would take it to 0 or below.

@@ -54,7 +54,7 @@ class Float:
         high: The largest value, finite, at least `low`; below 1 with `log="1-x"`.
         log: The scale on which the search is uniform: the value (False), its logarithm (True), or the logarithm of its
             distance to 1 ("1-x").
-        step: The distance between neighbouring values, above 0; None: continuous.
+        step: The distance between neighboring values, above 0; None: continuous.
 
     Raises:
         ConfigError: A bound or the step is not a finite number, low > high, high - low > 1e308, `log` is something
@@ -133,7 +133,7 @@ class Int:
         low: The smallest value; at least 1 with `log`.
         high: The largest value, at least `low`; bounds lie within +-2**53.
         log: Whether the search is uniform in the logarithm of the value.
-        step: The distance between neighbouring values, at least 1.
+        step: The distance between neighboring values, at least 1.
 
     Raises:
         ConfigError: A bound or the step is not a whole number, low > high, log with low < 1, step < 1, a bound beyond

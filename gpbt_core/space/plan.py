@@ -37,7 +37,7 @@ class _Step:
         assert lattice is not None  # the space is finite
         start = int(lattice.locate([first[self.name]])[0]) if self.name in first else 0
         for place in itertools.chain(range(start, bins), range(start)):
-            yield self.axis.decode(float(lattice.centre(np.array([place]))[0]))
+            yield self.axis.decode(float(lattice.center(np.array([place]))[0]))
 
 
 @attrs.frozen(eq=False)
@@ -154,7 +154,7 @@ class Plan:
         return out
 
     def snap(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The points (n, d) moved to bin centres, NaN where a parameter is not active."""
+        """The points (n, d) moved to bin centers, NaN where a parameter is not active."""
         out = np.full(points.shape, np.nan)
         places = np.full(points.shape, -1, dtype=np.int64)  # of the discrete parameters where they are active
         for step in self._steps:
@@ -171,7 +171,7 @@ class Plan:
                 out[rows, k] = column
             else:
                 places[rows, k] = lattice.index(column)
-                out[rows, k] = lattice.centre(places[rows, k])
+                out[rows, k] = lattice.center(places[rows, k])
         return out
 
     def configs(self, first: Mapping[str, Any]) -> Iterator[Config]:

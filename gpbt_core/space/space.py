@@ -164,7 +164,7 @@ class Space:
             configs: n valid configs, as `sample`, `decode` and `validate` return them.
 
         Returns:
-            An array (n, d) in [0, 1]: bin centres where a parameter is discrete, NaN where it is not active.
+            An array (n, d) in [0, 1]: bin centers where a parameter is discrete, NaN where it is not active.
 
         Raises:
             ConfigError: A config is not valid; not every mistake is noticed.
@@ -206,7 +206,7 @@ class Space:
             u: An array (n, d) in [0, 1]; anything where the parameter is not active under the values of its row.
 
         Returns:
-            A new array (n, d): bin centres where a parameter is discrete, NaN where it is not active, the rest as is.
+            A new array (n, d): bin centers where a parameter is discrete, NaN where it is not active, the rest as is.
 
         Raises:
             ConfigError: `u` has no numbers or another shape, or an entry of an active parameter is not in [0, 1].

@@ -184,7 +184,8 @@ def _look(
     The view of slot k holds slots 0 .. k-m. If the budget does not allow the slot while pending trials count at full
     length, the view is extended slot by slot until it does. Steps left over by failed trials are refilled too.
     """
-    k, view, steps, rule = asked, o.view, o.steps, settings.generation_stopping
+    k, view, steps = asked, o.view, o.steps
+    rule = None if settings.is_revision(o.index) else settings.generation_stopping
     end = k - settings.max_concurrent + 1
     while view.end < end:
         if view.end == prefix:
@@ -231,7 +232,7 @@ def _included(view: View, record: Record, steps: int) -> View:
 
 def _opened(settings: Settings, index: int, first: int, plan: Plan, parents: tuple[Record, ...]) -> Open:
     steps = settings.lengths[min(index, len(settings.lengths) - 1)]
-    revisiting = settings.line <= index < len(settings.lengths)
+    stops = settings.trial_stopping is not None and not settings.is_revision(index)
     # Late results join the candidates of a later selection, so that with a quorum no promise about one can be kept.
     keep = promise(settings.reproduction, index + 1, settings.population) if settings.quorum == 1 else None
     standing = [(p.loss, p.trial.id) for p in parents if p.loss is not None] if keep and keep.survivors else []
@@ -244,7 +245,7 @@ def _opened(settings: Settings, index: int, first: int, plan: Plan, parents: tup
         asked=0,
         ended=0,
         prefix=0,
-        view=View(0, 0, math.inf, ((),) * (steps - 1) if settings.trial_stopping and not revisiting else ()),
+        view=View(0, 0, math.inf, ((),) * (steps - 1) if stops else ()),
         ready=False,
         over=False,
         candidates=tuple(sorted(standing)[: keep.count]) if keep else (),

@@ -92,6 +92,10 @@ class Settings:
         """Whether later generations train again from trials of the best line."""
         return len(self.lengths) > self.line
 
+    def is_revision(self, generation: int) -> bool:
+        """Whether a generation revisits the best line: only the scores at the end count, so nothing stops early."""
+        return self.line <= generation < len(self.lengths)
+
     def steps_of(self, generations: int) -> int:
         """The steps of the budget of a run with so many generations: those of an extension come on top."""
         extended = max(0, generations - len(self.lengths))

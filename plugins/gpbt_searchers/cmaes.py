@@ -42,7 +42,7 @@ class CMAES:
     `population` of trials, in the order of their ids, is then told to it as one of its generations, with losses ranked
     among the trials of one generation of the run, since losses fall from one to the next. Where it has converged, it is
     warm-started again from all trials so far. Ints and stepped floats on an even lattice get the margin of Hamano et
-    al. 2022, which keeps a neighbour in reach; log lattices are rounded. Categories, which have no direction, are drawn
+    al. 2022, which keeps a neighbor in reach; log lattices are rounded. Categories, which have no direction, are drawn
     as often as the best fraction has them, plus half a trial for each choice.
 
     Attributes:
@@ -72,7 +72,7 @@ class CMAES:
         With too few told trials to start from: a step from the parent, or a uniform draw where there is none.
 
         Args:
-            query: Its history is all that is learnt from.
+            query: Its history is all that is learned from.
             rng: The source of the draw.
         """
         space, told = query.space, self._memory.history(query)

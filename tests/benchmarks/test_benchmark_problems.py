@@ -305,8 +305,8 @@ def test_images_are_shifted_and_turned_by_the_strength_asked_for() -> None:
     for strength in (0.0, 0.3, 1.0):
         torch.manual_seed(0)
         moved = augmented(image, strength)
-        centres = (moved.sum(dim=(1, 2)) * places).sum(dim=1) / moved.sum(dim=(1, 2, 3))
-        spread.append(float(centres.abs().max()))
+        centers = (moved.sum(dim=(1, 2)) * places).sum(dim=1) / moved.sum(dim=(1, 2, 3))
+        spread.append(float(centers.abs().max()))
     assert spread[0] < 1e-5
     assert spread[0] < spread[1] < 0.8 < spread[2] < 2.6  # .3 of 7 pixels, and what turning adds
 

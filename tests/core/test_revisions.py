@@ -1,7 +1,8 @@
 """Revisions: the last steps of a run improve its best line from its checkpoints, judged by the end alone."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -18,6 +19,7 @@ from gpbt_core import (
     Optimizer,
     PluginError,
     Quantile,
+    Rule,
     Search,
     Space,
     Status,
@@ -166,6 +168,21 @@ def test_no_trial_of_a_revision_stops_early() -> None:
     stopped = {r.trial.generation for r in optimizer.records if r.status is Status.STOPPED}
     assert stopped
     assert max(stopped) < 4
+
+
+def test_no_generation_of_revisions_ends_early() -> None:
+    @attrs.frozen
+    class Always(Rule):
+        name = "always"
+
+        def enough(self, best: float, before: Sequence[float]) -> bool:  # noqa: ARG002  # the protocol's signature
+            return True
+
+    optimizer = make(generation_stopping=Always(), max_concurrent=1)
+    train(optimizer, path)
+    asked = Counter(record.trial.generation for record in optimizer.records)
+    counts = [optimizer.settings.reproduction.slots(g, 8, 10) for g in range(4, 13)]  # type: ignore[attr-defined]
+    assert [asked[g] for g in range(13)] == [1, 1, 1, 1, *counts]
 
 
 def test_an_extension_continues_the_best_line_of_all() -> None:

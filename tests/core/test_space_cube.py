@@ -174,7 +174,7 @@ def test_the_scale_1_minus_x_is_the_log_scale_of_the_distance_to_1(nearest: floa
 
 
 def everyday_floats(log: bool | Literal["1-x"]) -> list[Float]:
-    """Many bounds: wide ones and narrow ones, down to a few neighbouring floats, of all magnitudes."""
+    """Many bounds: wide ones and narrow ones, down to a few neighboring floats, of all magnitudes."""
     rng = np.random.default_rng(0)
     if log == "1-x":
         near = 1 - 10.0 ** rng.uniform(-15, 6, 1500)
@@ -265,7 +265,7 @@ def test_steps_are_decimals() -> None:
     assert space.decode([0, 1])["y"] == 0.3
 
 
-def test_bins_of_one_width_have_their_centres_in_the_middle() -> None:
+def test_bins_of_one_width_have_their_centers_in_the_middle() -> None:
     space = Space(i=Int(0, 3), c=Categorical(["x", "y"]), f=Float(0, 1, step=0.5), one=Int(7, 7))
     np.testing.assert_array_equal(space.encode([{"i": 3, "c": "x", "f": 0.5, "one": 7}]), [[0.875, 0.25, 0.5, 0.5]])
 

@@ -162,7 +162,7 @@ class NeedsTheParentsLoss:
 
 
 class CachesByLength:
-    """Keeps what it learnt from a history of some length for every other history of that length."""
+    """Keeps what it learned from a history of some length for every other history of that length."""
 
     def __init__(self) -> None:
         self.best: dict[int, Any] = {}
@@ -178,7 +178,7 @@ class CachesByLength:
 
 
 class CachesByParent(CachesByLength):
-    """Keeps what it learnt of a parent, whatever is told later."""
+    """Keeps what it learned of a parent, whatever is told later."""
 
     def propose(self, query: Query, rng: np.random.Generator) -> Any:
         if query.parent is None:

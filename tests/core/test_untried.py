@@ -57,7 +57,7 @@ def _told(optimizer: Optimizer) -> list[Any]:
     return trials
 
 
-def test_a_searcher_that_insists_on_one_config_gets_its_neighbours_and_then_it_again() -> None:
+def test_a_searcher_that_insists_on_one_config_gets_its_neighbors_and_then_it_again() -> None:
     optimizer = Optimizer(SMALL, population=20, steps=1, searcher=Search(Stubborn()), max_concurrent=20)
     configs = [trial.config for trial in optimizer.ask(20)]
     assert configs[0] == {"rate": 0.01, "layers": 2}

@@ -80,7 +80,7 @@ def test_it_finds_integers_and_categories_too() -> None:
     assert late.count("b") > 25
 
 
-def test_the_margin_keeps_a_neighbour_of_an_integer_in_reach() -> None:
+def test_the_margin_keeps_a_neighbor_of_an_integer_in_reach() -> None:
     space = Space(layers=Int(1, 5), x=Float(0, 1))
     records = run(space, lambda c: abs(c["layers"] - 3) + (c["x"] - 0.5) ** 2, 200)
     late = [record.trial.config["layers"] for record in records[-60:]]

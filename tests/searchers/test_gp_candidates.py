@@ -12,8 +12,8 @@ MIXED = np.array([0, 3, 0, 1, 5], dtype=np.intp)
 
 
 @given(st.integers(0, 2**32), st.lists(st.floats(0, 1), min_size=5, max_size=5))
-def test_candidates_stay_in_the_cube_whatever_the_centre(seed: int, centre: list[float]) -> None:
-    rng, middle = np.random.default_rng(seed), np.array(centre)
+def test_candidates_stay_in_the_cube_whatever_the_center(seed: int, center: list[float]) -> None:
+    rng, middle = np.random.default_rng(seed), np.array(center)
     clouds = [
         crossovers(rng, middle, 20),
         logit_steps(rng, middle, 20, 3.0, MIXED),
@@ -50,8 +50,8 @@ def test_logit_steps_are_as_wide_as_asked_for() -> None:
 
 
 def test_a_category_flips_to_each_other_one_alike() -> None:
-    centre = np.array([0.5, 0.3])
-    cloud = logit_steps(np.random.default_rng(0), centre, 20000, 0.6, np.array([0, 5], dtype=np.intp))
+    center = np.array([0.5, 0.3])
+    cloud = logit_steps(np.random.default_rng(0), center, 20000, 0.6, np.array([0, 5], dtype=np.intp))
     index = np.floor(cloud[:, 1] * 5).astype(int)
     counts = np.bincount(index, minlength=5) / 20000
     flips = 0.2 + 0.4 * 0.8 / 2  # and one in two of those in which nothing moved

@@ -51,7 +51,7 @@ def test_two_different_categories_lie_at_the_inverse_square_of_their_length() ->
     np.testing.assert_allclose(squares, 4.0 * (1.0 - np.eye(3)), atol=1e-12)
 
 
-def test_an_inactive_value_is_at_no_distance_from_another_and_at_the_centre_for_the_rest() -> None:
+def test_an_inactive_value_is_at_no_distance_from_another_and_at_the_center_for_the_rest() -> None:
     layout = PointLayout(choices=(0, 2), generation=False)
     u = np.array([[np.nan, np.nan], [np.nan, np.nan], [0.9, np.nan], [np.nan, 0.25], [np.nan, 0.75]])
     squares = squares_of(layout, flat(layout), u)

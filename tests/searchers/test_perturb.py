@@ -77,7 +77,7 @@ def test_a_factor_of_one_moves_nothing() -> None:
     assert values(Float(0, 1), 0.5, searcher=calm) == {0.5}
 
 
-def test_a_category_moves_to_a_neighbour_and_stays_at_the_ends() -> None:
+def test_a_category_moves_to_a_neighbor_and_stays_at_the_ends() -> None:
     letters = Categorical(["a", "b", "c", "d"])
     assert values(letters, "b") == {"a", "c"}
     assert values(letters, "a") == {"a", "b"}

@@ -1,6 +1,6 @@
 """What each searcher proposes for queries that never change, as it was recorded.
 
-A proposal that differs is a change of behaviour: users' runs would not repeat. Where the change is meant, write the
+A proposal that differs is a change of behavior: users' runs would not repeat. Where the change is meant, write the
 record anew with `python tests/searchers/test_recommendations.py`.
 """
 

@@ -110,7 +110,7 @@ def test_a_conditional_parameter_is_learnt_from_the_records_that_have_it() -> No
         assert near([config for config in found if "beta" in config], "beta", 0.1, 0.15) > 0.8
 
 
-def test_parameters_that_belong_together_are_modelled_together_unless_told_otherwise() -> None:
+def test_parameters_that_belong_together_are_modeled_together_unless_told_otherwise() -> None:
     spots = [(0.15, 0.85), (0.85, 0.15), (0.15, 0.5), (0.5, 0.15)]  # x = .15 is best on the whole, and so is y = .15
     good = [({"x": x + k / 300, "y": y - k / 300}, -1.0) for k in range(-3, 4) for x, y in spots]
     bad = drawn(SQUARE, 60, lambda _: 1.0)

@@ -131,9 +131,9 @@ def test_a_kernel_reaches_the_next_value_of_a_lattice() -> None:
     configs = [{"even": even, "log": log, "free": 0.5} for even, log in [(3, 1), (3, 1), (3, 400), (3, 400)]]
     one = Side(rows=space.encode(configs), weights=np.ones(4), floor=0.001)
     widths = split(layout_of(space), one, no_side(space), joint=True).widths[:, :4]
-    centres = space.encode([{"even": 3, "log": log, "free": 0.5} for log in (1, 2, 399, 400)])[:, 1]
+    centers = space.encode([{"even": 3, "log": log, "free": 0.5} for log in (1, 2, 399, 400)])[:, 1]
     assert widths[0] == pytest.approx([0.1] * 4)
-    assert widths[1, 0] == pytest.approx(centres[1] - centres[0], rel=0.6)
+    assert widths[1, 0] == pytest.approx(centers[1] - centers[0], rel=0.6)
     assert widths[2] == pytest.approx([0.001] * 4)
 
 

@@ -201,7 +201,7 @@ def _check_inherit(case: _Case, first: _Stretch, second: _Stretch, *, inert: boo
             raise case.fail(
                 "Inherit",
                 f"before any training, the score under the child's config {dict(config)} must be the parent's, "
-                f"{first.scores[-1]!r}, got {score!r}; does a hyperparameter act on what the parent has learnt? (Pass "
+                f"{first.scores[-1]!r}, got {score!r}; does a hyperparameter act on what the parent has learned? (Pass "
                 f"inert=False if it acts on predictions by its nature)",
             )
         stretch = _train(case, child, config)

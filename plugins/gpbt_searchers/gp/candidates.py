@@ -1,4 +1,4 @@
-"""Candidates: clouds of points in the unit cube, drawn around a centre or everywhere.
+"""Candidates: clouds of points in the unit cube, drawn around a center or everywhere.
 
 Pure functions of a generator; no model, no losses. Each returns an array of shape (count, d) in [0, 1], off the lattice
 of discrete HPs: the caller moves the points onto it with `Space.snap`.
@@ -18,20 +18,20 @@ _FLIPS = 0.2  # probability that it changes a category
 _RENEWS = 0.4  # probability that a crossover draws a coordinate anew
 
 
-def crossovers(rng: np.random.Generator, centre: Array, count: int) -> Array:
-    """The centre with each coordinate drawn anew, uniformly, with probability 0.4.
+def crossovers(rng: np.random.Generator, center: Array, count: int) -> Array:
+    """The center with each coordinate drawn anew, uniformly, with probability 0.4.
 
     Args:
         rng: The source of randomness.
-        centre: Shape (d,).
+        center: Shape (d,).
         count: The number of points.
     """
-    drawn = rng.random((count, centre.size))
-    return np.where(rng.random((count, centre.size)) < _RENEWS, drawn, centre)
+    drawn = rng.random((count, center.size))
+    return np.where(rng.random((count, center.size)) < _RENEWS, drawn, center)
 
 
 def logit_steps(
-    rng: np.random.Generator, centre: Array, count: int, size: float, choices: npt.NDArray[np.intp]
+    rng: np.random.Generator, center: Array, count: int, size: float, choices: npt.NDArray[np.intp]
 ) -> Array:
     """Normal steps on the logits of numbers, and flips of categories; at least one coordinate changes.
 
@@ -40,19 +40,19 @@ def logit_steps(
 
     Args:
         rng: The source of randomness.
-        centre: Shape (d,).
+        center: Shape (d,).
         count: The number of points.
         size: Median of s.
         choices: Number of choices of each categorical HP, 0 for numbers; shape (d,).
     """
-    d = centre.size
+    d = center.size
     shape = (count, d)
     scale = size * np.exp(_SPREAD * rng.standard_normal((count, 1)))
     moved = rng.random(shape) < np.where(choices > 0, _FLIPS, _MOVES)
     forced = rng.integers(d, size=count)
     still = ~moved.any(axis=1)
     moved[still, forced[still]] = True
-    inner = np.clip(centre, _EDGE, 1.0 - _EDGE)
+    inner = np.clip(center, _EDGE, 1.0 - _EDGE)
     logit = np.log(inner / (1.0 - inner)) + scale * rng.standard_normal(shape)
     drawn = 1.0 / (1.0 + np.exp(-logit))
     jump = rng.random(shape)
@@ -61,19 +61,19 @@ def logit_steps(
         k = choices[categorical]
         # 1 to k - 1 places on, round the corner: any other category, all alike.
         places = 1.0 + np.floor(jump[:, categorical] * (k - 1))
-        drawn[:, categorical] = ((np.floor(centre[categorical] * k) + places) % k + 0.5) / k
-    return np.where(moved, drawn, centre)
+        drawn[:, categorical] = ((np.floor(center[categorical] * k) + places) % k + 0.5) / k
+    return np.where(moved, drawn, center)
 
 
 def additive_steps(
-    rng: np.random.Generator, centre: Array, count: int, size: float, choices: npt.NDArray[np.intp]
+    rng: np.random.Generator, center: Array, count: int, size: float, choices: npt.NDArray[np.intp]
 ) -> Array:
     """Normal steps of all numbers, reflected at 0 and 1, of size * exp(N(0, 0.7^2)) per candidate.
 
     Args: as `logit_steps`; categories stay.
     """
     scale = size * np.exp(_SPREAD * rng.standard_normal((count, 1)))
-    step = scale * rng.standard_normal((count, centre.size))
+    step = scale * rng.standard_normal((count, center.size))
     step[:, choices > 0] = 0.0
-    folded = np.abs(centre + step) % 2.0
+    folded = np.abs(center + step) % 2.0
     return np.minimum(folded, 2.0 - folded)

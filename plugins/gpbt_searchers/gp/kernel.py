@@ -153,7 +153,7 @@ def features(points: Points, hyper: Hyper) -> Array:
     """Warps the numbers and divides every feature by its length-scale.
 
     The warp is Kumaraswamy's distribution function w = 1 - (1 - u^a)^b (Snoek et al. 2014, with the Beta replaced by
-    its closed-form twin). An inactive number sits at the centre 1/2 of the warped range, whatever the warp.
+    its closed-form twin). An inactive number sits at the center 1/2 of the warped range, whatever the warp.
 
     Args:
         points: n points.
@@ -165,7 +165,7 @@ def features(points: Points, hyper: Hyper) -> Array:
     warped = -np.expm1(hyper.b * np.log(-np.expm1(hyper.a * points.log_u)))
     if points.inactive is not None:
         warped[points.inactive] = 0.5
-    # 1/2 off the centre keeps the rows small, which keeps `squared_distances` exact to rounding.
+    # 1/2 off the center keeps the rows small, which keeps `squared_distances` exact to rounding.
     x = np.concatenate([warped - 0.5, points.fixed], axis=1)
     x /= hyper.length[points.layout.owners]
     return x

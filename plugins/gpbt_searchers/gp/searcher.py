@@ -61,7 +61,7 @@ class GaussianProcess:
         there is none.
 
         Args:
-            query: Its history is all that is learnt from.
+            query: Its history is all that is learned from.
             rng: The source of the candidates.
         """
         told = self._memory.history(query)
@@ -131,19 +131,19 @@ class _Proposal:
     def wide(self, parent: Array | None, leader: Array) -> Array:
         """The first candidates; in a run of one generation the leader of the history takes the place of a parent."""
         blocks = [] if parent is not None else [self.rng.random((self.candidates, len(self.query.space)))]
-        centre = parent
-        if centre is None and self.query.generations == 1:
-            centre = self.filled(leader)
-        if centre is not None:
-            blocks.append(crossovers(self.rng, centre, self.candidates))
-            blocks.append(logit_steps(self.rng, centre, self.candidates, _WIDE, self.choices))
+        center = parent
+        if center is None and self.query.generations == 1:
+            center = self.filled(leader)
+        if center is not None:
+            blocks.append(crossovers(self.rng, center, self.candidates))
+            blocks.append(logit_steps(self.rng, center, self.candidates, _WIDE, self.choices))
         return np.concatenate(blocks)
 
-    def near(self, centre: Array) -> Array:
+    def near(self, center: Array) -> Array:
         """A closer look around the best of the first candidates: 30 and 20 for 150 of each kind."""
-        logit = logit_steps(self.rng, centre, -(-self.candidates // 5), _NEAR, self.choices)
+        logit = logit_steps(self.rng, center, -(-self.candidates // 5), _NEAR, self.choices)
         return np.concatenate(
-            [logit, additive_steps(self.rng, centre, -(-2 * self.candidates // 15), _FINE, self.choices)]
+            [logit, additive_steps(self.rng, center, -(-2 * self.candidates // 15), _FINE, self.choices)]
         )
 
     def refined(self, belief: Belief, top: Array, incumbent: float) -> Array:
@@ -172,7 +172,7 @@ class _Proposal:
         return np.column_stack([u, np.full(u.shape[0], stage(self.query.generation, self.query.generations))])
 
     def filled(self, u: Array) -> Array:
-        """A point with each inactive coordinate drawn anew: a neighbour may be the first to use it."""
+        """A point with each inactive coordinate drawn anew: a neighbor may be the first to use it."""
         return np.asarray(np.where(np.isnan(u), self.rng.random(u.size), u))
 
     def fresh(self, drawn: Array) -> Array:

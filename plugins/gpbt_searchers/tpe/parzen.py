@@ -10,7 +10,7 @@ in a categorical one they are the indicators of the choices. A kernel is uniform
 not active; the prior is a kernel of which nothing is active. A point has no features in a dimension in which it is not
 active, which is the kernel with that dimension integrated out.
 
-Discrete numeric dimensions use the density at the centre of the bin in place of its mass: they differ by the bin's
+Discrete numeric dimensions use the density at the center of the bin in place of its mass: they differ by the bin's
 width, which is the same on both sides and leaves the ratio alone.
 """
 
@@ -50,7 +50,7 @@ class Side:
 class Split:
     """The density of the good and the density of the bad.
 
-    Each is a product over blocks of dimensions that are modelled jointly: one block of them all in the multivariate
+    Each is a product over blocks of dimensions that are modeled jointly: one block of them all in the multivariate
     estimator, one block per dimension in the univariate one. There are n kernels, first those of the good side, of
     which the last is its prior, then those of the bad side, with its prior.
 
@@ -58,7 +58,7 @@ class Split:
         layout: What the dimensions are; m of them are numeric.
         joint: Whether there is one block.
         good: How many kernels the good side has.
-        centres: The kernels in the numeric dimensions, shape (m, n).
+        centers: The kernels in the numeric dimensions, shape (m, n).
         widths: Their bandwidths there, shape (m, n).
         uniform: Where a kernel is uniform instead, shape (m, n).
         chosen: The kernels in each categorical dimension as indices of choices, shape (n,); -1 where uniform.
@@ -69,7 +69,7 @@ class Split:
     layout: Layout
     joint: bool
     good: int
-    centres: Floats
+    centers: Floats
     widths: Floats
     uniform: NDArray[np.bool_]
     chosen: tuple[NDArray[np.intp], ...]
@@ -84,7 +84,7 @@ class Split:
             rng: Gives one number per point and block, and one per point and dimension.
 
         Returns:
-            Points, shape (count, d); in categorical dimensions bin centres, in discrete numeric ones not yet.
+            Points, shape (count, d); in categorical dimensions bin centers, in discrete numeric ones not yet.
         """
         layout, blocks = self.layout, len(self.weights)
         drawn = rng.random((blocks + len(layout.spans), count))
@@ -95,7 +95,7 @@ class Split:
         points = np.empty((len(layout.spans), count))
         rows, which = np.arange(len(layout.numeric))[:, None], kernels if self.joint else kernels[layout.numeric]
         points[layout.numeric] = _truncated_normal(
-            self.centres[rows, which], self.widths[rows, which], self.uniform[rows, which], t[layout.numeric]
+            self.centers[rows, which], self.widths[rows, which], self.uniform[rows, which], t[layout.numeric]
         )
         for (k, choices), chosen in zip(layout.choices, self.chosen, strict=True):
             own = chosen[kernels[0 if self.joint else k]]
@@ -152,7 +152,7 @@ def features_of(layout: Layout, points: Floats) -> Floats:
 def split(layout: Layout, good: Side, bad: Side, *, joint: bool) -> Split:
     """The two densities.
 
-    Bandwidths follow the farther one of both neighbours, per dimension (Bergstra et al. 2011; Watanabe 2023 names it
+    Bandwidths follow the farther one of both neighbors, per dimension (Bergstra et al. 2011; Watanabe 2023 names it
     "hyperopt"), but no kernel is narrower than the floor or than a bin, nor wider than 1. On a side of n records a
     categorical kernel spreads the weight 1 / (n + 1) over the choices.
 
@@ -160,7 +160,7 @@ def split(layout: Layout, good: Side, bad: Side, *, joint: bool) -> Split:
         layout: What the d dimensions are.
         good: The good records.
         bad: The bad ones.
-        joint: One block of all dimensions, or one block each. In a block of its own a dimension is learnt from the
+        joint: One block of all dimensions, or one block each. In a block of its own a dimension is learned from the
             records in which it is active.
     """
     prior = np.full((1, len(layout.spans)), np.nan)
@@ -180,7 +180,7 @@ def split(layout: Layout, good: Side, bad: Side, *, joint: bool) -> Split:
         layout=layout,
         joint=joint,
         good=ends[0],
-        centres=x,
+        centers=x,
         widths=widths,
         uniform=uniform,
         chosen=chosen,
@@ -210,9 +210,9 @@ def _bandwidths(layout: Layout, side: Side) -> Floats:
 
 
 def _gaps(x: Floats) -> Floats:
-    """Per row, how far each number is from the farther one of its neighbours, shape (m, n).
+    """Per row, how far each number is from the farther one of its neighbors, shape (m, n).
 
-    The ends of the interval are neighbours too, but not of the outermost numbers, which would be wide for no reason; a
+    The ends of the interval are neighbors too, but not of the outermost numbers, which would be wide for no reason; a
     single number has them both.
     """
     rows, order = np.arange(len(x))[:, None], np.argsort(x, axis=1, kind="stable")
@@ -262,7 +262,7 @@ def _product(left: Floats, right: Floats) -> Floats:
 
 
 def _choices(column: Floats, choices: int) -> NDArray[np.intp]:
-    """Indices of choices at bin centres, shape (n,); -1 for NaN."""
+    """Indices of choices at bin centers, shape (n,); -1 for NaN."""
     return np.where(np.isnan(column), -1.0, np.floor(column * choices)).astype(np.intp)
 
 

@@ -47,7 +47,7 @@ class TPE:
         startup: With fewer scored records than this, at least 1, configs are drawn from the prior.
         candidates: The number of candidates to compare, at least 1. More are greedier, not better.
         good: The share of the scored records that count as good, above 0, at most 1; never more than 25 records.
-        multivariate: Whether parameters are modelled jointly, or each by itself.
+        multivariate: Whether parameters are modeled jointly, or each by itself.
 
     Raises:
         ConfigError: An option is out of its range.

@@ -119,7 +119,7 @@ class LosesValuesWhileTraining(Descent):
 
 
 class ReachesBack(Descent):
-    """Its learning rate acts on what was learnt before."""
+    """Its learning rate acts on what was learned before."""
 
     def score(self) -> float:
         return super().score() * float(self.live["lr"])

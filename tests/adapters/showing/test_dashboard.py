@@ -195,8 +195,12 @@ def test_in_a_browser_the_tree_is_drawn_tells_of_trials_and_grows_without_a_relo
     browser.execute_script(
         "document.getElementById('genealogy').scrollIntoView({behavior: 'instant'}); window.marked = true"
     )
-    point = browser.find_elements("css selector", "#genealogy .scatterlayer .trace .point")[3]
-    ActionChains(browser).move_to_element(point).perform()
+
+    def point() -> Any:
+        """Found anew each time: a figure that is drawn again has other elements."""
+        return browser.find_elements("css selector", "#genealogy .scatterlayer .trace .point")[3]
+
+    ActionChains(browser).move_to_element(point()).perform()
     hover = "#genealogy .hoverlayer .hovertext"
     wait.until(lambda b: b.find_elements("css selector", hover))
     told = browser.execute_script(f"return document.querySelector({hover!r}).textContent")
@@ -206,13 +210,13 @@ def test_in_a_browser_the_tree_is_drawn_tells_of_trials_and_grows_without_a_relo
 
     shown = "JSON.stringify(document.querySelector('#genealogy .plot')._fullLayout.xaxis.range)"
     whole, top = browser.execute_script(f"return [{shown}, window.scrollY]")
-    _turn_wheel(browser, point, ctrl=False)
+    _turn_wheel(browser, point(), ctrl=False)
     wait.until(lambda b: b.execute_script("return window.scrollY") > top)  # the wheel is for the page
     assert browser.execute_script(f"return {shown}") == whole
 
     def zoomed(_: object) -> bool:
-        browser.execute_script(f"window.scrollTo({{top: {top}, behavior: 'instant'}})")
-        _turn_wheel(browser, point, ctrl=True)  # again if the page was still scrolling
+        browser.execute_script("document.getElementById('genealogy').scrollIntoView({behavior: 'instant'})")
+        _turn_wheel(browser, point(), ctrl=True)  # again if the page was still scrolling
         return bool(browser.execute_script(f"return {shown}") != whole)
 
     wait.until(zoomed)

@@ -108,9 +108,9 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
         constant config is hard to beat; trees of a random forest do not even depend on each other. There, use
         `preset="gp"`, which searches constant configs, or few, long steps (see the guide for scikit-learn).
 
-        Training step by step costs more than one fit per model: on six small tasks, the search took 1.3 to 3.8 times
-        the processor time of RandomizedSearchCV with as many training steps (median 1.95). Most of it is
-        scikit-learn's: each step is a call that checks its data, and is scored. Longer steps (`iterations`) cost less.
+        Training step by step costs more than one fit per model: on six small tasks, it took 1.3 to 3.8 times the
+        processor time of RandomizedSearchCV with as many training steps (median 1.95). Most of it is scikit-learn's:
+        each step is a call that checks its data, and is scored. Longer steps (`iterations`) cost less.
 
         With `storage`, a search that was interrupted goes on when `fit` is called again with the same settings and
         data, from an equal object. One that has ended is not trained again; only the best estimator is. The directory

@@ -42,18 +42,28 @@ _HOOKS: Mapping[str, tuple[Kind, type[Spec]]] = {
 _BUILT_IN: tuple[tuple[Kind, Spec], ...] = (
     (
         "reproduction",
-        ReproductionSpec(name="genealogical", summary="the best trials have litters (GPBT)", build=Genealogical),
+        ReproductionSpec(name="genealogical", summary="the best trials become parents (GPBT)", build=Genealogical),
     ),
     (
         "reproduction",
-        ReproductionSpec(name="controlled", summary="genealogical, beside lines that keep a config", build=Controlled),
+        ReproductionSpec(
+            name="controlled", summary="genealogical, with control lines that keep their config", build=Controlled
+        ),
     ),
-    ("reproduction", ReproductionSpec(name="truncation", summary="the worst copy the best (PBT)", build=Truncation)),
-    ("reproduction", ReproductionSpec(name="independent", summary="lines keep their configs", build=Independent)),
-    ("early stopping", EarlyStoppingSpec(name="median", summary="trials worse than a quantile stop", build=Quantile)),
+    (
+        "reproduction",
+        ReproductionSpec(name="truncation", summary="the worst trials copy the best ones (PBT)", build=Truncation),
+    ),
+    ("reproduction", ReproductionSpec(name="independent", summary="each line keeps its config", build=Independent)),
     (
         "early stopping",
-        EarlyStoppingSpec(name="improvement", summary="a generation ends once it has gained enough", build=Improvement),
+        EarlyStoppingSpec(name="median", summary="stops trials that are worse than a quantile", build=Quantile),
+    ),
+    (
+        "early stopping",
+        EarlyStoppingSpec(
+            name="improvement", summary="ends a generation once it has improved enough", build=Improvement
+        ),
     ),
 )
 

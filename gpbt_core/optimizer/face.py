@@ -154,9 +154,9 @@ class Optimizer:
 
         Args:
             space: What to tune.
-            population: n, the number of models, from 1 to 1,000,000. The run trains n x T steps. With trial stopping,
-                refills may add up to half a segment per generation, some 2 % in all. `needs` says how many trials,
-                steps and checkpoints it takes.
+            population: n, the number of models, from 1 to 1,000,000. The run trains n x T steps. Where trials stop
+                early or fail, the slots that are opened with their steps may add up to half a segment per generation.
+                `needs` says how many trials, steps and checkpoints it takes.
             steps: T, the steps per model, from 1 to 10,000,000.
             direction: Whether low or high scores are better.
             seed: The seed, at least 0.
@@ -366,7 +366,11 @@ class Optimizer:
         self._happen(Extended(generations=plain(generations)))
 
     def released(self) -> tuple[int, ...]:
-        """Ids of ended trials whose checkpoints no later trial can need, each given once."""
+        """Ids of ended trials whose checkpoints no later trial can need, each given once.
+
+        An optimizer that was resumed (`from_dict`, `from_state`, `from_events`) gives all of them again, because the
+        process before it may have died before it deleted them.
+        """
         new = self._state.released[self._seen :]
         self._seen = len(self._state.released)
         return new

@@ -33,7 +33,7 @@ def gpbt_reproductions() -> list[ReproductionSpec]:
     """Offers them to the registry."""
     return [
         ReproductionSpec(
-            name="posterior", summary="genealogical, ranked by what the model gp believes of a score", build=_posterior
+            name="posterior", summary="genealogical, ranked by the posterior mean of the model gp", build=_posterior
         ),
     ]
 

@@ -174,6 +174,19 @@ def test_each_checkpoint_is_released_once_and_none_too_early() -> None:
     assert optimizer.best.trial.id in live
 
 
+def test_a_resumed_optimizer_releases_all_of_them_again() -> None:
+    optimizer = make(population=8, steps=12, searcher="random")
+    run_sequentially(optimizer, World(trouble=0))
+    resumed = [
+        Optimizer.from_dict(optimizer.to_dict()),
+        Optimizer.from_state(optimizer.state),
+    ]
+    released = optimizer.released()
+    assert released
+    assert [other.released() for other in resumed] == [released, released]
+    assert [other.released() for other in resumed] == [(), ()]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_checkpoint_is_released_once_though_better_clones_of_its_trial_come_later(seed: int) -> None:
     rule = Genealogical(segments=1, parents=(0.25,), spread=0.0, per_parent=2)

@@ -198,9 +198,9 @@ class Loop:
 
     def _say_pressed(self, name: str) -> None:
         if name == "SIGTERM":
-            text = f"what is in training has {self._limits.shutdown:g} s to end"
+            text = f"the trials in training have {self._limits.shutdown:g} s to finish"
         else:
-            text = "what is in training ends first; press again to end it now"
+            text = "waiting for the trials in training to finish; press again to stop them now"
         with contextlib.suppress(Exception):  # whatever replaces stderr may raise
             self._display.say(f"{name}: {text}")
 
@@ -560,7 +560,7 @@ class Loop:
         try:
             self._optimizer.requeue(trial)
         except ProtocolError as error:  # it has ended, or another process is training it
-            logger.debug("trial %d is not given back: %s", trial.id, error)
+            logger.debug("trial %d is not requeued: %s", trial.id, error)
             return False
         finally:
             self._announce()
@@ -573,7 +573,7 @@ class Loop:
             try:
                 self._requeue(trial)
             except GpbtError as error:  # from a database, say; it must not hide the error that ended the run
-                logger.warning("trial %d is not given back: %s", trial.id, error)
+                logger.warning("trial %d is not requeued: %s", trial.id, error)
         self._held.clear()
         for future in self._in_flight:
             future.cancel()  # if the executor can; a segment that still finishes is retrained, with the same result

@@ -312,8 +312,8 @@ def _load(trial_id: int, parent: int, line: str, trainable: Trainable, store: St
         except Exception as error:
             raise CheckpointError(
                 f"run: the checkpoint of trial {parent}, the parent of trial {trial_id}, is intact but cannot be "
-                f"loaded: {describe(error)}; has the model's code changed, or is a disk not mounted? Put that right "
-                f"and call run again: trial {trial_id} is given back"
+                f"loaded: {describe(error)}; has the model's code changed, or is a disk not mounted? Fix that "
+                f"and call run again: trial {trial_id} is requeued"
             ) from error
 
 

@@ -177,7 +177,7 @@ def test_sigterm_ends_a_run_within_its_time_and_leaves_no_temporary_files(tmp_pa
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "interrupted True 0\n"), err
-    assert "SIGTERM: what is in training has 1 s to end" in err
+    assert "SIGTERM: the trials in training have 1 s to finish" in err
     assert [path.name for path in scratch.iterdir() if path.name.startswith("gpbt")] == []
 
 

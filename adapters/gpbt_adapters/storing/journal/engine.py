@@ -99,6 +99,8 @@ def made_url(url: str | os.PathLike[str]) -> URL:
 
 
 def _parsed(url: str | os.PathLike[str]) -> URL:
+    if not isinstance(url, (str, os.PathLike)):
+        raise ConfigError(f"journal: url must be the URL of a database or the path of a SQLite file, got {url!r}")
     text = os.fspath(url)
     if "://" not in text:
         return URL.create("sqlite", database=text)

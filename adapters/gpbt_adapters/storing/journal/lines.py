@@ -77,7 +77,7 @@ def import_study(url: str | os.PathLike[str], path: str | os.PathLike[str], *, n
     chosen = str(name or header["name"])
     with Journal(url) as journal:
         if journal.find(chosen) is not None:
-            raise ConfigError(f"import_study: there is a study {chosen!r} already; choose another name")
+            raise ConfigError(f"import_study: a study {chosen!r} already exists; choose another name")
         journal.add(chosen, header["header"], replayed.events)
     return chosen
 

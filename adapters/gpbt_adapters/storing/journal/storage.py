@@ -200,7 +200,7 @@ class Journal:
         except IntegrityError as error:
             found = self.find(name)
             if found is None or events:
-                raise ConfigError(f"{self!r}: there is a study {name!r} already; choose another name") from error
+                raise ConfigError(f"{self!r}: a study {name!r} already exists; choose another name") from error
             return found
         return Entry(id=study, name=name, header=header, identity=identity)
 
@@ -242,7 +242,7 @@ class Journal:
             raise self._unknown(name)
 
     def _unknown(self, name: str) -> ConfigError:
-        return ConfigError(f"{self!r}: there is no study {name!r}; there are {list(self.names())}")
+        return ConfigError(f"{self!r}: there is no study {name!r}; the journal has {list(self.names())}")
 
     # ------------------------------------------------------------------------------------------------------- events
 
@@ -510,7 +510,7 @@ class Journal:
         except SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
             raise JournalError(
-                f"{self!r}: {who}: the database failed: {cause}; once it is well, go on, or open the study again"
+                f"{self!r}: {who}: the database failed: {cause}; once it works again, continue, or reopen the study"
             ) from error
 
 

@@ -253,7 +253,7 @@ class Study(Optimizer):
 
         trials = self._transact(asked)
         for trial_id in lost:
-            logger.warning("study %s: trial %d is given out again: its worker is lost", self.name, trial_id)
+            logger.warning("study %s: trial %d is requeued: its worker was lost", self.name, trial_id)
         self._proposed.clear()
         if trials:
             self._handed.update((trial.id, trial) for trial in trials)
@@ -320,7 +320,7 @@ class Study(Optimizer):
                 if lease.trial == trial_id and lease.worker != self._worker and not _is_lost(lease):
                     raise ProtocolError(
                         f"requeue: trial {trial_id} is in training by worker {lease.worker}, whose lease runs for "
-                        f"another {lease.seconds:.3g} s; ask gives it out again if it expires"
+                        f"another {lease.seconds:.3g} s; ask returns it again once the lease expires"
                     )
 
         self._transact(requeued)

@@ -75,7 +75,7 @@ def copy_journal(url: str | os.PathLike[str], destination: str | os.PathLike[str
         raise ConfigError(f"copy_journal: expected a SQLite file, got {made!r}; copy a PostgreSQL database by pg_dump")
     target = Path(destination)
     if target.exists():
-        raise ConfigError(f"copy_journal: {str(target)!r} is there already; name a new file")
+        raise ConfigError(f"copy_journal: {str(target)!r} already exists; name a new file")
     Journal(url, read_only=True).close()  # check that it is a journal
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
@@ -87,7 +87,7 @@ def copy_journal(url: str | os.PathLike[str], destination: str | os.PathLike[str
             copy.execute("PRAGMA journal_mode=DELETE").close()  # a single file, which can be moved
         os.link(draft, target)
     except FileExistsError:
-        raise ConfigError(f"copy_journal: {str(target)!r} is there already; name a new file") from None
+        raise ConfigError(f"copy_journal: {str(target)!r} already exists; name a new file") from None
     except sqlite3.Error as error:
         raise OSError(f"copy_journal: {str(target)!r} cannot be written: {error}") from error
     finally:

@@ -31,7 +31,7 @@ SCRIPTS = [
 ]
 """Pages that run as one script, because their own code starts worker processes, which import it."""
 WITHOUT_TENSORFLOW = 'import sys\n\nsys.modules["tensorflow"] = None\n'
-"""TensorBoard, and so Stable-Baselines3, would import it in every process, which is slow."""
+"""Otherwise TensorBoard imports it for Stable-Baselines3, which is two thirds of the start of each process."""
 COMMANDS = [name for name in SCRIPTS if any(block.language == "sh" for block in blocks_of(DOCS / name))]
 """Those of them that have commands as well, which only a page run in order runs."""
 GPUS = "guides/parallel.md"

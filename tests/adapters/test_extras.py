@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 WITHOUT = """
-import sys, hypothesis, pytest
+import sys, pytest
 
 
 class Absent:
@@ -19,6 +19,8 @@ class Absent:
 
 class FewExamples:  # the first ones import all that the others do
     def pytest_collection_modifyitems(self, items):
+        import hypothesis  # not before pytest, which wants to rewrite its plugins
+
         for item in items:
             test = getattr(item, "obj", None)
             if usual := getattr(test, "_hypothesis_internal_use_settings", None):

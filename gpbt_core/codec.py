@@ -42,10 +42,11 @@ __all__ = [
     "encode_state",
 ]
 
-VERSION = 3
-"""The version that is written. Version 2 added attempts, and plans as events; version 3 lines that are revisited."""
+VERSION = 4
+"""The version that is written. Version 2 added attempts, and plans as events; version 3 lines that are revisited;
+version 4 notes."""
 
-_READABLE = (1, 2, 3)
+_READABLE = (1, 2, 3, 4)
 
 _SETTINGS = tuple(field.name for field in attrs.fields(Settings) if field.init and field.name != "search")
 
@@ -68,6 +69,8 @@ def encode_event(event: Event) -> dict[str, Any]:
             data = {"type": "told", "id": event.trial_id, "loss": event.loss, "reason": event.reason}
             if event.steps is not None:
                 data["steps"] = event.steps
+            if event.notes is not None:
+                data["notes"] = event.notes
         case Cancelled():
             data = {"type": "cancelled", "id": event.trial_id, "reason": event.reason}
         case Requeued():
@@ -109,7 +112,14 @@ def _to_reported(data: Mapping[str, Any]) -> Reported:
 
 def _to_told(data: Mapping[str, Any]) -> Told:
     steps, attempt = _whole_or_none(data.get("steps")), _whole_or_none(data.get("attempt"))
-    return Told(trial_id=data["id"], loss=_told(data["loss"]), reason=data["reason"], steps=steps, attempt=attempt)
+    return Told(
+        trial_id=data["id"],
+        loss=_told(data["loss"]),
+        reason=data["reason"],
+        steps=steps,
+        attempt=attempt,
+        notes=data.get("notes"),
+    )
 
 
 def _to_cancelled(data: Mapping[str, Any]) -> Cancelled:
@@ -225,7 +235,9 @@ def decode_state(data: Mapping[str, Any], resolve: Resolve) -> State:
         )
     try:
         data = {**data, "settings": decode_settings(data["settings"], resolve)}
-        if version < VERSION:
+        if version < 4:
+            data["records"] = [{**record, "notes": None} for record in data["records"]]
+        if version < 3:
             data |= {"whole": None, "held": []}
         if version == 1:
             data["records"] = [{**record, "trial": {"attempt": 0, **record["trial"]}} for record in data["records"]]

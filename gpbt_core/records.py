@@ -4,7 +4,8 @@ Everything here is immutable and cheap to share. Other modules decide what follo
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -83,6 +84,8 @@ class Record:
         reason: Why it failed or was cancelled; None otherwise.
         limits: While it runs, the loss above which it stops, for each step before the end of the segment (inf: no
             limit). Fixed when the trial was asked; empty if trials are not stopped.
+        notes: What the caller noted about the training, JSON-able, such as figures and times; None: nothing. As with
+            `Trial.attempt`, records that differ only in it are equal, and no searcher or rule may depend on it.
     """
 
     trial: Trial
@@ -92,6 +95,7 @@ class Record:
     reports: Sequence[tuple[int, float]] = ()
     reason: str | None = None
     limits: tuple[float, ...] = ()
+    notes: Mapping[str, Any] | None = attrs.field(default=None, eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gpbt_adapters.running.replay import replays as replays
     from gpbt_adapters.running.search_cv import GPBTSearchCV as GPBTSearchCV
     from gpbt_adapters.showing.report import report as report
+    from gpbt_adapters.showing.report import write_comparison as write_comparison
     from gpbt_adapters.showing.report import write_report as write_report
     from gpbt_adapters.storing.checkpoints import (
         CheckpointError as CheckpointError,
@@ -66,6 +67,8 @@ if TYPE_CHECKING:
     from gpbt_adapters.trainables.trainable import (
         verify_applied as verify_applied,
     )
+    from gpbt_adapters.views.comparison import Comparison as Comparison
+    from gpbt_adapters.views.comparison import compare as compare
     from gpbt_adapters.views.frames import to_frame as to_frame
     from gpbt_adapters.views.importances import Importance as Importance
     from gpbt_adapters.views.importances import importance as importance
@@ -217,6 +220,7 @@ _HOMES = {
     "Categorical": "gpbt_core",
     "CheckpointError": "gpbt_adapters.storing.checkpoints",
     "CheckpointStore": "gpbt_adapters.storing.checkpoints",
+    "Comparison": "gpbt_adapters.views.comparison",
     "Config": "gpbt_core",
     "ConfigError": "gpbt_core",
     "Controlled": "gpbt_core",
@@ -272,6 +276,7 @@ _HOMES = {
     "check_searcher": "gpbt_core.testing",
     "check_trainable": "gpbt_adapters.trainables.testing",
     "check_journal": "gpbt_adapters.storing.journal",
+    "compare": "gpbt_adapters.views.comparison",
     "copy_journal": "gpbt_adapters.storing.journal",
     "export_study": "gpbt_adapters.storing.journal",
     "hookimpl": "gpbt_core",
@@ -286,6 +291,7 @@ _HOMES = {
     "run": "gpbt_adapters.running.driver",
     "to_frame": "gpbt_adapters.views.frames",
     "verify_applied": "gpbt_adapters.trainables.trainable",
+    "write_comparison": "gpbt_adapters.showing.report",
     "write_report": "gpbt_adapters.showing.report",
 }
 
@@ -296,6 +302,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointStore",
     "Closing",
+    "Comparison",
     "Config",
     "ConfigError",
     "Controlled",
@@ -353,6 +360,7 @@ __all__ = [
     "check_reproduction",
     "check_searcher",
     "check_trainable",
+    "compare",
     "copy_journal",
     "export_study",
     "hookimpl",
@@ -368,6 +376,7 @@ __all__ = [
     "run",
     "to_frame",
     "verify_applied",
+    "write_comparison",
     "write_report",
 ]
 

@@ -9,6 +9,8 @@ from gpbt_adapters.showing.plots import (
     plot_schedule,
     plot_scores,
     plot_stopping,
+    plot_time,
+    plot_workers,
 )
 
 __all__ = [
@@ -20,4 +22,6 @@ __all__ = [
     "plot_schedule",
     "plot_scores",
     "plot_stopping",
+    "plot_time",
+    "plot_workers",
 ]

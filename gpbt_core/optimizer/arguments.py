@@ -19,6 +19,7 @@ __all__ = [
     "id_and_attempt",
     "id_of",
     "last_report",
+    "noted",
     "number",
     "resolved",
     "rule",
@@ -47,6 +48,37 @@ def id_of(who: str, trial: object, records: Sequence[Record] | None = None) -> A
 def id_and_attempt(trial: object) -> tuple[Any, int | None]:
     """The id and attempt of a trial; given an id, that id and None."""
     return (trial.id, trial.attempt) if isinstance(trial, Trial) else (plain(trial), None)
+
+
+def noted(who: str, trial_id: object, notes: object) -> dict[str, Any] | None:
+    """Notes as JSON keeps them; None if there are none.
+
+    Raises:
+        ConfigError: They are no mapping, or JSON cannot hold them.
+    """
+    if notes is None:
+        return None
+    try:
+        if isinstance(notes, dict):
+            found: dict[str, Any] = _copied(notes)
+            return found
+    except TypeError:
+        pass
+    raise ConfigError(f"{who}: the notes of trial {trial_id} must be a dict that JSON can hold, got {notes!r:.200}")
+
+
+def _copied(value: Any) -> Any:
+    """A copy of what JSON can hold: faster than a round trip through JSON, which each trial would pay for."""
+    kind = type(value)
+    if value is None or kind is str or kind is int or kind is bool:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)  # numpy's are floats, too
+    if kind is list or kind is tuple:
+        return [_copied(one) for one in value]
+    if kind is dict and all(type(name) is str for name in value):
+        return {name: _copied(one) for name, one in value.items()}
+    raise TypeError(f"JSON cannot hold {value!r:.200}")
 
 
 def last_report(records: Sequence[Record], trial_id: object, steps: int | None = None) -> float:

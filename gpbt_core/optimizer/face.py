@@ -21,6 +21,7 @@ from gpbt_core.optimizer.arguments import (
     id_and_attempt,
     id_of,
     last_report,
+    noted,
     number,
     resolved,
     rule,
@@ -275,7 +276,14 @@ class Optimizer:
         stopping = state.records[trial_id].status is Status.STOPPING
         return Verdict.STOP if stopping else Verdict.CONTINUE
 
-    def tell(self, trial: Trial | int, score: SupportsFloat | None = None, *, steps: int | None = None) -> None:
+    def tell(
+        self,
+        trial: Trial | int,
+        score: SupportsFloat | None = None,
+        *,
+        steps: int | None = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
         """Ends a trial with its score.
 
         Args:
@@ -285,16 +293,18 @@ class Optimizer:
             steps: How many steps of the segment the trial trained, if you end the segment early on purpose: at least
                 as many as it reported, at most `trial.steps`. The trial still counts as completed, and its children
                 continue from that step. None: all steps, or those reported when `report` answered STOP.
+            notes: Facts to keep with the trial's record, JSON-able; no decision depends on them. Plots and loggers
+                show the numbers in `notes["figures"]`, such as a training loss.
 
         Raises:
-            ConfigError: The score is not a number.
+            ConfigError: The score is not a number, or `notes` is no mapping that JSON can hold.
             ProtocolError: The trial is unknown or has ended.
             ProtocolError: No score is given, and the trial did not report the score of its last step.
             ProtocolError: `steps` is not a number of steps that the trial can have trained.
             ProtocolError: `trial` was requeued, and another worker now trains it.
         """
         trial_id, attempt = id_and_attempt(trial)
-        steps = plain(steps)
+        steps, kept = plain(steps), noted("tell", trial_id, notes)
         if score is None:
             loss = last_report(self._state.records, trial_id, steps)
             value = loss
@@ -302,24 +312,28 @@ class Optimizer:
             value = number("tell", trial_id, score)
             loss = self._loss(value)
         if math.isfinite(value):
-            self._happen(Told(trial_id=trial_id, loss=loss, steps=steps, attempt=attempt))
+            self._happen(Told(trial_id=trial_id, loss=loss, steps=steps, attempt=attempt, notes=kept))
         else:
             reason = f"its score is {value}"
-            self._happen(Told(trial_id=trial_id, loss=None, reason=reason, steps=steps, attempt=attempt))
+            told = Told(trial_id=trial_id, loss=None, reason=reason, steps=steps, attempt=attempt, notes=kept)
+            self._happen(told)
 
-    def fail(self, trial: Trial | int, reason: str | BaseException) -> None:
+    def fail(self, trial: Trial | int, reason: str | BaseException, *, notes: Mapping[str, Any] | None = None) -> None:
         """Ends a trial whose training failed; the run continues.
 
         Args:
             trial: The trial, or its id.
             reason: Why, in words, or the exception.
+            notes: As of `tell`.
 
         Raises:
+            ConfigError: `notes` is no mapping that JSON can hold.
             ProtocolError: The trial is unknown or has ended.
         """
         words = f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else str(reason)
         trial_id, attempt = id_and_attempt(trial)
-        self._happen(Told(trial_id=trial_id, loss=None, reason=words, attempt=attempt, call="fail"))
+        kept = noted("fail", trial_id, notes)
+        self._happen(Told(trial_id=trial_id, loss=None, reason=words, attempt=attempt, notes=kept, call="fail"))
 
     def requeue(self, trial: Trial | int) -> None:
         """Requeues a trial whose worker was lost: a later `ask` returns it again, with its next `attempt`.

@@ -1,6 +1,7 @@
 """The events of a run, as plain records; their sequence is the log from which a run can be replayed."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import attrs
 
@@ -45,6 +46,7 @@ class Told:
         steps: How many steps it trained, if the caller specified it. None: its whole segment, or the steps that it
             reported if it was told to stop.
         attempt: The `Trial.attempt` that told; None: not said.
+        notes: What the caller noted about the training, JSON-able; no decision depends on it. None: nothing.
         call: The method that an error names; not stored.
     """
 
@@ -53,6 +55,7 @@ class Told:
     reason: str | None = None
     steps: int | None = None
     attempt: int | None = None
+    notes: Mapping[str, Any] | None = attrs.field(default=None, eq=False, repr=False)
     call: Literal["tell", "fail"] = attrs.field(default="tell", eq=False, repr=False)
 
 

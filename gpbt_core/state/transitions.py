@@ -187,7 +187,13 @@ def _ended_record(state: State, event: Told | Cancelled) -> Record:
     else:
         status = following(record, "cancel", call)
     return Record(
-        trial=record.trial, status=status, loss=loss, steps=steps, reports=tuple(record.reports), reason=event.reason
+        trial=record.trial,
+        status=status,
+        loss=loss,
+        steps=steps,
+        reports=tuple(record.reports),
+        reason=event.reason,
+        notes=event.notes if type(event) is Told else None,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 WITHOUT = """
-import sys, pytest
+import sys, hypothesis, pytest
 
 
 class Absent:
@@ -17,9 +17,23 @@ class Absent:
             raise ModuleNotFoundError(name, name=name)
 
 
+class FewExamples:  # the first ones import all that the others do
+    def pytest_collection_modifyitems(self, items):
+        for item in items:
+            test = getattr(item, "obj", None)
+            if usual := getattr(test, "_hypothesis_internal_use_settings", None):
+                test._hypothesis_internal_use_settings = hypothesis.settings(usual, max_examples=3)
+
+
 sys.meta_path.insert(0, Absent())
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "tests/core", "gpbt_core"]))
+arguments = ["-q", "-p", "no:cacheprovider", *(f"--deselect={test}" for test in {long}), "tests/core", "gpbt_core"]
+sys.exit(pytest.main(arguments, plugins=[FewExamples()]))
 """
+LONG = [
+    "tests/core/test_state.py::test_any_sequence_of_calls_keeps_the_promises",
+    "tests/core/test_testing.py::test_every_default_rule_passes_at_all_sizes",
+]
+"""Tests that repeat what others of their files do, with more examples."""
 
 
 @pytest.mark.parametrize(
@@ -67,6 +81,6 @@ def test_the_core_and_its_tests_need_no_extra() -> None:
         *("torch", "keras", "tensorflow", "xgboost", "lightgbm", "optuna", "cmaes", "ray", "distributed", "sqlalchemy"),
         *("psycopg", "matplotlib", "plotly", "starlette", "uvicorn", "mlflow", "tensorboard", "wandb", "pandas"),
     }
-    program = WITHOUT.replace("{libraries}", repr(libraries))
+    program = WITHOUT.replace("{libraries}", repr(libraries)).replace("{long}", repr(LONG))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stdout[-4000:]

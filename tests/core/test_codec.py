@@ -37,6 +37,7 @@ from gpbt_core.state import (
     Settings,
     State,
     Told,
+    replay,
 )
 from runs import SPACE, Curious, World, run_sequentially, setups
 
@@ -69,6 +70,42 @@ def test_an_event_comes_back_as_it_went(event: Event) -> None:
     again = codec.decode_event(through_json(codec.encode_event(event)))
     assert again == event
     assert type(again) is type(event)
+
+
+def test_notes_come_back_as_they_went_and_make_no_difference() -> None:
+    optimizer = Optimizer(SPACE, population=5, steps=9, searcher=Search("random"))
+    (first, second) = optimizer.ask(2)
+    bare = optimizer.state
+    optimizer.tell(first, 0.5, notes={"figures": {"train_loss": 0.25}})
+    optimizer.fail(second, "it broke", notes={"by": "night"})
+    assert [record.notes for record in optimizer.records] == [{"figures": {"train_loss": 0.25}}, {"by": "night"}]
+    events = [codec.decode_event(through_json(codec.encode_event(event))) for event in optimizer.events]
+    for state, _ in replay(bare, [event for event in events if isinstance(event, Told)]):
+        replayed = state
+    stored = codec.decode_state(through_json(codec.encode_state(replayed)), resolve_rule)
+    assert [record.notes for record in stored.records] == [record.notes for record in optimizer.records]
+    same = Optimizer(SPACE, population=5, steps=9, searcher=Search("random"))
+    same.ask(2)
+    same.tell(0, 0.5)
+    same.fail(1, "it broke")
+    assert same.state == stored
+
+
+@pytest.mark.parametrize("notes", [3, ["a"], {"a": object()}, {"a": math.nan}])
+def test_notes_that_json_cannot_hold_are_refused_and_nothing_happens(notes: Any) -> None:
+    optimizer = Optimizer(SPACE, population=5, steps=9, searcher=Search("random"))
+    (trial,) = optimizer.ask()
+    before = optimizer.state
+    with pytest.raises(ConfigError, match="tell: the notes of trial 0 must be a dict that JSON can hold"):
+        optimizer.tell(trial, 0.5, notes=notes)
+    assert optimizer.state is before
+
+
+def test_a_state_of_version_3_has_no_notes() -> None:
+    data = through_json(codec.encode_state(some_state()))
+    for record in data["records"]:
+        del record["notes"]
+    assert codec.decode_state({**data, "version": 3}, resolve_rule) == some_state()
 
 
 def test_every_kind_of_event_is_among_those_tested() -> None:
@@ -157,13 +194,13 @@ def some_state() -> State:
 @pytest.mark.parametrize("version", [None, 0, codec.VERSION + 1, "1"])
 def test_a_state_of_another_version_is_refused(version: Any) -> None:
     data = {**codec.encode_state(some_state()), "version": version}
-    with pytest.raises(ConfigError, match=f"state data must be of version 1 or 2 or 3, got {version!r}; use"):
+    with pytest.raises(ConfigError, match=f"state data must be of version 1 or 2 or 3 or 4, got {version!r}; use"):
         codec.decode_state(data, resolve_rule)
 
 
 @pytest.mark.parametrize("data", [None, 3, [], "state", {}])
 def test_what_is_no_state_is_refused(data: Any) -> None:
-    with pytest.raises(ConfigError, match="state data must be of version 1 or 2 or 3, got None"):
+    with pytest.raises(ConfigError, match="state data must be of version 1 or 2 or 3 or 4, got None"):
         codec.decode_state(data, resolve_rule)
 
 

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import math
+import shlex
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -110,8 +111,9 @@ def status(*, url: str, study: str | None, watch: bool, interval: float, as_json
         with Live(_screen(seen), console=console, auto_refresh=False) as live:
             while not seen.state.finished:
                 time.sleep(interval)
-                seen = follower.read()
-                live.update(_screen(seen), refresh=True)
+                before, seen = seen, follower.read()
+                if (seen.sequence, seen.workers) != (before.sequence, before.workers):
+                    live.update(_screen(seen), refresh=True)
 
 
 @click.command(
@@ -186,11 +188,47 @@ def report(*, source: str, study: str | None, output: Path, title: str | None, i
     SOURCE is a journal, as for `gpbt studies`, or a file: the JSON of Optimizer.to_dict(), or what `gpbt export` wrote.
     """
     from gpbt_adapters.showing.report import write_report
+    from gpbt_adapters.showing.sources import without_password
     from gpbt_adapters.views.words import counted
 
     state, name = _read(source, study)
-    write_report(state, output, title=title or name, importance=importance)
+    command = shlex.join(["gpbt", "schedule", without_password(source), *([] if study is None else [study])])
+    write_report(state, output, title=title or name, importance=importance, command=command)
     click.echo(f"{output}: {counted(len(state.records), 'trial')}, {output.stat().st_size / 1e6:.1f} MB")
+
+
+@click.command(
+    epilog=examples("gpbt compare sqlite:///runs.db", "gpbt compare runs.db digits-0 digits-1 --html compared.html"),
+    short_help="Compare studies side by side.",
+)
+@_URL
+@click.argument("names", nargs=-1, metavar="[STUDY]...")
+@click.option("--html", "output", type=click.Path(path_type=Path), help="Write a page instead of printing tables.")
+@click.option("--title", default="Comparison", show_default=True, help="Title of the page.")
+def compare(*, url: str, names: tuple[str, ...], output: Path | None, title: str) -> None:
+    """Compare two or more studies: best scores, steps, times and, as a page, curves and schedules.
+
+    Without STUDY, all studies of the journal are compared. Studies with the same settings except the seed are repeats:
+    they have a mean and a standard deviation, and are paired by seed with other repeats.
+    """
+    from gpbt_adapters.showing.sources import Follower, reading
+    from gpbt_adapters.views import compare as compared
+
+    with reading(url) as journal:
+        states = {name: Follower(journal, name).read().state for name in names or journal.names()}
+    if output is not None:
+        from gpbt_adapters.showing.report import write_comparison
+
+        write_comparison(states, output, title=title)
+        click.echo(f"{output}: {len(states)} studies, {output.stat().st_size / 1e6:.1f} MB")
+        return
+    found = compared(states)
+    print_table(*found.table)
+    if found.group_table[1]:
+        click.echo()
+        print_table(*found.group_table)
+    for said in found.told:
+        click.echo(said)
 
 
 @click.command(
@@ -298,7 +336,7 @@ def dashboard(*, url: str, host: str, port: int, names: tuple[str, ...]) -> None
         )
 
 
-commands = (studies, status, schedule, report, export, check, copy, dashboard)
+commands = (studies, status, schedule, report, compare, export, check, copy, dashboard)
 """The commands that `gpbt` adds from here."""
 
 
@@ -352,8 +390,8 @@ def _screen(seen: "Watched") -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    from gpbt_adapters.views import failures
-    from gpbt_adapters.views.words import number, printable
+    from gpbt_adapters.views import brief, failures
+    from gpbt_adapters.views.words import printable
 
     data = _plain(seen)
     kinds = {} if seen.workers else {"running": "unfinished"}  # no worker trains the study
@@ -361,13 +399,12 @@ def _screen(seen: "Watched") -> "RenderableType":
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
+    told = dict(brief(seen.state))
+    last = {name: told.pop(name) for name in ("time", "next") if name in told}
     rows: list[tuple[str, Any]] = [
+        *told.items(),
         ("generation", f"{data['generation']} of {data['generations']}"),
         ("trials", f"{sum(data['trials'].values())}" + (f" ({counts})" if counts else "")),
-        (
-            "best score" if data["best_by"] == "score" else f"best by {data['best_by']}",
-            "-" if data["score"] is None else f"{number(data['score'])} (trial {data['best']})",
-        ),
         ("steps", f"{data['steps']:,} of {data['budget']:,}"),
         ("", ProgressBar(total=max(1, data["budget"]), completed=data["steps"], width=40, complete_style="cyan")),
     ]
@@ -378,6 +415,7 @@ def _screen(seen: "Watched") -> "RenderableType":
     for failure in failures(seen.state)[:3]:
         count, text = len(failure.trials), printable(failure.reason)
         rows.append((failure.status.value, Text(f"{count} x {text}", overflow="ellipsis", no_wrap=True)))
+    rows += last.items()
     for label, value in rows:
         table.add_row(label, Text(value) if isinstance(value, str) else value)
     head = Text.assemble((printable(seen.name), "bold"), f"  {data['stands']}")

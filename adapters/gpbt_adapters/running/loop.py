@@ -36,6 +36,7 @@ from gpbt_adapters.running.watchers import Watchers
 from gpbt_adapters.storing.checkpoints import MissingCheckpointError, Store
 from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_adapters.trainables.trainable import Factory
+from gpbt_adapters.views import Timing, noted
 from gpbt_core.errors import GpbtError, ProtocolError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Status, Trial
@@ -146,6 +147,9 @@ class Loop:
         self._held: deque[Trial] = deque()  # asked and not started; the first may be a suspect that is to train alone
         self._suspects: set[int] = set()  # trials in training, along with others, when a pool broke
         self._deaths: dict[int, int] = {}
+        self._begun = time.time()
+        self._searched: dict[int, float] = {}  # for each trial that was asked, its share of the seconds that took
+        self._notes: dict[int, dict[str, Any]] = {}  # of trials that have ended and are not told yet
         self._seen = 0
         self._served = time.monotonic()  # when the last trial started
         self._next_poll = -math.inf  # when to ask a study again that had no trial, unless a message arrives first
@@ -232,7 +236,10 @@ class Loop:
             return
         while room := self._room():
             if not self._held:
-                self._held.extend(self._optimizer.ask(room))  # of a study, this is one transaction
+                start = time.monotonic()
+                asked = self._optimizer.ask(room)  # of a study, this is one transaction
+                self._searched |= {trial.id: (time.monotonic() - start) / len(asked) for trial in asked}
+                self._held.extend(asked)
                 self._announce()
             if not self._held:
                 if not self._in_flight and self._failures.held:
@@ -381,6 +388,7 @@ class Loop:
             self._requeue(trial)
             return
         self._suspects.discard(trial.id)
+        self._notes[trial.id] = self._noted(outcome)
         try:
             try:
                 self._report(trial, outcome.scores)
@@ -393,13 +401,26 @@ class Loop:
                 return
             self._failures.forget()
             self._tell_failures()
-            self._watchers.tell_figures(trial.id, outcome.figures)
-            self._optimizer.tell(trial, outcome.scores[-1][1])
+            self._optimizer.tell(trial, outcome.scores[-1][1], notes=self._notes.pop(trial.id))
             self.figures[trial.id] = outcome.figures
         except ProtocolError as error:  # a callback or another process has ended this trial meanwhile
             logger.warning("the result of trial %d does not count: %s", trial.id, error)
             self._clear_away(trial)
         self._announce()
+
+    def _noted(self, outcome: Outcome) -> dict[str, Any]:
+        """What is kept with a trial: its times, and the figures of its trainable that are finite numbers."""
+        training = outcome.seconds - outcome.loading - outcome.saving
+        timing = Timing(
+            worker=outcome.worker,
+            run=self._begun,
+            begin=outcome.begin,
+            loading=outcome.loading,
+            training=training,
+            saving=outcome.saving,
+            searching=self._searched.pop(outcome.trial_id, 0.0),
+        )
+        return noted(timing, outcome.figures)
 
     def _note_failure(self, trial: Trial, outcome: Outcome) -> None:
         """Tells a failure, or holds it back while the set-up may be at fault, which must not cost a trial."""
@@ -474,7 +495,7 @@ class Loop:
     def _fail(self, trial: Trial, reason: str) -> None:
         logger.warning("trial %d failed: %s", trial.id, reason)
         try:
-            self._optimizer.fail(trial, reason)
+            self._optimizer.fail(trial, reason, notes=self._notes.pop(trial.id, None))
         except ProtocolError as error:  # it has ended meanwhile
             logger.debug("trial %d does not fail: %s", trial.id, error)
         self._announce()

@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import pickle
+import platform
 import re
 import signal
 import threading
@@ -93,7 +94,11 @@ class Outcome:
         traceback: The traceback of a failure, as Python prints it; "" without one.
         error: Why it was refused.
         figures: What the trainable reported besides its score.
+        worker: The host, process and thread that trained it.
+        begin: When the segment began, in seconds since 1970.
         seconds: How long the segment took.
+        loading: The part of `seconds` in which the model was made, set up or loaded.
+        saving: The part of `seconds` in which the checkpoint was written.
         from_memory: Whether the trial continued its parent in memory instead of loading a checkpoint.
         kept: The digests of the lines whose models the worker now keeps in memory.
     """
@@ -106,7 +111,11 @@ class Outcome:
     traceback: str = ""
     error: GpbtError | None = None
     figures: Mapping[str, float] = attrs.Factory(dict)
+    worker: str = ""
+    begin: float = 0.0
     seconds: float = 0.0
+    loading: float = 0.0
+    saving: float = 0.0
     from_memory: bool = False
     kept: tuple[str, ...] = ()
 
@@ -134,7 +143,7 @@ def train_segment(
     Returns:
         The outcome, even if the training raises. Interrupts (KeyboardInterrupt, SystemExit) are not caught.
     """
-    start = time.monotonic()
+    begin, watch = time.time(), _Watch(time.monotonic(), on_step, halted)
     scores: list[tuple[int, float]] = []
     trainable: Trainable | None = None
     from_memory, trace = False, ""
@@ -143,7 +152,7 @@ def train_segment(
         trainable = None if kept is None else kept.take(order.parent_line)
         from_memory = trainable is not None
         trainable = trainable or _made(factory)
-        end = _train(order, trainable, store, scores, _Watch(start, on_step, halted), from_memory=from_memory)
+        end = _train(order, trainable, store, scores, watch, from_memory=from_memory)
         figures = dict(trainable.figures()) if end.status in {"done", "stopped"} else {}
     except GpbtError as error:
         end, figures = _End("refused", error=error), {}
@@ -168,19 +177,32 @@ def train_segment(
         traceback=trace,
         error=end.error,
         figures=figures,
-        seconds=time.monotonic() - start,
+        worker=_worker(),
+        begin=begin,
+        seconds=time.monotonic() - watch.start,
+        loading=watch.loading,
+        saving=watch.saving,
         from_memory=from_memory,
         kept=() if kept is None else kept.lines,
     )
 
 
-@attrs.frozen
+@attrs.define
 class _Watch:
-    """The start time and the callbacks of a segment."""
+    """The start time and the callbacks of a segment, and the seconds that parts of it took."""
 
     start: float
     on_step: Callable[[int, float], None] | None
     halted: Callable[[], bool]
+    loading: float = 0.0
+    saving: float = 0.0
+
+
+def _worker() -> str:
+    """The host, process and thread that calls."""
+    thread = threading.get_native_id()
+    main = thread == threading.main_thread().native_id
+    return f"{platform.node()}:{os.getpid()}" + ("" if main else f":{thread}")
 
 
 @attrs.frozen
@@ -228,14 +250,17 @@ def _train(
             return _End("halted")
         trainable.apply(trial.config)
     verify_applied(trainable, trial.config)
+    watch.loading = time.monotonic() - watch.start
     if trial.steps == 0:
         scores.append((0, as_score(trainable.score(), f"{type(trainable).__name__}.score")))
     end = _trained(order, trainable, scores, watch)
     if end.status in {"done", "stopped"}:
         verify_applied(trainable, trial.config, trained=scores[-1][0])
     if end.status == "done":
+        saving = time.monotonic()
         with store.writing(trial.id, line=order.line) as path:
             trainable.save(path)
+        watch.saving = time.monotonic() - saving
     return end
 
 

@@ -4,7 +4,7 @@ An exception raised by a watcher is logged under its name and not propagated.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from gpbt_core.errors import ConfigError
@@ -15,11 +15,7 @@ __all__ = ["Watcher", "Watchers"]
 logger = logging.getLogger(__name__)
 
 Watcher: TypeAlias = Any
-"""A callable `(event, optimizer)`, or an object with a method `gpbt_event` of these two arguments.
-
-If the object also has a method `gpbt_figures(trial_id, figures)`, that is called with the figures of a trainable, such
-as its training loss, just before the event with the trial's score.
-"""
+"""A callable `(event, optimizer)`, or an object with a method `gpbt_event` of these two arguments."""
 
 
 class Watchers:
@@ -34,7 +30,6 @@ class Watchers:
 
     def __init__(self, watchers: Iterable[Watcher]) -> None:
         self._calls: list[tuple[str, Callable[..., object]]] = []
-        self._figures: list[tuple[str, Callable[..., object]]] = []
         for watcher in watchers:
             call = getattr(watcher, "gpbt_event", watcher)
             if not callable(call):
@@ -42,8 +37,6 @@ class Watchers:
                     f"run: expected callbacks (event, optimizer), or objects with gpbt_event, got {watcher!r}"
                 )
             self._calls.append((_name(watcher), call))
-            if callable(told := getattr(watcher, "gpbt_figures", None)):
-                self._figures.append((_name(watcher), told))
         self._calls.append(("of a plugin", registry().event))
 
     def tell(self, event: object, optimizer: object) -> None:
@@ -53,14 +46,6 @@ class Watchers:
                 call(event, optimizer)
             except Exception:
                 logger.exception("watcher %s failed at %r; the run goes on", name, event)
-
-    def tell_figures(self, trial_id: int, figures: Mapping[str, float]) -> None:
-        """Calls the watchers that have `gpbt_figures` with the figures of a trial about to be told."""
-        for name, call in self._figures:
-            try:
-                call(trial_id, figures)
-            except Exception:
-                logger.exception("watcher %s failed at the figures of trial %d; the run goes on", name, trial_id)
 
 
 def _name(watcher: Watcher) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 
 import attrs
 
-from gpbt_adapters.views import losses_of
+from gpbt_adapters.views import figures_of, losses_of
 from gpbt_core.errors import ConfigError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Record, Status
@@ -51,9 +51,9 @@ class JsonLines(_Logger):
     """One line of JSON per event, appended as it happens.
 
     A line has `event`, `time` (seconds since 1970), `trial`, and by event: `parent`, `generation`, `depth`, `config`,
-    `steps` and `start_step` (asked); `step` and `score` (reported); `status`, `score`, `steps` and `reason` (ended);
-    `generations` (extended); `generation`, `parents` and `slots` (planned). Scores are in the direction of the run, or
-    null if there is none.
+    `steps` and `start_step` (asked); `step` and `score` (reported); `status`, `score`, `steps`, `reason` and the
+    `figures` of the trainable (ended); `generations` (extended); `generation`, `parents` and `slots` (planned). Scores
+    are in the direction of the run. A number that is not finite, or not there, is null.
 
     Args:
         path: The file; if it exists, lines are appended.
@@ -131,33 +131,7 @@ class CsvLog(_Logger):
         return columns
 
 
-class _Curves(_Logger):
-    """A logger that keeps the figures of the trainables until it can draw them along their lines."""
-
-    def __init__(self) -> None:
-        self._figures: dict[int, dict[str, float]] = {}
-
-    def gpbt_figures(self, trial_id: int, figures: Mapping[str, float]) -> None:
-        """Keeps the figures of a trial, such as its training loss, to log them with its score."""
-        self._figures[trial_id] = {name: float(value) for name, value in figures.items()}
-
-    def _curve(self, record: Record, optimizer: Optimizer) -> list[tuple[int, dict[str, float]]]:
-        """The (step along the line, values) pairs of a trial: the score after each step, the figures after the last."""
-        points = [(step, {"score": optimizer.score_of(loss)}) for step, loss in losses_of(record)]
-        if points:
-            points[-1][1].update(self._figures.get(record.trial.id, {}))
-        return points
-
-    def _best_line(self, optimizer: Optimizer) -> list[tuple[int, dict[str, float]]]:
-        """The learning curve of the best model from its first step on, with the values that were in force."""
-        points = []
-        for record in optimizer.lineage(optimizer.best.trial.id):
-            config = {f"config/{name}": value for name, value in _numbers(record.trial.config).items()}
-            points += [(step, {**values, **config}) for step, values in self._curve(record, optimizer)]
-        return points
-
-
-class TensorBoardLog(_Curves):
+class TensorBoardLog(_Logger):
     """Curves for TensorBoard, and its table of hyperparameters.
 
     The curves of the whole run are over the steps that it has trained: `score/best` and `score/trial` (of each
@@ -178,7 +152,6 @@ class TensorBoardLog(_Curves):
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, trials: bool = True) -> None:
-        super().__init__()
         place = str(directory)
         if "://" not in place:
             place = str(Path(place).absolute())  # a training may change the working directory
@@ -195,7 +168,7 @@ class TensorBoardLog(_Curves):
             return
         record, step = optimizer.records[event.trial_id], optimizer.tally.trained
         if self._trials and record.status in {Status.COMPLETED, Status.STOPPED}:
-            self._write(f"trial-{record.trial.id}", self._curve(record, optimizer), record.trial.config)
+            self._write(f"trial-{record.trial.id}", _curve(record, optimizer), record.trial.config)
         if record.status in self._counts:
             self._counts[record.status] += 1
             self._writer.add_scalar(f"run/{record.status.value}", self._counts[record.status], step)
@@ -210,7 +183,7 @@ class TensorBoardLog(_Curves):
             self._writer.close()
             self._writer = None
             if self._optimizer is not None and self._optimizer.state.best is not None:
-                self._write("best-line", self._best_line(self._optimizer))
+                self._write("best-line", _best_line(self._optimizer))
 
     def _write(
         self, run: str, points: list[tuple[int, dict[str, float]]], config: Mapping[str, Any] | None = None
@@ -228,7 +201,7 @@ class TensorBoardLog(_Curves):
         writer.close()
 
 
-class MlflowLog(_Curves):
+class MlflowLog(_Logger):
     """An MLflow run: settings as parameters, curves as metrics over the steps trained, the best schedule at the end.
 
     The metrics are those of `TensorBoardLog`; the schedule is the artifact `schedule.json`. At the end, the metrics
@@ -254,7 +227,6 @@ class MlflowLog(_Curves):
         name: str | None = None,
         trials: bool = False,
     ) -> None:
-        super().__init__()
         self._trials = trials
         self._mlflow = _imported("mlflow", "loggers")
         self._client = self._mlflow.MlflowClient(tracking_uri)
@@ -285,7 +257,7 @@ class MlflowLog(_Curves):
         child = self._client.create_run(self._experiment, run_name=f"trial-{trial.id}", tags=tags).info.run_id
         for name, value in trial.config.items():
             self._client.log_param(child, name, value)
-        self._log(child, self._curve(record, optimizer))
+        self._log(child, _curve(record, optimizer))
         self._client.set_terminated(child, "FINISHED")
 
     def _log(self, run_id: str, points: Iterable[tuple[int, Mapping[str, float]]]) -> None:
@@ -302,18 +274,18 @@ class MlflowLog(_Curves):
         optimizer = self._optimizer
         if optimizer is not None and optimizer.state.best is not None:
             self._client.log_dict(self.run_id, {"segments": _segments(optimizer)}, "schedule.json")
-            self._log(self.run_id, [(step, _named("line", values)) for step, values in self._best_line(optimizer)])
+            self._log(self.run_id, [(step, _named("line", values)) for step, values in _best_line(optimizer)])
         failed = optimizer is not None and optimizer.extinct
         self._client.set_terminated(self.run_id, "FAILED" if failed else "FINISHED")
 
 
-class WandbLog(_Curves):
+class WandbLog(_Logger):
     """A run of Weights & Biases: settings as config, curves over the steps trained, the best schedule in the summary.
 
     The curves are those of `TensorBoardLog`, over `run/trained`; the summary has `schedule`, the best one's segments as
     JSON. At the end, `line/score`, `line/config/<name>` and the trainable's figures, such as `line/train_loss`, are the
-    learning curve of the best model over `line/step`, and the table `curves` has the scores of all trials over the
-    steps of their lines (columns trial, parent, step, score).
+    learning curve of the best model over `line/step`, and the table `curves` has the scores and figures of all trials
+    over the steps of their lines (columns trial, parent, step, score, and one for each figure).
 
     Args:
         project: The name of the project; None: as configured in W&B.
@@ -336,7 +308,6 @@ class WandbLog(_Curves):
         mode: Literal["online", "offline", "disabled"] | None = None,
         **settings: Any,
     ) -> None:
-        super().__init__()
         self._wandb = _imported("wandb", "loggers")
         folder = None if directory is None else os.fspath(directory)
         self._run = self._wandb.init(project=project, name=name, dir=folder, mode=mode, **settings)
@@ -365,14 +336,17 @@ class WandbLog(_Curves):
         optimizer = self._optimizer
         if optimizer is not None and optimizer.state.best is not None:
             self._run.summary["schedule"] = json.dumps(_segments(optimizer))
-            for step, values in self._best_line(optimizer):
+            for step, values in _best_line(optimizer):
                 self._run.log({**_named("line", values), "line/step": step})
-            rows = [
-                (record.trial.id, record.trial.parent, step, values["score"])
+            points = [
+                (record.trial, step, values)
                 for record in optimizer.records
-                for step, values in self._curve(record, optimizer)
+                for step, values in _curve(record, optimizer)
             ]
-            self._run.log({"curves": self._wandb.Table(columns=["trial", "parent", "step", "score"], data=rows)})
+            names = list(dict.fromkeys(name for *_, values in points for name in values))
+            rows = [(trial.id, trial.parent, step, *map(values.get, names)) for trial, step, values in points]
+            columns = ["trial", "parent", "step", *names]
+            self._run.log({"curves": self._wandb.Table(columns=columns, data=rows)})
         self._run.finish(exit_code=1 if optimizer is not None and optimizer.extinct else 0)
 
 
@@ -385,7 +359,7 @@ def _facts(event: Event, optimizer: Optimizer) -> dict[str, Any]:
         case Reported():
             return {"trial": event.trial_id, "step": event.step, "score": _score(event.loss, optimizer)}
         case Told() | Cancelled():
-            return {"trial": event.trial_id, **_ended(optimizer.records[event.trial_id], optimizer)}
+            return _told(optimizer.records[event.trial_id], optimizer)
         case Extended():
             return {"generations": event.generations}
         case Planned():
@@ -422,6 +396,11 @@ def _ended(record: Record, optimizer: Optimizer) -> dict[str, Any]:
     }
 
 
+def _told(record: Record, optimizer: Optimizer) -> dict[str, Any]:
+    figures = {name: value if math.isfinite(value) else None for name, value in figures_of(record).items()}
+    return {"trial": record.trial.id, **_ended(record, optimizer), "figures": figures}
+
+
 def _score(loss: float | None, optimizer: Optimizer) -> float | None:
     """In the direction of the run; None if it is not finite, since JSON has no infinity."""
     return None if loss is None or not math.isfinite(loss) else optimizer.score_of(loss)
@@ -438,6 +417,23 @@ def _curves(record: Record, optimizer: Optimizer) -> Mapping[str, float]:
         **{f"config/{name}": value for name, value in _numbers(record.trial.config).items()},
         **{f"best/{name}": value for name, value in _numbers(best.trial.config).items()},
     }
+
+
+def _curve(record: Record, optimizer: Optimizer) -> list[tuple[int, dict[str, float]]]:
+    """The (step along the line, values) pairs of a trial: the score after each step, the figures after the last."""
+    points = [(step, {"score": optimizer.score_of(loss)}) for step, loss in losses_of(record)]
+    if points:
+        points[-1][1].update({name: value for name, value in figures_of(record).items() if math.isfinite(value)})
+    return points
+
+
+def _best_line(optimizer: Optimizer) -> list[tuple[int, dict[str, float]]]:
+    """The learning curve of the best model from its first step on, with the values that were in force."""
+    points = []
+    for record in optimizer.lineage(optimizer.best.trial.id):
+        config = {f"config/{name}": value for name, value in _numbers(record.trial.config).items()}
+        points += [(step, {**values, **config}) for step, values in _curve(record, optimizer)]
+    return points
 
 
 def _session(config: Mapping[str, Any]) -> list[Any]:

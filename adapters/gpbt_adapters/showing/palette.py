@@ -1,7 +1,7 @@
 """The colours of all plots, distinguishable by colour-blind readers, and the range of scores worth showing.
 
-Scores use the colours of viridis, the better the darker, without the lightest end, which is invisible on white. Trials
-without a score differ in shape as well as colour.
+Scores use the colours of viridis, without the end that the background would hide. Trials without a score differ in
+shape as well as colour. Figures are made in light colours; `DARK` says what a dark page draws in their place.
 """
 
 import math
@@ -13,36 +13,72 @@ import numpy.typing as npt
 from gpbt_core.records import Status
 
 __all__ = [
+    "BACK",
     "BEST",
     "CALM",
+    "DARK",
     "GRID",
     "INK",
     "MUTED",
     "PALE",
+    "PART",
     "SCALE",
+    "SERIES",
     "STATUS",
     "sensible_range",
 ]
 
+BACK = "#ffffff"
 INK = "#1f2933"
-MUTED = "#69758a"
+MUTED = "#5b667a"
 GRID = "#e8ebf0"
 PALE = "#c3cad5"
 BEST = "#d55e00"
 CALM = "#0072b2"
+PART = "#9fb3c8"
+"""Part of a whole, such as the steps of stopped trials."""
 
 SCALE = ("#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#d3e21b")
 """From the best to the worst."""
 
+SERIES = (CALM, BEST, "#009e73", "#cc79a7", "#7a5195", "#a67c00", INK)
+"""For things without order, such as runs."""
+
 STATUS: Mapping[Status, str] = {
     Status.COMPLETED: SCALE[2],
-    Status.STOPPED: "#8a94a6",
+    Status.STOPPED: "#7b8698",
     Status.FAILED: "#cc3311",
-    Status.CANCELLED: "#8a94a6",
+    Status.CANCELLED: "#7b8698",
     Status.RUNNING: CALM,
     Status.STOPPING: CALM,
     Status.QUEUED: CALM,
 }
+
+DARK: Mapping[str, str] = {
+    BACK: "#1a2027",
+    INK: "#e6eaf0",
+    MUTED: "#a7b1c0",
+    GRID: "#2b343f",
+    PALE: "#4d5967",
+    BEST: "#ff9147",
+    CALM: "#62b8ec",
+    PART: "#5b7188",
+    "#009e73": "#2fc79a",
+    "#cc79a7": "#e79cc5",
+    "#7a5195": "#b48ad0",
+    "#a67c00": "#e0b73a",
+    STATUS[Status.STOPPED]: "#8b97a9",
+    STATUS[Status.FAILED]: "#ff7a63",
+    # The best scores stand out most here, too.
+    **dict(
+        zip(
+            SCALE,
+            ("#fde725", "#b5de2b", "#6ece58", "#35b779", "#1f9e89", "#3b8a9b", "#4d7a9c", "#5f6aa0"),
+            strict=True,
+        )
+    ),
+}
+"""The colours of a dark page, by those of the light one."""
 
 
 def sensible_range(values: npt.NDArray[np.float64], *, minimize: bool) -> tuple[float, float] | None:

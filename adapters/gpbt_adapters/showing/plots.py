@@ -19,6 +19,8 @@ __all__ = [
     "plot_schedule",
     "plot_scores",
     "plot_stopping",
+    "plot_time",
+    "plot_workers",
 ]
 
 T = TypeVar("T")
@@ -63,6 +65,9 @@ def plot_scores(run: Run, *, backend: Backend = "plotly") -> Any:
 def plot_curves(run: Run, *, backend: Backend = "plotly") -> Any:
     """Plots the learning curves of the best trial and of the newest parents, over the steps of their lines.
 
+    Other trials are pale behind them. Below, a panel for each of the first figures that the trainables report, such as
+    a training loss.
+
     Arguments, return value and errors are those of `plot_genealogy`.
     """
     return _plot(run, backend, figures.curve, "curve")
@@ -100,6 +105,22 @@ def plot_stopping(run: Run, *, backend: Backend = "plotly") -> Any:
     Arguments, return value and errors are those of `plot_genealogy`.
     """
     return _plot(run, backend, figures.stopping, "stopping")
+
+
+def plot_time(run: Run, *, backend: Backend = "plotly") -> Any:
+    """Plots where the time of the workers went, by generation: training, loading, saving, searching, waiting.
+
+    Arguments, return value and errors are those of `plot_genealogy`.
+    """
+    return _plot(run, backend, figures.spent, "spent")
+
+
+def plot_workers(run: Run, *, backend: Backend = "plotly") -> Any:
+    """Plots which worker trained which trials when, as a Gantt chart.
+
+    Arguments, return value and errors are those of `plot_genealogy`.
+    """
+    return _plot(run, backend, figures.workers, "workers")
 
 
 def _plot(run: T, backend: str, described: Callable[[T], figures.Figure], name: str) -> Any:

@@ -4,6 +4,7 @@ The same as `figures`, without the texts on hover. Figures are made without pypl
 figure stays open.
 """
 
+import io
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -15,8 +16,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from gpbt_adapters.showing.figures.curves import PANELS, figure_names, shown_scores
 from gpbt_adapters.showing.figures.parts import log_ticks, nines_ticks, shortened
-from gpbt_adapters.showing.palette import BEST, CALM, GRID, INK, MUTED, PALE, SCALE, STATUS, sensible_range
+from gpbt_adapters.showing.figures.time import KINDS, PARTS, bars_of, time_unit
+from gpbt_adapters.showing.palette import BEST, CALM, GRID, INK, MUTED, PALE, PART, SCALE, STATUS, sensible_range
 from gpbt_adapters.views import (
     PENDING,
     Axis,
@@ -28,6 +31,7 @@ from gpbt_adapters.views import (
     schedules,
     scores,
     state_of,
+    times,
     tree,
     trials,
 )
@@ -35,13 +39,22 @@ from gpbt_adapters.views import axes as axes_of
 from gpbt_adapters.views.words import number
 from gpbt_core.records import Status
 
-__all__ = ["curve", "genealogy", "importance", "parallel", "schedule", "score", "stopping"]
+__all__ = ["curve", "genealogy", "importance", "parallel", "schedule", "score", "spent", "stopping", "workers"]
 
 _BEST_FIRST = colors.LinearSegmentedColormap.from_list("gpbt", list(SCALE))
 _BEST_LAST = _BEST_FIRST.reversed()
 
 _INACTIVE = -0.15
 """The height of a parameter that is not active, on axes from 0 to 1."""
+
+
+class _Figure(Figure):
+    """A figure that a notebook shows without `%matplotlib inline`, as its own type does not."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=110)
+        return file.getvalue()
 
 
 def genealogy(run: Run) -> Figure:
@@ -116,20 +129,45 @@ def score(run: Run) -> Figure:
 
 
 def curve(run: Run) -> Figure:
-    """The scores along the lines of the best trial and of the newest parents, over their steps."""
+    """The scores along the lines of the best trial and of the newest parents, over their steps, before all others.
+
+    Below, a panel for each of the first figures that the trainables report.
+    """
     view = curves(run)
-    figure, axes = _figure(9, 4)
-    for place, line in enumerate(view.parents):
-        label = "the newest parents" if place == 0 else None
-        axes.plot(line.steps, line.scores, color=CALM, linewidth=0.8, marker=".", alpha=0.4, label=label)
-    shown = [*view.parents]
-    if view.best is not None:
-        shown.append(view.best)
-        axes.plot(view.best.steps, view.best.scores, color=BEST, linewidth=2, marker=".", label="the best")
-    _score_axis(axes, np.array([score for line in shown for score in line.scores]), run)
-    axes.set_xlabel("step")
+    names = figure_names(view)[:PANELS]
+    figure = _Figure(figsize=(9, 4 + 1.6 * len(names)), layout="constrained", facecolor="white")
+    axes, *panels = np.ravel(
+        figure.subplots(1 + len(names), sharex=True, squeeze=False, height_ratios=[4, *[1.6] * len(names)])
+    )
+    behind = (
+        (view.others, PALE, "-", f"others ({len(view.others)})"),
+        (view.stopped, STATUS[Status.STOPPED], ":", f"stopped early ({len(view.stopped)})"),
+    )
+    for lines, colour, style, label in behind:
+        pieces = [np.column_stack([line.steps, line.scores]) for line in lines]
+        axes.add_collection(LineCollection(pieces, colors=colour, linestyles=style, linewidths=0.6, label=label))
+    ends = [(line.steps[-1], line.scores[-1]) for line in view.stopped]
+    if ends:
+        axes.scatter(*zip(*ends, strict=True), 16, marker="v", facecolors="none", edgecolors=STATUS[Status.STOPPED])
+    marked = [*((line, CALM, 0.9) for line in view.parents), *([(view.best, BEST, 2.0)] if view.best else [])]
+    for line, colour, width in marked:
+        said = "the best" if line is view.best else "the newest parents" if line is view.parents[0] else None
+        axes.plot(line.steps, line.scores, color=colour, linewidth=width, marker=".", label=said)
+    for panel, name in zip(panels, names, strict=True):
+        _plain(panel)
+        panel.set_title(_text(shortened([name], 50)[0]), fontsize=9, loc="left", fontweight="bold")
+        panel.grid(axis="y", color=GRID)
+        values = [value for line, *_ in marked for _, value in line.figures.get(name, ())]
+        if min(values) > 0 and max(values) > 100 * min(values):
+            panel.set_yscale("log")
+        for line, colour, width in marked:
+            panel.plot(*zip(*line.figures.get(name, [(np.nan, np.nan)]), strict=True), color=colour, linewidth=width)
     _plain(axes)
-    if shown:
+    shown = shown_scores(view, minimize=_minimizes(run))
+    _score_axis(axes, shown, run)
+    (panels[-1] if panels else axes).set_xlabel("steps along the line")
+    if shown.size:
+        axes.autoscale(axis="x")
         _legend(axes)
     return figure
 
@@ -151,7 +189,7 @@ def schedule(run: Run) -> Figure:
     view = schedules(run)
     columns = min(3, max(1, len(view.axes)))
     rows = max(1, math.ceil(len(view.axes) / columns))
-    figure = Figure(figsize=(9, 0.6 + 1.9 * rows), layout="constrained", facecolor="white")
+    figure = _Figure(figsize=(9, 0.6 + 1.9 * rows), layout="constrained", facecolor="white")
     grid = np.ravel(figure.subplots(rows, columns, squeeze=False))
     shown = (*view.parents, *(() if view.best is None else (view.best,)))
     end = max((line.schedule.steps for line in shown), default=1)
@@ -240,9 +278,9 @@ def stopping(run: Run) -> Figure:
     figure, axes = _figure(9, 3)
     generations = np.arange(len(view.completed))
     axes.bar(generations, view.completed, 0.6, color=STATUS[Status.COMPLETED], label="trained, not stopped")
-    axes.bar(generations, view.stopped, 0.6, view.completed, color="#9fb3c8", label="trained, then stopped")
+    axes.bar(generations, view.stopped, 0.6, view.completed, color=PART, label="trained, then stopped")
     below = view.completed + view.stopped
-    axes.bar(generations, view.untrained, 0.6, below, color="white", edgecolor="#9fb3c8", label="saved by stopping")
+    axes.bar(generations, view.untrained, 0.6, below, color="white", edgecolor=PART, label="saved by stopping")
     axes.set_ylabel("steps")
     axes.yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     _generations(axes, state_of(run).generations)
@@ -250,11 +288,45 @@ def stopping(run: Run) -> Figure:
     return figure
 
 
+def spent(run: Run) -> Figure:
+    """The time of all workers, by generation."""
+    view = times(run)
+    unit, size = time_unit(view.all / max(1, len(view.training)))
+    figure, axes = _figure(9, 3)
+    generations, below = np.arange(len(view.training)), np.zeros(len(view.training))
+    for (name, seconds), colour in zip(view.parts, PARTS, strict=True):
+        axes.bar(generations, seconds / size, 0.6, below, color=colour, label=name)
+        below += seconds / size
+    axes.set_ylabel(f"{unit} of workers")
+    _generations(axes, state_of(run).generations)
+    _legend(axes)
+    return figure
+
+
+def workers(run: Run) -> Figure:
+    """Which worker trained what when: a row for each worker, a bar for each trial."""
+    view = times(run)
+    unit, size = time_unit(view.wall)
+    bars, _ = bars_of(view, state_of(run))
+    figure, axes = _figure(9, 1.2 + min(0.25 * max(view.workers, 1), 6))
+    for kind, colour in KINDS.items():
+        own = [bar for bar in bars if bar.kind == kind]
+        if own:
+            lengths = np.array([bar.end - bar.begin for bar in own]) / size
+            rows, begins = [bar.worker + 1 for bar in own], np.array([bar.begin for bar in own]) / size
+            axes.barh(rows, lengths, 0.8, begins, color=colour, edgecolor="white", linewidth=0.3, label=kind)
+    axes.set(xlim=(0, view.wall / size or 1), ylim=(max(view.workers, 1) + 0.5, 0.5), xlabel=unit, ylabel="worker")
+    axes.yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    if bars:
+        _legend(axes)
+    return figure
+
+
 # ------------------------------------------------------------------------------------------------------------- parts
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = _Figure(figsize=(width, height), layout="constrained", facecolor="white")
     axes = figure.subplots()
     _plain(axes)
     return figure, axes

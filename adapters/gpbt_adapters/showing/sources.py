@@ -7,6 +7,7 @@ database that does not exist, or is not a journal, is not created or changed.
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import threading
 from collections import deque
@@ -20,6 +21,7 @@ from gpbt_adapters.storing.collecting import uncollected
 from gpbt_adapters.views import overview
 from gpbt_core.codec import decode_event, decode_settings, decode_state
 from gpbt_core.errors import ConfigError, ProtocolError
+from gpbt_core.optimizer.search import search_from_dict
 from gpbt_core.registry import resolve_rule
 from gpbt_core.state import Event, State, Told, initial, replay
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from gpbt_adapters.storing.journal import Journal
     from gpbt_adapters.storing.journal.storage import Entry
 
-__all__ = ["Follower", "Watched", "is_journal", "only_study", "read_file", "reading"]
+__all__ = ["Follower", "Watched", "is_journal", "only_study", "read_file", "reading", "without_password"]
 
 PACED = 200
 """Ends of trials, the last ones, from which the pace of a run is taken."""
@@ -83,7 +85,8 @@ class Follower:
         found = self._journal.snapshot(entry.id)
         if found is not None:
             with contextlib.suppress(ConfigError):  # of another version: all events are replayed
-                self._state, self._sequence = decode_state(found[1], resolve_rule), found[0]
+                state = decode_state(found[1], resolve_rule)
+                self._state, self._sequence = _with_search(state, entry.header.get("search")), found[0]
                 return
         self._state, self._sequence = _start(entry.header, f"study {entry.name!r}"), 0
 
@@ -142,6 +145,15 @@ def is_journal(source: str | os.PathLike[str]) -> bool:
     with contextlib.suppress(OSError), Path(text).open("rb") as file:
         return file.read(16) == b"SQLite format 3\0"
     return False
+
+
+def without_password(source: str) -> str:
+    """A source as a page may name it: the password in a URL is replaced by three stars.
+
+    >>> without_password("postgresql://me:secret@host/runs"), without_password("runs.db")
+    ('postgresql://me:***@host/runs', 'runs.db')
+    """
+    return re.sub(r"(?<=//)([^/@:]*):[^/]*@", r"\1:***@", source)
 
 
 @contextlib.contextmanager
@@ -210,12 +222,13 @@ def _read_file(path: str | os.PathLike[str]) -> State:
     try:
         if isinstance(first, dict) and "gpbt_study" in first:
             return _replayed(_start(first.get("header"), str(path)), lines[1:], str(path))
-        data = json.loads(text)["state"]
+        whole = json.loads(text)
+        data, search = whole["state"], whole.get("search")
     except ConfigError:
         raise
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{wanted}: {error!r:.200}") from error
-    return decode_state(data, resolve_rule)
+    return _with_search(decode_state(data, resolve_rule), search)
 
 
 def _check_sqlite(path: Path) -> None:
@@ -243,7 +256,14 @@ def _start(header: Any, where: str) -> State:
         settings = header["settings"]
     except (KeyError, TypeError) as error:
         raise ConfigError(f"{where}: expected a header with settings, got {header!r:.200}") from error
-    return initial(decode_settings(settings, resolve_rule))
+    return _with_search(initial(decode_settings(settings, resolve_rule)), header.get("search"))
+
+
+def _with_search(state: State, search: Any) -> State:
+    """The state with the search of its run, which state data lack; without one if it is damaged or not known."""
+    with contextlib.suppress(ConfigError):
+        return attrs.evolve(state, settings=attrs.evolve(state.settings, search=search_from_dict(search)))
+    return state
 
 
 def _replayed(state: State, lines: Sequence[str], path: str) -> State:

@@ -1,7 +1,7 @@
 """The schedules of a run, and how to draw the values of its hyperparameters."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import attrs
@@ -14,10 +14,10 @@ from gpbt_adapters.views.columns import (
 from gpbt_adapters.views.words import number
 from gpbt_core.genealogy import schedule
 from gpbt_core.records import Schedule
-from gpbt_core.space import Categorical, Int, Space
+from gpbt_core.space import Categorical, Float, Int, Space
 from gpbt_core.state import State
 
-__all__ = ["Axis", "Line", "Schedules", "axes", "schedules"]
+__all__ = ["Axis", "Line", "Schedules", "axes", "merged_axes", "schedules"]
 
 
 @attrs.frozen(kw_only=True)
@@ -131,6 +131,41 @@ def axes(space: Space) -> tuple[Axis, ...]:
                 )
             )
     return tuple(found)
+
+
+def merged_axes(spaces: Iterable[Space]) -> tuple[Axis, ...]:
+    """How to draw each parameter of any of the spaces; where they differ, on an axis with room for all values.
+
+    >>> (axis,) = merged_axes([Space(rate=Float(0.1, 1)), Space(rate=Float(0.5, 2, log=True))])
+    >>> axis.scale, axis.low, axis.high
+    ('linear', 0.1, 2.0)
+    >>> (axis,) = merged_axes([Space(kind=Categorical(["a"])), Space(kind=Categorical(["b", "a"]))])
+    >>> axis.labels, axis.at({"kind": "b"})
+    (('a', 'b'), 1.0)
+    """
+    found: dict[str, list[Any]] = {}
+    for space in spaces:
+        for name, parameter in space.parameters.items():
+            found.setdefault(name, []).append(parameter)
+    return tuple(_merged(name, parameters) for name, parameters in found.items())
+
+
+def _merged(name: str, parameters: Sequence[Any]) -> Axis:
+    if all(parameter == parameters[0] for parameter in parameters):
+        merged = parameters[0]
+    elif any(isinstance(parameter, Categorical) for parameter in parameters):
+        choices: dict[Any, Any] = {}
+        for parameter in parameters:
+            values = parameter.choices if isinstance(parameter, Categorical) else (parameter.low, parameter.high)
+            choices |= {_key(value): value for value in values}
+        merged = Categorical(tuple(choices.values()))
+    else:
+        scales = {parameter.log for parameter in parameters}
+        low, high = min(p.low for p in parameters), max(p.high for p in parameters)
+        log = scales.pop() if len(scales) == 1 else False
+        kind = Int if all(isinstance(parameter, Int) for parameter in parameters) else Float
+        merged = kind(low, high, log=log)
+    return axes(Space({name: merged}))[0]
 
 
 def schedules(run: Run, *, most: int = 50) -> Schedules:

@@ -5,7 +5,7 @@ Needs no plotting library; `report` and `plots` show more.
 
 import html
 
-from gpbt_adapters.views import Run, overview, schedules, story
+from gpbt_adapters.views import Run, brief, overview, schedules, story
 from gpbt_adapters.views.words import counted, number, span
 
 __all__ = ["run_html"]
@@ -34,7 +34,7 @@ def run_html(run: Run, *, note: str = "") -> str:
     if seen.best is not None:
         best = f"{seen.heading} {number(seen.score)} (trial {seen.best})"
     where = "extinct" if seen.extinct else "finished" if seen.finished else "not finished"
-    said = f"{best}; {where}, {counted(sum(seen.counts.values()), 'trial')}, {seen.steps:,} of {seen.budget:,} steps"
+    said = f"{best}; {where}, {counted(sum(seen.counts.values()), 'trial')}, {seen.spent}"
     parts = [f"<div><p><b>{_text(best)}</b>{_text(said[len(best) :] + note)}</p>"]
     if view.best is not None:
         head = _row("th", ["steps", *(axis.name for axis in view.axes)])
@@ -45,6 +45,7 @@ def run_html(run: Run, *, note: str = "") -> str:
             parts.append(_row("td", [steps, *values]))
         parts.append("</tbody></table>")
     parts += [f"<p>{_text(sentence)}</p>" for sentence in story(run)]
+    parts += [f"<p><b>{label}:</b> {_text(text)}</p>" for label, text in brief(run)[1:]]
     return "".join([*parts, "</div>"])
 
 

@@ -4,15 +4,17 @@ import itertools
 import statistics
 from collections.abc import Sequence
 
-from gpbt_adapters.views.columns import PENDING, Run, sign_of, state_of
+from gpbt_adapters.views.columns import Run, state_of
+from gpbt_adapters.views.findings import end_of
+from gpbt_adapters.views.gains import gain_over_constant
 from gpbt_adapters.views.words import counted, number
-from gpbt_core.controls import control_of
+from gpbt_core.controls import Controlled
 from gpbt_core.genealogy import children, lineage, schedule
 from gpbt_core.records import Record, Status
 from gpbt_core.space.parameters import alike
 from gpbt_core.state import State
 
-__all__ = ["story"]
+__all__ = ["shape", "story"]
 
 _SCORED = frozenset({Status.COMPLETED, Status.STOPPED})
 
@@ -37,6 +39,15 @@ def story(run: Run) -> tuple[str, ...]:
         >>> story(optimizer)[-1].startswith("It ends after step 1 of 4: of ")
         True
     """
+    told = shape(run)
+    if isinstance(state_of(run).settings.reproduction, Controlled):
+        gain = gain_over_constant(run)
+        told += () if gain is None else (gain.text,)
+    return told
+
+
+def shape(run: Run) -> tuple[str, ...]:
+    """Explains why the best schedule is constant or ends before the run's last step; empty if it does neither."""
     state = state_of(run)
     if state.final is None:
         return ()
@@ -45,42 +56,10 @@ def story(run: Run) -> tuple[str, ...]:
     told = []
     if len(line) > 1 and len(schedule(state, state.final).segments) == 1:
         told.append(_constant(state, line))
-    end = best.trial.start_step + best.trial.steps
+    end = end_of(best)
     if end < state.settings.steps and state.finished:
         told.append(_early(state, best, end))
-    controls = _controls(state)
-    if controls:
-        told.append(_beside(state, best, end, controls))
     return tuple(told)
-
-
-def _controls(state: State) -> list[Record]:
-    """The last told trial of each control line."""
-    ends: dict[int, Record] = {}
-    for record in state.records:
-        founder = control_of(state.settings.reproduction, state.records, record.trial)
-        if founder is not None and record.status not in PENDING:
-            ends[founder] = record
-    return list(ends.values())
-
-
-def _beside(state: State, best: Record, end: int, controls: Sequence[Record]) -> str:
-    """The gain of the best schedule over the constant configs that were chosen before any score was known."""
-    lines = counted(len(controls), "control line")
-    if any(record.trial.id == best.trial.id for record in controls):
-        return f"The best schedule is one of {lines}: no other beat a constant config; the score may judge too early."
-    losses = [
-        record.loss
-        for record in controls
-        if record.status is Status.COMPLETED
-        and record.loss is not None
-        and record.trial.start_step + record.steps >= end
-    ]
-    if not losses or best.loss is None:
-        return f"None of {lines} reached step {end}, so the gain over a constant config is unknown."
-    score = number(sign_of(state) * min(losses) + 0.0)
-    gain = number(float(f"{min(losses) - best.loss:.3g}"))
-    return f"The best of {lines}, configs that were held from start to end, scored {score}: the schedule gains {gain}."
 
 
 def _constant(state: State, line: Sequence[Record]) -> str:

@@ -33,7 +33,8 @@ class Overview:
         best_by: What the best trial was selected by: "score", or the name of the measure that the reproduction rule
             ranks by.
         steps: The steps trained by trials that have ended.
-        budget: The maximum number of steps of the run.
+        budget: The number of steps of the run as planned: population x steps, and those of extensions. A run that
+            spends saved steps on further trials may train a few more.
     """
 
     direction: str
@@ -58,6 +59,14 @@ class Overview:
     def nothing(self) -> str:
         """The text to show while there is no best trial."""
         return "no trial was completed" if self.finished else "no trial is completed yet"
+
+    @property
+    def spent(self) -> str:
+        """The steps trained, beside those planned."""
+        if self.steps <= self.budget:
+            return f"{self.steps:,} of {self.budget:,} planned steps"
+        more = f"{self.steps - self.budget:,} in place of steps saved by stopping"
+        return f"{self.budget:,} planned steps and {more}"
 
     @property
     def pending(self) -> int:

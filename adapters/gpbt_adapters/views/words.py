@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["counted", "number", "printable", "settings", "span", "without_numbers"]
+__all__ = ["counted", "duration", "number", "printable", "settings", "span", "without_numbers"]
 
 
 def number(value: object) -> str:
@@ -19,13 +19,28 @@ def number(value: object) -> str:
     return str(value)
 
 
-def counted(count: int, noun: str) -> str:
-    """A count with its noun.
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A count with its noun; the plural only if it does not end in s.
 
-    >>> counted(1, "trial"), counted(2000, "trial")
-    ('1 trial', '2,000 trials')
+    >>> counted(1, "trial"), counted(2000, "trial"), counted(2, "study", "studies")
+    ('1 trial', '2,000 trials', '2 studies')
     """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def duration(seconds: float) -> str:
+    """A duration as short text.
+
+    >>> duration(0.0314), duration(12), duration(200), duration(5400), duration(1e6)
+    ('0.031 s', '12 s', '3.3 min', '1.5 h', '11.6 days')
+    """
+    for size, most, unit in ((1, 90, "s"), (60, 90, "min"), (3600, 48, "h")):
+        if seconds < most * size:
+            value = seconds / size
+            return (
+                f"{value:.2g} {unit}" if value < 1 else f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
+            )
+    return f"{seconds / 86400:.1f} days"
 
 
 def printable(text: object) -> str:

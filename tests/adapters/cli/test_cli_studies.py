@@ -90,6 +90,55 @@ def test_the_status_says_how_far_a_study_is(journal: str, capsys: pytest.Capture
     assert "time left" in shown
 
 
+def test_the_status_says_what_the_study_gained_and_what_to_do_next(
+    journal: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["status", journal]) == 0
+    shown = capsys.readouterr().out
+    labels = [line.split("  ")[0] for line in shown.splitlines()[1:] if not line.startswith(" ")]
+    assert labels[:3] == ["best score", "gain", "generation"]
+    assert labels[-1] == "next"
+    assert "over generation 0" in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 60
+
+
+@pytest.fixture
+def repeats(tmp_path: Path) -> str:
+    """A journal of two settings, each with the seeds 0 to 5."""
+    url = f"sqlite:///{tmp_path / 'repeats.db'}"
+    for searcher in ("random", "sobol"):
+        for seed in range(6):
+            settings: dict[str, Any] = {"population": 4, "steps": 4, "seed": seed, "preset": "steady"}
+            with open_study(
+                url, f"{searcher}-{seed}", SPACE, durability="process", searcher=searcher, **settings
+            ) as study:
+                advance(study, 100)
+    return url
+
+
+def test_studies_are_compared_in_a_table_and_on_a_page(
+    repeats: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", repeats]) == 0
+    shown = capsys.readouterr().out
+    assert "of 6 pairs won" in shown
+    assert "Wilcoxon p = " in shown
+    assert all(f"{searcher}-{seed} " in shown for searcher in ("random", "sobol") for seed in range(6))
+    path = tmp_path / "compared.html"
+    assert main(["compare", repeats, "random-0", "sobol-3", "--html", str(path), "--title", "Two"]) == 0
+    assert "2 studies" in capsys.readouterr().out
+    page = path.read_text("utf-8")
+    assert "<title>Two</title>" in page
+    assert page.count('"name":"sobol-3"') == 1 + len(SPACE)
+    assert "random-1" not in page
+
+
+def test_one_study_is_not_compared(journal: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", journal]) == 1
+    assert "at least two, got 1" in capsys.readouterr().err
+
+
 def test_no_trial_is_said_to_run_in_a_study_that_nobody_trains(
     journal: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,11 +4,13 @@ import logging
 import math
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -333,8 +335,44 @@ def test_in_a_narrow_terminal_the_bar_and_the_time_left_stay_readable(
     monkeypatch.setenv("COLUMNS", "80")
     small_run(Tiny, progress="rich")
     last = capfd.readouterr().err.strip().splitlines()[-1]
-    assert re.search(r"generation \d+/\d+ · best -[\d.]+e-\d+ +━{10,}\S* +\d+/60 steps left \d:\d\d:\d\d", last)
+    assert re.search(r"generation \d+/\d+ · best -[\d.]+e-\d+ +━{10,}\S* +\d+/60 steps in \d:\d\d:\d\d", last)
     assert "…" not in last
+
+
+def test_a_wide_terminal_shows_what_the_run_has_gained(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    result = small_run(progress="rich")
+    state = result.optimizer.state
+    assert state.best is not None
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert f"({state.closed[0].best - state.best[0]:.3g} better than generation 0)" in last
+
+
+def test_in_a_notebook_one_line_is_overwritten(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[tuple[bool, dict[str, str]]] = []
+
+    class Handle:
+        def update(self, data: dict[str, str], **_: bool) -> None:
+            shown.append((True, data))
+
+    def display(data: dict[str, str], **_: bool) -> Handle:
+        shown.append((False, data))
+        return Handle()
+
+    kernel = SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: kernel))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    monkeypatch.setattr("gpbt_adapters.running.progress.REFRESH", 0.0)
+    result = small_run(progress=True)
+    assert capfd.readouterr().err == ""
+    updates, data = zip(*shown, strict=True)
+    assert updates == (False, *[True] * (len(shown) - 1))
+    assert f"best {result.best.score:.6g}" in data[-1]["text/plain"]
+    assert '<progress value="60" max="60"' in data[-1]["text/html"]
 
 
 @pytest.mark.parametrize("progress", [True, False])

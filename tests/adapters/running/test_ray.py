@@ -76,6 +76,19 @@ class Killed(Descent):
         return super().step()
 
 
+class KilledAsAChild(Killed):
+    """Kills its process in a step after it has loaded what a worker kept."""
+
+    is_child = False
+
+    def load(self, path: Path) -> None:
+        super().load(path)
+        self.is_child = True
+
+    def step(self) -> float:
+        return super().step() if self.is_child else Descent.step(self)
+
+
 class DeadlyUnder(Descent):
     """Kills its process in each step under one learning rate."""
 
@@ -322,9 +335,9 @@ def test_a_run_may_keep_its_checkpoints_in_the_object_store(
 def test_what_a_worker_kept_outlives_it(
     executor: RayExecutor, store: RayStore, directory: Path, serial: Result
 ) -> None:
-    for number in range(3):
+    for number in range(2):  # as many as there are workers
         (directory / str(number)).touch()
-    result = small_run(lambda: Killed(directory), executor=executor, store=store, retries=3)
+    result = small_run(lambda: KilledAsAChild(directory), executor=executor, store=store, retries=2)
     assert list(directory.iterdir()) == []
     assert records(result) == records(serial)
 

@@ -1,25 +1,27 @@
 """The dashboard in a real browser, and what it refuses to those who are none."""
 
+import contextlib
 import http.client
 import json
-import shutil
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
 
+from browsers import browser_at, complaints
 from looked_at import EVIL, SPACE, advance
 
-pytest.importorskip("plotly")
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("starlette")
 uvicorn = pytest.importorskip("uvicorn")
 
 from gpbt_adapters.showing.dashboard import application  # noqa: E402 - after it is known that all it needs is there
+from gpbt_adapters.showing.sources import reading  # noqa: E402 - as above
 from gpbt_adapters.storing.journal import Journal, Study, open_study  # noqa: E402 - as above
 from gpbt_core import Search  # noqa: E402 - as above
 
@@ -37,21 +39,27 @@ def study(tmp_path: Path) -> Iterator[Study]:
         yield opened
 
 
+@contextlib.contextmanager
+def _served(journal: Journal) -> Iterator[str]:
+    """The address of a dashboard over a journal."""
+    server = uvicorn.Server(uvicorn.Config(application(journal), port=0, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    deadline = time.monotonic() + PATIENCE
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}/"
+    server.should_exit = True
+    thread.join()
+
+
 @pytest.fixture
 def address(study: Study, tmp_path: Path) -> Iterator[str]:
     """Where the dashboard over it listens."""
     assert study.name == EVIL
-    with Journal(f"sqlite:///{tmp_path / 'runs.db'}") as journal:
-        server = uvicorn.Server(uvicorn.Config(application(journal), port=0, log_level="error", lifespan="off"))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        deadline = time.monotonic() + PATIENCE
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.02)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}/"
-        server.should_exit = True
-        thread.join()
+    with Journal(f"sqlite:///{tmp_path / 'runs.db'}") as journal, _served(journal) as found:
+        yield found
 
 
 def _ask(address: str, path: str, *, method: str = "GET", host: str | None = None) -> tuple[int, str]:
@@ -85,8 +93,45 @@ def test_what_is_drawn_is_sent_once_for_each_change(study: Study, address: str) 
     assert after["run"]["tiles"] != first["run"]["tiles"]
 
 
+def test_several_users_see_the_studies_that_they_ask_for_at_the_same_time(address: str, tmp_path: Path) -> None:
+    rules: dict[str, Any] = {"searcher": Search("random"), "seed": 3, "population": 12, "steps": 10}
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    for place in range(3):
+        with open_study(url, f"study {place}", SPACE, durability="process", preset="random", **rules) as opened:
+            advance(opened, place + 1)
+
+    def asked(user: int) -> tuple[str, str, list[str]]:
+        status, text = _ask(address, f"/api/run?study=study%20{user % 3}")
+        assert status == 200
+        answer = json.loads(text)
+        return answer["study"], answer["run"]["title"], next(t for t in answer["run"]["tiles"] if t[0] == "trials")
+
+    with ThreadPoolExecutor(6) as users:
+        found = list(users.map(asked, range(12)))
+    assert [(name, title) for name, title, _ in found] == [(f"study {i % 3}", f"study {i % 3}") for i in range(12)]
+    assert [trials[1] for *_, trials in found] == [str(i % 3 + 1) for i in range(12)]
+
+
+def test_a_file_that_is_replaced_is_shown_anew(tmp_path: Path) -> None:
+    rules: dict[str, Any] = {"searcher": Search("random"), "seed": 3, "population": 12, "steps": 10}
+    path, other = tmp_path / "runs.db", tmp_path / "other.db"
+    for file, name, trials in ((path, "old", 5), (other, "new", 7)):
+        with open_study(f"sqlite:///{file}", name, SPACE, durability="process", preset="random", **rules) as opened:
+            advance(opened, trials)
+    with reading(path) as journal, _served(journal) as address:
+        before = json.loads(_ask(address, "/api/run")[1])
+        assert (before["study"], before["run"]["title"]) == ("old", "old")
+        other.replace(path)
+        assert _ask(address, "/api/run?study=old")[0] == 404
+        after = json.loads(_ask(address, f"/api/run?known={quote(before['known'])}")[1])
+        assert (after["study"], after["run"]["title"]) == ("new", "new")
+        path.unlink()
+        assert _ask(address, "/api/run")[0] == 503
+
+
 def _importance(answer: dict[str, Any]) -> bool:
-    return any(one["id"] == "importance" and one["figure"]["data"] for one in answer["run"]["sections"])
+    sections = [one for group in answer["run"]["groups"] for one in group["sections"]]
+    return any(one["id"] == "importance" and one["figure"]["data"] for one in sections)
 
 
 @pytest.mark.parametrize(
@@ -119,23 +164,8 @@ def test_a_page_from_elsewhere_cannot_ask_under_a_name_of_its_own(address: str) 
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Any]:
-    """A headless Chromium with an empty profile."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("needs the programs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in (
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-        "--window-size=1400,1000", f"--user-data-dir={tmp_path / 'profile'}",
-    ):  # fmt: skip
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield opened
-    opened.quit()
+    with browser_at(tmp_path / "profile") as opened:
+        yield opened
 
 
 def _turn_wheel(browser: Any, element: Any, *, ctrl: bool) -> None:
@@ -156,27 +186,40 @@ def test_in_a_browser_the_tree_is_drawn_tells_of_trials_and_grows_without_a_relo
     points = "#genealogy .scatterlayer .point"
     wait = WebDriverWait(browser, PATIENCE, poll_frequency=0.1)
     browser.get(address)
+    wait.until(lambda b: b.find_elements("id", "genealogy"))
+    browser.execute_script("document.getElementById('genealogy').scrollIntoView({behavior: 'instant'})")
     wait.until(lambda b: len(b.find_elements("css selector", points)) >= 20)
     assert browser.find_element("id", "title").text == EVIL
     assert not browser.find_elements("css selector", "img[src=x]")
 
-    browser.execute_script("window.scrollTo(0, 0); window.marked = true")
-    point = browser.find_elements("css selector", "#genealogy .scatterlayer .trace .point")[3]
-    ActionChains(browser).move_to_element(point).perform()
+    browser.execute_script(
+        "document.getElementById('genealogy').scrollIntoView({behavior: 'instant'}); window.marked = true"
+    )
+
+    def point() -> Any:
+        """Found anew each time: a figure that is drawn again has other elements."""
+        return browser.find_elements("css selector", "#genealogy .scatterlayer .trace .point")[3]
+
+    ActionChains(browser).move_to_element(point()).perform()
     hover = "#genealogy .hoverlayer .hovertext"
-    wait.until(lambda b: any("trial" in one.text for one in b.find_elements("css selector", hover)))
-    told = browser.find_element("css selector", hover).text
+    wait.until(lambda b: b.find_elements("css selector", hover))
+    told = browser.execute_script(f"return document.querySelector({hover!r}).textContent")
+    assert "trial" in told
     assert "score" in told
     assert "lr = " in told
 
     shown = "JSON.stringify(document.querySelector('#genealogy .plot')._fullLayout.xaxis.range)"
-    whole = browser.execute_script(f"return {shown}")
-    _turn_wheel(browser, point, ctrl=False)
-    wait.until(lambda b: b.execute_script("return window.scrollY") > 0)  # the wheel is for the page
+    whole, top = browser.execute_script(f"return [{shown}, window.scrollY]")
+    _turn_wheel(browser, point(), ctrl=False)
+    wait.until(lambda b: b.execute_script("return window.scrollY") > top)  # the wheel is for the page
     assert browser.execute_script(f"return {shown}") == whole
-    browser.execute_script("window.scrollTo(0, 0)")
-    _turn_wheel(browser, point, ctrl=True)
-    wait.until(lambda b: b.execute_script(f"return {shown}") != whole)
+
+    def zoomed(_: object) -> bool:
+        browser.execute_script("document.getElementById('genealogy').scrollIntoView({behavior: 'instant'})")
+        _turn_wheel(browser, point(), ctrl=True)  # again if the page was still scrolling
+        return bool(browser.execute_script(f"return {shown}") != whole)
+
+    wait.until(zoomed)
 
     generations = "document.getElementById('tiles').innerText"
     before = browser.execute_script(f"return {generations}")
@@ -186,5 +229,4 @@ def test_in_a_browser_the_tree_is_drawn_tells_of_trials_and_grows_without_a_relo
     wait.until(lambda b: "3 of 6" in b.execute_script(f"return {generations}"))
     wait.until(lambda b: len(b.find_elements("css selector", points)) >= 30)
     assert browser.execute_script("return window.marked"), "the page was loaded again"
-    severe = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-    assert severe == []
+    assert complaints(browser) == []

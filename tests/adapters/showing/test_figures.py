@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from gpbt_adapters.showing.figures import FIGURES, importance
 from gpbt_adapters.showing.figures.parts import nice_ticks, shortened
 from gpbt_adapters.showing.palette import STATUS
-from gpbt_adapters.views import Importance
+from gpbt_adapters.views import Importance, Timing, noted
 from gpbt_core import Categorical, Float, Int, Optimizer, Space, Status, When
 from looked_at import run_of
+from toy_runs import run_small, small
+from toy_trainables import Descent
 
 
 def _run_in(space: Space, count: int) -> Optimizer:
@@ -33,6 +35,52 @@ def test_fates_are_told_apart_by_shape_and_the_best_line_is_marked() -> None:
     assert STATUS[Status.FAILED] != STATUS[Status.STOPPED]
 
 
+class _Telling(Descent):
+    def figures(self) -> dict[str, float]:
+        return {"train_loss": abs(self.weight), "<b>norm</b>": 2.0}
+
+
+@pytest.fixture(scope="module")
+def trained() -> Optimizer:
+    """A run with times and figures, with stopped trials."""
+    return run_small(small(preset="greedy", population=12), _Telling).optimizer
+
+
+def test_learning_curves_end_where_trials_were_stopped_and_have_a_panel_for_each_figure(trained: Optimizer) -> None:
+    figure = FIGURES["curve"](trained)
+    assert {trace["type"] for trace in figure["data"]} == {"scatter"}
+    stopped = [record for record in trained.records if record.status is Status.STOPPED]
+    (ends,) = [trace for trace in figure["data"] if trace["mode"] == "markers"]
+    assert sorted(ends["x"]) == sorted(record.trial.start_step + record.steps for record in stopped)
+    titles = [one["text"] for one in figure["layout"]["annotations"]]
+    assert titles == ["<b>train_loss</b>", "<b>&lt;b&gt;norm&lt;/b&gt;</b>"]
+    best = [trace for trace in figure["data"] if trace["name"].startswith("the best")]
+    assert [trace["yaxis"] for trace in best] == ["y", "y2", "y3"]
+    assert best[1]["x"][:-1] == [r.trial.start_step + r.steps for r in trained.lineage(trained.best.trial.id)]
+
+
+def test_each_trial_has_a_bar_in_the_row_of_its_worker(trained: Optimizer) -> None:
+    figure = FIGURES["workers"](trained)
+    assert {trace["type"] for trace in figure["data"]} == {"bar"}
+    assert sum(len(trace["x"]) for trace in figure["data"]) == len(trained.records)
+    best = next(trace for trace in figure["data"] if trace["name"] == "the best line")
+    assert len(best["x"]) == len(trained.lineage(trained.best.trial.id))
+
+
+def test_many_trials_become_few_bars_that_cover_the_same_time() -> None:
+    optimizer = Optimizer(Space(rate=Float(0, 1)), population=2400, steps=1, preset="random", max_concurrent=2400)
+    for trial in optimizer.ask(2400):
+        times = {"run": 0, "begin": trial.id // 4 + 0.1, "loading": 0, "training": 0.9, "saving": 0, "searching": 0}
+        timing = Timing(worker=f"here:{trial.id % 4}", **times)
+        optimizer.tell(trial, 0.5, notes=noted(timing, {}))
+    figure = FIGURES["workers"](optimizer)
+    assert 0 < sum(len(trace["x"]) for trace in figure["data"]) <= 2000
+    assert max(
+        b + x for trace in figure["data"] for b, x in zip(trace["base"], trace["x"], strict=True)
+    ) == pytest.approx(600 / 60)
+    assert "pauses of less than" in figure["layout"]["xaxis"]["title"]["text"]
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_says_how_narrow_it_may_become(name: str) -> None:
     few, many = (
@@ -40,7 +88,7 @@ def test_every_figure_says_how_narrow_it_may_become(name: str) -> None:
         for count in (1, 12)
     )
     assert 0 < few <= many
-    assert (few < many) == (name in {"parallel", "schedule"})
+    assert (few < many) == (name in {"parallel", "schedule", "slices"})
 
 
 def test_a_parameter_that_is_not_active_in_any_schedule_is_said_to_be_so() -> None:

@@ -63,6 +63,7 @@ def test_json_lines_hold_every_event(tmp_path: Path) -> None:
     assert asked[0]["config"] == dict(result.optimizer.records[0].trial.config)
     told = {line["trial"]: line for line in lines if line["event"] == "told"}
     assert told[result.best.trial.id]["score"] == result.best.score
+    assert told[result.best.trial.id]["figures"] == dict(result.figures[result.best.trial.id])
     failed = [line for line in told.values() if line["status"] == "failed"]
     assert failed
     assert all(line["score"] is None and line["reason"].startswith("ArithmeticError") for line in failed)

@@ -350,9 +350,12 @@ def test_a_file_of_the_runs_own_is_kept_beside_the_checkpoints(store: Checkpoint
         store.read_file("factory")
 
 
-@pytest.mark.parametrize("durable", [True, False])
+@pytest.mark.parametrize(
+    ("name", "options", "durable"),
+    [("store", {}, True), ("store", {"durable": False}, False), (None, {}, False), (None, {"durable": True}, True)],
+)
 def test_a_durable_store_flushes_each_file_and_the_directories(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | None, options: dict[str, bool], durable: bool
 ) -> None:
     flushed: set[str] = set()
     real = os.fsync
@@ -361,10 +364,14 @@ def test_a_durable_store_flushes_each_file_and_the_directories(
         flushed.add(Path(f"/proc/self/fd/{descriptor}").readlink().name)
         real(descriptor)
 
-    store = CheckpointStore(tmp_path / "store", durable=durable)
+    store = CheckpointStore(None if name is None else tmp_path / name, **options)
     monkeypatch.setattr(os, "fsync", fsync)
     _save(store, 1)
-    assert {"weights", "empty", "manifest.json", "deep", "er", "data", "store"} <= flushed if durable else not flushed
+    assert (
+        {"weights", "empty", "manifest.json", "deep", "er", "data", store.directory.name} <= flushed
+        if durable
+        else not flushed
+    )
 
 
 def test_what_a_killed_process_left_of_a_checkpoint_goes_once_it_is_written(store: CheckpointStore) -> None:

@@ -306,6 +306,17 @@ def test_a_restored_model_says_the_same_of_itself_as_the_trained_one(
     assert trained.model.n_estimators == 6
 
 
+@pytest.mark.parametrize(("make", "name"), [(_xgboost, "alpha"), (_lightgbm, "lambda_l1")], ids=["xgboost", "lightgbm"])
+def test_a_hyperparameter_that_a_config_no_longer_has_returns_to_its_default(make: Any, name: str) -> None:
+    one, other = make(), make()
+    for trainable, config in ((one, {"learning_rate": 0.2, name: 50.0}), (other, {"learning_rate": 0.2})):
+        trainable.setup({"learning_rate": 0.2, name: 50.0}, seed=0)
+        trainable.step()
+        trainable.apply(config)
+        trainable.step()
+    assert _trees(one) != _trees(other)
+
+
 def test_an_estimator_without_the_parameter_says_so() -> None:
     with pytest.raises(ConfigError, match=r"XGBClassifier has no parameters \['eta'\]"):
         _xgb_model().setup({"eta": 0.1}, seed=0)

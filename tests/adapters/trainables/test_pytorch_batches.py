@@ -271,7 +271,7 @@ def training():
     )
 
 if __name__ == "__main__":
-    result = run(Optimizer(Space(lr=Float(0.01, 0.1)), population=2, steps=1), training, workers=2, progress=False)
+    result = run(Optimizer(Space(lr=Float(0.01, 0.1)), population=1, steps=1), training, workers=1, progress=False)
     reasons = [record.reason for record in result.optimizer.records if record.reason]
     print(reasons or "all trials were trained")
 """

@@ -74,8 +74,8 @@ def _make(algorithm: Any = PPO, **changes: Any) -> SB3Trainable:
 
 def _replaying(algorithm: Any, tune: Any = ("learning_rate", "gamma"), **arguments: Any) -> SB3Trainable:
     """SAC and TD3 update at each environment step, so take few; the fourth training step fills the buffer."""
-    arguments = {**REPLAY, "buffer_size": 100, **arguments}
-    return _make(algorithm, make_env=lambda: Walk(discrete=False), steps=32, tune=tune, arguments=arguments)
+    arguments = {**REPLAY, "buffer_size": 40, "learning_starts": 8, **arguments}
+    return _make(algorithm, make_env=lambda: Walk(discrete=False), steps=12, tune=tune, arguments=arguments)
 
 
 def _normalized() -> VecNormalize:
@@ -138,6 +138,7 @@ CASES: dict[str, tuple[Any, Space]] = {
         functools.partial(
             _make,
             DQN,
+            steps=32,  # the fourth of them fills the buffer
             tune={
                 "rate": Argument("learning_rate"),
                 "epsilon": Argument("exploration_initial_eps", "exploration_final_eps"),

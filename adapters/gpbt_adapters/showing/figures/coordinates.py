@@ -45,7 +45,10 @@ def _parallel(table: Trials, found: tuple[Axis, ...], *, minimize: bool) -> Figu
     bounds = sensible_range(table.score[ids], minimize=minimize)
     shown = np.clip(table.score[ids], *bounds) if bounds else table.score[ids]
     # The axis cuts off the worst tenth where the others end: with outliers, there would be no room to select in.
-    dimensions.append({"label": "score", "values": short(shown), "range": list(bounds or (0, 1)), "tickformat": ".4~g"})
+    dimensions.append({"label": "score", "values": short(shown), "range": list(bounds or (0, 1))})
+    if bounds is not None:
+        ticks = _with_ends(bounds[0], nice_ticks(*bounds), bounds[1])
+        dimensions[-1] |= {"tickvals": ticks, "ticktext": [f"{tick:.4g}" for tick in ticks]}
     line = {"color": short(shown), "colorscale": colour_scale(minimize=minimize)}
     if bounds is not None:
         line |= {"cmin": bounds[0], "cmax": bounds[1]}

@@ -8,22 +8,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gpbt_adapters.showing.palette import GRID, INK, PALE, SCALE
+from gpbt_adapters.showing.palette import BACK, GRID, INK, PALE, SCALE
 from gpbt_adapters.views import Run, Trials, state_of
+from gpbt_adapters.views.columns import Ints
 from gpbt_adapters.views.words import number, span
 
 __all__ = [
     "COLOURS",
     "FONT",
-    "MANY",
+    "MOST",
     "Figure",
     "base_layout",
     "colour_scale",
+    "columns_of",
     "domain_of",
+    "drawn_of",
     "escaped",
     "generations_axis",
     "hover_texts",
-    "kind_of",
     "legend_above",
     "line_trace",
     "log_ticks",
@@ -34,15 +36,17 @@ __all__ = [
     "padded",
     "panel_title",
     "plain_axis",
+    "score_axis",
     "short",
     "shortened",
+    "thinned",
 ]
 
 Figure = dict[str, Any]
 
 
-MANY = 3000
-"""The number of points from which WebGL is so much faster than SVG that its blurred lines are acceptable."""
+MOST = 2000
+"""The number of trials that a figure draws at most: more would hide one another, and take seconds to draw."""
 
 
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif", "color": INK, "size": 13}
@@ -61,10 +65,10 @@ def base_layout(least_width: int, **more: Any) -> Figure:
     return {
         "meta": {"leastWidth": least_width},
         "font": FONT,
-        "paper_bgcolor": "#ffffff",
-        "plot_bgcolor": "#ffffff",
+        "paper_bgcolor": BACK,
+        "plot_bgcolor": BACK,
         "margin": {"l": 60, "r": 20, "t": 62, "b": 50},  # top: a line of buttons and a line of legend
-        "hoverlabel": {"bgcolor": "#ffffff", "bordercolor": PALE, "align": "left", "font": {"color": INK, "size": 12}},
+        "hoverlabel": {"bgcolor": BACK, "bordercolor": PALE, "align": "left", "font": {"color": INK, "size": 12}},
         "uirevision": "kept",  # a new generation keeps zoom and selections
         **more,
     }
@@ -83,6 +87,17 @@ def plain_axis() -> Figure:
     }
 
 
+def score_axis(bounds: tuple[float, float] | None) -> Figure:
+    """An axis for scores within bounds (None: there are none), logarithmic if they span more than two powers of ten."""
+    axis = {**plain_axis(), "title": {"text": "score", "font": {"size": 12}}}
+    if bounds is None:
+        return axis
+    if bounds[0] > 0 and bounds[1] > 100 * bounds[0]:
+        low, high = math.log10(bounds[0]), math.log10(bounds[1])
+        return {**axis, "type": "log", "range": padded(low, high), "dtick": max(1, round((high - low) / 10))}
+    return {**axis, "range": padded(*bounds)}
+
+
 def generations_axis(count: int) -> Figure:
     """An axis with room for this many generations."""
     pad = 0.5 if count < 30 else 0.02 * count
@@ -91,7 +106,7 @@ def generations_axis(count: int) -> Figure:
         "title": {"text": "generation", "standoff": 8, "font": {"size": 12}},
         "range": [-pad, count - 1 + pad],
     }
-    axis |= {"showgrid": False, "dtick": 1} if count <= 25 else {"showgrid": False, "tickformat": "d"}
+    axis |= {"showgrid": False, "dtick": 1} if count <= 12 else {"showgrid": False, "tickformat": "d"}
     return axis
 
 
@@ -108,9 +123,10 @@ def legend_above() -> Figure:
     }
 
 
-def panel_title(text: str, x: float, y: float) -> Figure:
-    """The title of one of several panels; x and y are shares of the plot."""
+def panel_title(text: str, x: float, y: float, place: int) -> Figure:
+    """The title of one of several panels, counted by `place`; x and y are shares of the plot."""
     return {
+        "name": str(place),
         "text": f"<b>{text}</b>",
         "x": x,
         "y": y,
@@ -123,10 +139,10 @@ def panel_title(text: str, x: float, y: float) -> Figure:
     }
 
 
-def line_trace(kind: str, x: Any, y: Any, *, colour: str, width: float) -> Figure:
+def line_trace(x: Any, y: Any, *, colour: str, width: float) -> Figure:
     """Lines without hover texts."""
     return {
-        "type": kind,
+        "type": "scatter",
         "mode": "lines",
         "x": short(x),
         "y": short(y),
@@ -136,21 +152,21 @@ def line_trace(kind: str, x: Any, y: Any, *, colour: str, width: float) -> Figur
     }
 
 
-def hover_texts(table: Trials) -> list[str]:
-    """The hover text of each trial."""
-    texts = []
+def hover_texts(table: Trials, ids: Ints) -> dict[int, str]:
+    """The hover texts of some trials, by id."""
+    texts = {}
     parents, starts, trained = table.parent.tolist(), table.start_step.tolist(), table.trained.tolist()
     names = list(dict.fromkeys(name for config in table.configs for name in config))
     shown = dict(zip(names, named(names, 30), strict=True))
-    for i, status in enumerate(table.status):
-        said = [f"<b>trial {i}</b> · {status.value}", f"score {number(float(table.score[i]))}"]
+    for i in ids.tolist():
+        said = [f"<b>trial {i}</b> · {table.status[i].value}", f"score {number(float(table.score[i]))}"]
         steps = f"steps {span(starts[i], trained[i])}" if trained[i] else "no steps yet"
         said.append(steps + (f" · child of {parents[i]}" if parents[i] >= 0 else ""))
         said += [f"{shown[name]} = {escaped(number(value), 40)}" for name, value in table.configs[i].items()][:20]
         reason = table.reasons[i]
         if reason:
             said.append(f"<i>{escaped(reason, 120)}</i>")
-        texts.append("<br>".join(said))
+        texts[i] = "<br>".join(said)
     return texts
 
 
@@ -244,6 +260,11 @@ def padded(low: float, high: float) -> list[float]:
     return [low - pad, high + pad]
 
 
+def columns_of(panels: int) -> int:
+    """How many of so many panels stand side by side."""
+    return {1: 1, 2: 2, 4: 2}.get(panels, 3)
+
+
 def domain_of(place: int, count: int, gap: float) -> tuple[float, float]:
     """The start and end of one of `count` panels, as shares of the plot."""
     width = (1 - gap * (count - 1)) / count
@@ -251,9 +272,28 @@ def domain_of(place: int, count: int, gap: float) -> tuple[float, float]:
     return start, min(1.0, start + width)
 
 
-def kind_of(points: int) -> str:
-    """The type of trace that draws this many points."""
-    return "scattergl" if points >= MANY else "scatter"
+def thinned(ids: Ints, most: int = MOST, *, first: Ints | None = None) -> Ints:
+    """At most so many ids, evenly spread over their order; those in `first` before the others.
+
+    >>> thinned(np.arange(10), 4), thinned(np.arange(10), 4, first=np.array([2, 3, 7])).tolist()
+    (array([0, 3, 6, 9]), [0, 2, 3, 7])
+    """
+    if len(ids) <= most:
+        return ids
+    if first is not None:
+        wanted = np.isin(ids, first)
+        taken = thinned(ids[wanted], most)
+        return ids[np.isin(ids, np.concatenate([taken, thinned(ids[~wanted], most - len(taken))]))]
+    return ids[np.linspace(0, len(ids) - 1, most).round().astype(np.int64)]
+
+
+def drawn_of(drawn: int, count: int) -> str:
+    """How many of the trials a figure draws, in brackets.
+
+    >>> drawn_of(5, 5), drawn_of(1000, 2000)
+    ('(5)', '(1,000 of 2,000)')
+    """
+    return f"({count:,})" if drawn == count else f"({drawn:,} of {count:,})"
 
 
 def minimizes(run: Run) -> bool:

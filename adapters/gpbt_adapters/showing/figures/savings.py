@@ -1,9 +1,8 @@
 """How the steps of each generation were spent, as a figure."""
 
 from gpbt_adapters.showing.figures.parts import Figure, base_layout, generations_axis, legend_above, plain_axis
-from gpbt_adapters.showing.palette import STATUS
+from gpbt_adapters.showing.palette import BACK, CALM, PART
 from gpbt_adapters.views import Run, Savings, savings, state_of
-from gpbt_core.records import Status
 
 __all__ = ["stopping"]
 
@@ -16,9 +15,9 @@ def stopping(run: Run) -> Figure:
 def _stopping(view: Savings, planned: int) -> Figure:
     generations = list(range(len(view.completed)))
     bars = (
-        ("trained, not stopped", view.completed, {"color": STATUS[Status.COMPLETED]}),
-        ("trained, then stopped", view.stopped, {"color": "#9fb3c8"}),
-        ("saved by stopping", view.untrained, {"color": "#ffffff", "line": {"color": "#9fb3c8", "width": 1.5}}),
+        ("trained, not stopped", view.completed, {"color": CALM}),
+        ("trained, then stopped", view.stopped, {"color": PART}),
+        ("saved by stopping", view.untrained, {"color": BACK, "line": {"color": PART, "width": 1.5}}),
     )
     data = [
         {
@@ -33,7 +32,7 @@ def _stopping(view: Savings, planned: int) -> Figure:
         for name, values, marker in bars
     ]
     layout = base_layout(
-        520,
+        320,
         height=340,
         barmode="stack",
         xaxis=generations_axis(planned),

@@ -1,19 +1,18 @@
 """Scores over generations as a figure."""
 
-import math
-
 import numpy as np
 
 from gpbt_adapters.showing.figures.parts import (
+    MOST,
     Figure,
     base_layout,
+    drawn_of,
     generations_axis,
-    kind_of,
     legend_above,
     minimizes,
-    padded,
-    plain_axis,
+    score_axis,
     short,
+    thinned,
 )
 from gpbt_adapters.showing.palette import BEST, CALM, INK, MUTED, STATUS, sensible_range
 from gpbt_adapters.views import Run, Scores, scores, state_of
@@ -29,7 +28,6 @@ def score(run: Run) -> Figure:
 
 def _score(view: Scores, planned: int, *, minimize: bool) -> Figure:
     table = view.trials
-    kind = kind_of(len(table))
     counts = np.bincount(table.generation, minlength=1)
     data: list[Figure] = []
     faint = {"opacity": 0.4} if len(table) >= 1000 else {}
@@ -39,14 +37,15 @@ def _score(view: Scores, planned: int, *, minimize: bool) -> Figure:
     )
     size = 7 if len(table) < 1000 else 4
     for name, status, marker in fates:
-        ids = table.having(status)
+        every = table.having(status)
+        ids = thinned(every, max(1, MOST * len(every) // max(1, len(table))) if len(table) > MOST else MOST)
         if ids.size:
             at = table.generation[ids]
             data.append(
                 {
-                    "type": kind,
+                    "type": "scatter",
                     "mode": "markers",
-                    "name": name,
+                    "name": f"{name} {drawn_of(len(ids), len(every))}",
                     "x": short(at + 0.8 * ((table.place[ids] + 0.5) / counts[at] - 0.5)),
                     "y": short(table.score[ids]),
                     "marker": {"size": size, **marker},
@@ -62,7 +61,7 @@ def _score(view: Scores, planned: int, *, minimize: bool) -> Figure:
     ):
         data.append(
             {
-                "type": kind,  # otherwise the lines would be behind the points
+                "type": "scatter",
                 "mode": "lines+markers",
                 "name": name,
                 "x": generations,
@@ -73,16 +72,9 @@ def _score(view: Scores, planned: int, *, minimize: bool) -> Figure:
                 "hovertemplate": "generation %{x}: %{y}<extra>" + name + "</extra>",
             }
         )
-    y = {**plain_axis(), "title": {"text": "score", "font": {"size": 12}}}
-    bounds = sensible_range(table.score, minimize=minimize)
-    if bounds is not None:
-        if bounds[0] > 0 and bounds[1] > 100 * bounds[0]:
-            low, high = math.log10(bounds[0]), math.log10(bounds[1])
-            y |= {"type": "log", "range": padded(low, high), "dtick": max(1, round((high - low) / 10))}
-        else:
-            y |= {"range": padded(*bounds)}
+    y = score_axis(sensible_range(table.score, minimize=minimize))
     layout = base_layout(
-        600,
+        320,
         height=440,
         xaxis=generations_axis(planned),
         yaxis=y,

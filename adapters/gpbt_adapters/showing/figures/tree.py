@@ -1,24 +1,27 @@
 """The genealogy as a figure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from gpbt_adapters.showing.figures.parts import (
+    MOST,
     Figure,
     base_layout,
     colour_scale,
+    drawn_of,
     generations_axis,
     hover_texts,
-    kind_of,
     legend_above,
     line_trace,
     minimizes,
     short,
+    thinned,
 )
 from gpbt_adapters.showing.palette import BEST, MUTED, PALE, STATUS, sensible_range
 from gpbt_adapters.views import PENDING, Run, Tree, state_of, tree
+from gpbt_adapters.views.columns import Ints
 from gpbt_core.records import Status
 
 __all__ = ["genealogy"]
@@ -31,24 +34,26 @@ def genealogy(run: Run) -> Figure:
 
 def _genealogy(view: Tree, generations: int, *, minimize: bool) -> Figure:
     table = view.trials
-    kind = kind_of(len(table))
     height = int(np.clip(180 + 15 * view.rows, 340, 900))
     size = float(np.clip(0.8 * (height - 140) / view.rows, 3.5, 13))
-    texts = hover_texts(table)
-    inner = view.fertile[view.edges[:, 1]]
-    leaves, lines = _edges(view, view.edges[~inner]), _edges(view, view.edges[inner])
+    best = np.array(view.best, dtype=np.int64)
+    ids = thinned(np.arange(len(table)), first=np.union1d(thinned(np.flatnonzero(view.fertile), MOST // 2), best))
+    texts = hover_texts(table, ids)
+    edges = view.edges[np.isin(view.edges[:, 1], ids)]
+    inner = view.fertile[edges[:, 1]]
+    leaves, lines = _edges(view, edges[~inner]), _edges(view, edges[inner])
     few = len(table) < 1000
     data = [
-        {**line_trace(kind, *leaves, colour=PALE, width=1 if few else 0.5), "opacity": 0.8 if few else 0.15},
-        line_trace(kind, *lines, colour=MUTED, width=1.3 if few else 0.8),
+        {**line_trace(*leaves, colour=PALE, width=1 if few else 0.5), "opacity": 0.8 if few else 0.15},
+        line_trace(*lines, colour=MUTED, width=1.3 if few else 0.8),
     ]
-    data += _points(view, kind, size, texts, minimize=minimize)
+    data += _points(view, ids, size, texts, minimize=minimize)
     if len(view.best) > 1:
-        data.append(line_trace(kind, view.x[list(view.best)], view.y[list(view.best)], colour=BEST, width=3))
+        data.append(line_trace(view.x[list(view.best)], view.y[list(view.best)], colour=BEST, width=3))
     if view.best:
-        data.append(_best_marks(view, kind, size, texts))
+        data.append(_best_marks(view, size, texts))
     layout = base_layout(
-        int(np.clip(70 * generations, 600, 1100)),
+        int(np.clip(30 * generations, 320, 1100)),
         height=height,
         xaxis=generations_axis(generations),
         yaxis={"visible": False, "range": [1.02, -0.02], "fixedrange": False},
@@ -59,7 +64,7 @@ def _genealogy(view: Tree, generations: int, *, minimize: bool) -> Figure:
     return {"data": data, "layout": layout}
 
 
-def _points(view: Tree, kind: str, size: float, texts: list[str], *, minimize: bool) -> Iterator[Figure]:
+def _points(view: Tree, drawn: Ints, size: float, texts: Mapping[int, str], *, minimize: bool) -> Iterator[Figure]:
     """A trace for each status, so that each has its own shape and legend entry."""
     table = view.trials
     bounds = sensible_range(table.score[table.having(Status.COMPLETED)], minimize=minimize)
@@ -71,16 +76,17 @@ def _points(view: Tree, kind: str, size: float, texts: list[str], *, minimize: b
         ("in training", list(PENDING), _hollow("circle-open", size, Status.RUNNING)),
     )
     for name, statuses, marker in fates:
-        ids = table.having(*statuses)
+        every = table.having(*statuses)
+        ids = np.intersect1d(every, drawn, assume_unique=True)
         if not ids.size:
             continue
         ids = ids[np.argsort(table.loss[ids], kind="stable")]  # the legend takes the colour of the first
         if name == "completed":
             marker = {**marker, "color": short(table.score[ids])}  # noqa: PLW2901 - the only one coloured by score
         yield {
-            "type": kind,
+            "type": "scatter",
             "mode": "markers",
-            "name": f"{name} ({len(ids)})",
+            "name": f"{name} {drawn_of(len(ids), len(every))}",
             "x": short(view.x[ids]),
             "y": short(view.y[ids]),
             "marker": marker,
@@ -90,10 +96,10 @@ def _points(view: Tree, kind: str, size: float, texts: list[str], *, minimize: b
         }
 
 
-def _best_marks(view: Tree, kind: str, size: float, texts: list[str]) -> Figure:
+def _best_marks(view: Tree, size: float, texts: Mapping[int, str]) -> Figure:
     ids = list(view.best)
     return {
-        "type": kind,
+        "type": "scatter",
         "mode": "markers",
         "name": "the best line",
         "x": short(view.x[ids]),

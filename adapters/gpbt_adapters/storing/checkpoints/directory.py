@@ -62,7 +62,8 @@ class CheckpointStore(Store):
         resume: Whether `directory` may already be a store. Its checkpoints may then be unpickled, which runs code, so
             give write access only to people whom you would let run code as you.
         durable: Whether a checkpoint survives a power cut. If so, each file is flushed to the disk before the
-            checkpoint appears. A killed process loses no checkpoint either way.
+            checkpoint appears. A killed process loses no checkpoint either way. By default, in every directory but a
+            temporary one, whose checkpoints end with this object anyway.
 
     Raises:
         ConfigError: The directory is already a store and `resume` is not set, holds other files, or is a store of
@@ -80,7 +81,7 @@ class CheckpointStore(Store):
     """
 
     def __init__(
-        self, directory: str | os.PathLike[str] | None = None, *, resume: bool = False, durable: bool = True
+        self, directory: str | os.PathLike[str] | None = None, *, resume: bool = False, durable: bool | None = None
     ) -> None:
         if isinstance(directory, str) and "://" in directory:
             raise ConfigError(f"CheckpointStore: expected a directory, got {directory!r}; take RemoteStore for a URL")
@@ -91,7 +92,7 @@ class CheckpointStore(Store):
             directory = made
         self._temporary = self._finalizer is not None
         self.directory = Path(directory).absolute()
-        self.durable = durable
+        self.durable = not self._temporary if durable is None else durable
         self.run = self._open(resume=resume)
 
     def __getstate__(self) -> dict[str, Any]:

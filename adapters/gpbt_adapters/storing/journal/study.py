@@ -276,25 +276,33 @@ class Study(Optimizer):
             hold=lambda verdict: verdict is Verdict.CONTINUE,
         )
 
-    def tell(self, trial: Trial | int, score: SupportsFloat | None = None, *, steps: int | None = None) -> None:
+    def tell(
+        self,
+        trial: Trial | int,
+        score: SupportsFloat | None = None,
+        *,
+        steps: int | None = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
         """As `Optimizer.tell`.
 
         Raises:
-            ConfigError: The score is not a number.
+            ConfigError: The score is not a number, or `notes` is no mapping that JSON can hold.
             ProtocolError: As for any optimizer; or the lease had expired and the trial was leased to another worker.
             JournalError: The database fails.
         """
-        self._transact(lambda: super(Study, self).tell(self._ours(trial), score, steps=steps))
+        self._transact(lambda: super(Study, self).tell(self._ours(trial), score, steps=steps, notes=notes))
         self._forget(trial)
 
-    def fail(self, trial: Trial | int, reason: str | BaseException) -> None:
+    def fail(self, trial: Trial | int, reason: str | BaseException, *, notes: Mapping[str, Any] | None = None) -> None:
         """As `Optimizer.fail`.
 
         Raises:
+            ConfigError: `notes` is no mapping that JSON can hold.
             ProtocolError: The trial is unknown or has ended.
             JournalError: The database fails.
         """
-        self._transact(lambda: super(Study, self).fail(self._ours(trial), reason))
+        self._transact(lambda: super(Study, self).fail(self._ours(trial), reason, notes=notes))
         self._forget(trial)
 
     def requeue(self, trial: Trial | int) -> None:

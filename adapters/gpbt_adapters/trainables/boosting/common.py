@@ -1,7 +1,7 @@
 """What all boosted trainables share: steps of a few rounds, seeds, files, and values read back from the engine.
 
-Every step starts from the trees alone, as after a load, because other engine state (cached sums, random states) differs
-between a run and its resumption. Random numbers are derived from the seed and the step number.
+Every step starts from the trees alone, as after a load, because other engine state (cached sums, random states) may
+differ between a run and its resumption. Random numbers are derived from the seed and the step number.
 """
 
 import abc
@@ -85,6 +85,7 @@ class BoostingTrainable(Trainable, Generic[M]):
     _steps: int = attrs.field(init=False, default=0)
     _model: M | None = attrs.field(init=False, default=None)
     _live: Mapping[str, Any] | None = attrs.field(init=False, default=None)
+    _begun: bool = attrs.field(init=False, default=False)
 
     refused: ClassVar[Mapping[str, str]] = {}
     """Engine parameters that no config may have, and why."""
@@ -96,7 +97,7 @@ class BoostingTrainable(Trainable, Generic[M]):
             ConfigError: A hyperparameter is one that cannot change while trees are added.
         """
         self._begin()
-        self._seed, self._steps, self._model = seed, 0, None
+        self._seed, self._steps, self._model, self._begun = seed, 0, None, True
         self.apply(config)
 
     def apply(self, config: Mapping[str, Any]) -> None:
@@ -112,9 +113,8 @@ class BoostingTrainable(Trainable, Generic[M]):
                     f"{type(self).__name__}: hyperparameter {name!r} cannot be tuned along a line: "
                     f"{self.refused[engine_name]}. Take it out of the space and set it once, for all models."
                 )
-        self._config = dict(config)
-        self._live = self._probe(self._wanted())
-        self._check_known()
+        self._config, self._live = dict(config), None
+        self._check_known(self._read_back())
 
     def applied(self) -> Mapping[str, Any]:
         """Reads the values back as the engine parsed them, without those that the engine does not know.
@@ -122,12 +122,13 @@ class BoostingTrainable(Trainable, Generic[M]):
         Raises:
             ProtocolError: There is no training yet.
         """
-        if self._live is None:
+        if not self._begun:
             raise ProtocolError(f"{type(self).__name__}: nothing to read back yet; call setup or load first")
+        live = self._read_back()
         return {
-            name: parsed(self._live[self.names.get(name, name)], like=value)
+            name: parsed(live[self.names.get(name, name)], like=value)
             for name, value in self._config.items()
-            if self.names.get(name, name) in self._live
+            if self.names.get(name, name) in live
         }
 
     def step(self) -> float:
@@ -138,10 +139,10 @@ class BoostingTrainable(Trainable, Generic[M]):
             HyperparameterNotAppliedError: The trees were trained under a value that differs from the config's. Only
                 training reveals this: another parameter or a callback may change the value.
         """
-        if self._live is None:
+        if not self._begun:
             raise ProtocolError(f"{type(self).__name__}: nothing to train yet; call setup or load first")
         seed = int(np.random.SeedSequence((self._seed, self._steps)).generate_state(1)[0]) % 2**31
-        self._model = self._grow(self._model, self._wanted(), seed)
+        self._model = self._grow(self._current(), self._wanted(), seed)
         self._steps += 1
         self._live = self._values(self._model)
         verify_applied(self, self._config, trained=1)
@@ -158,12 +159,12 @@ class BoostingTrainable(Trainable, Generic[M]):
 
     def save(self, path: Path) -> None:
         """Writes the trees in the engine's own format, and plain values to a separate file."""
+        model = self._current()
         plain = {"format": _FORMAT, "config": dict(self._config), "seed": self._seed, "steps": self._steps}
-        if self._model is not None:
-            plain["evaluation"] = self._evaluation(self._model)
+        if model is not None:
+            plain["evaluation"] = self._evaluation(model)
+            self._store(model, path)
         (path / _PLAIN).write_text(json.dumps(plain))
-        if self._model is not None:
-            self._store(self._model, path)
 
     def load(self, path: Path) -> None:
         """Restores what `save` wrote.
@@ -179,15 +180,15 @@ class BoostingTrainable(Trainable, Generic[M]):
                 f"{path}"
             )
         self._begin()
-        self._seed, self._steps = plain["seed"], plain["steps"]
-        self.apply(plain["config"])
+        self._seed, self._steps, self._begun = plain["seed"], plain["steps"], True
+        self._config, self._live = plain["config"], None  # read back only on request: a child's config comes next
         self._model = self._fetch(path, self._wanted()) if self._steps else None
         if self._model is not None:
             self._set_evaluation(self._model, plain.get("evaluation") or {})
 
     def close(self) -> None:
         """Drops the model and the data."""
-        self._model = self._live = None
+        self._model, self._live, self._begun = None, None, False
         self._end()
 
     @property
@@ -197,20 +198,30 @@ class BoostingTrainable(Trainable, Generic[M]):
         Raises:
             ProtocolError: There are none yet.
         """
-        if self._model is None:
+        model = self._current()
+        if model is None:
             raise ProtocolError(f"{type(self).__name__}: there are no trees yet; train a step first")
+        return model
+
+    def _current(self) -> M | None:
+        """The model with all trees so far; None if there are none."""
         return self._model
 
     def _wanted(self) -> dict[str, Any]:
         return {self.names.get(name, name): value for name, value in self._config.items()}
 
-    def _check_known(self) -> None:
+    def _read_back(self) -> Mapping[str, Any]:
+        """The engine's own parameters, as it will use or last used them."""
+        if self._live is None:
+            self._live = self._probe(self._wanted())
+        return self._live
+
+    def _check_known(self, live: Mapping[str, Any]) -> None:
         """Refuses hyperparameters that the engine does not report and therefore does not know."""
-        assert self._live is not None
         for name in self._config:
             engine_name = self.names.get(name, name)
-            if engine_name not in self._live:
-                close = difflib.get_close_matches(engine_name, self._live, n=1)
+            if engine_name not in live:
+                close = difflib.get_close_matches(engine_name, live, n=1)
                 raise ConfigError(
                     f"{type(self).__name__}: hyperparameter {name!r} must be a parameter of the engine, which does "
                     f"not know {engine_name!r}; "
@@ -249,8 +260,8 @@ class BoostingTrainable(Trainable, Generic[M]):
         """Writes the model into a directory."""
 
     @abc.abstractmethod
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> M:
-        """Reads a model from a directory."""
+    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> M | None:
+        """Reads a model from a directory; None if `_current` makes it later from what was read."""
 
 
 @attrs.define(kw_only=True, eq=False)

@@ -1,5 +1,6 @@
 """LightGBM by continued training, through `lightgbm.train` and through its scikit-learn classes."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -192,9 +193,14 @@ def _set(estimator: lightgbm.LGBMModel, values: Mapping[str, Any]) -> lightgbm.L
 
 
 def _probe_with(params: Mapping[str, Any]) -> dict[str, str]:
-    # Not the training data: a Dataset used in training keeps a predictor that may have been freed, and crashes.
+    return _values_of(lightgbm.Booster({**_DEFAULTS, **params}, _probe_data()))
+
+
+@functools.cache
+def _probe_data() -> lightgbm.Dataset:
+    """Two samples, never trained on: a Dataset used in training keeps a predictor that may have been freed."""
     data = lightgbm.Dataset(np.array([[0.0], [1.0]]), label=np.array([0.0, 1.0]), params={"verbosity": -1})
-    return _values_of(lightgbm.Booster({**_DEFAULTS, **params}, data))
+    return data.construct()
 
 
 def missing_defaults(estimator: lightgbm.LGBMModel) -> dict[str, Any]:

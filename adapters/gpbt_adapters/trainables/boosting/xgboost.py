@@ -158,6 +158,9 @@ class XGBoostTrainable(NativeTrainable[xgboost.Booster, xgboost.DMatrix]):
     """
 
     obj: Callable[[Any, xgboost.DMatrix], tuple[Any, Any]] | None = None
+    _booster: xgboost.Booster | None = attrs.field(init=False, default=None)
+    _saved: bytearray | None = attrs.field(init=False, default=None)  # trees that no booster has been made from yet
+    _grown: bool = attrs.field(init=False, default=False)  # whether the booster has been trained since it was made
 
     refused: ClassVar[Mapping[str, str]] = FIXED
 
@@ -168,14 +171,53 @@ class XGBoostTrainable(NativeTrainable[xgboost.Booster, xgboost.DMatrix]):
                 f"{type(self).__name__}: params['objective'] must be a name, got a function; pass the function as obj="
             )
 
-    def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-        assert self._data is not None
-        return _probe_with({**self.params, **wanted}, self._data)
+    def _begin(self) -> None:
+        super()._begin()
+        self._saved = self._booster = None
 
-    def _grow(self, model: xgboost.Booster | None, wanted: Mapping[str, Any], seed: int) -> xgboost.Booster:
+    def _end(self) -> None:
+        super()._end()
+        self._saved = self._booster = None
+
+    def _current(self) -> xgboost.Booster | None:
+        return self._ready() if self._begun and self._steps else None
+
+    def _ready(self) -> xgboost.Booster:
+        """The booster under the present config, made from the saved trees if need be."""
+        if self._booster is None:
+            assert self._data is not None
+            self._booster = xgboost.Booster({**self.params, **self._wanted()}, [self._data])
+            if self._saved is not None:
+                self._booster.load_model(self._saved)
+            self._saved, self._grown = None, False
+        return self._booster
+
+    def _drop(self) -> None:
+        """Keeps the trees alone, for a booster that knows nothing else of the one before."""
+        if self._booster is not None and self._steps:
+            self._saved = self._booster.save_raw("ubj")
+        self._booster = None
+
+    def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002 - the booster has them
+        self._drop()
+        # Silent: an unknown parameter is reported as not read back, which is an error rather than a warning.
+        with xgboost.config_context(verbosity=0):
+            return _values_of(self._ready())
+
+    def _grow(
+        self,
+        model: xgboost.Booster | None,  # noqa: ARG002 - the one that is ready
+        wanted: Mapping[str, Any],  # noqa: ARG002 - it has them
+        seed: int,
+    ) -> xgboost.Booster:
         assert self._data is not None
-        params = {**self.params, **wanted, "seed": seed}
-        return xgboost.train(params, self._data, self.rounds, obj=self.obj, xgb_model=model, verbose_eval=False)
+        if self._grown:
+            self._drop()
+        booster, self._grown = self._ready(), True
+        booster.set_param({"seed": seed})
+        for round_ in range(self.rounds):
+            booster.update(self._data, round_, self.obj)
+        return booster
 
     def _values(self, model: xgboost.Booster) -> Mapping[str, Any]:
         return _values_of(model)
@@ -183,10 +225,8 @@ class XGBoostTrainable(NativeTrainable[xgboost.Booster, xgboost.DMatrix]):
     def _store(self, model: xgboost.Booster, path: Path) -> None:
         model.save_model(path / _FILE)
 
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> xgboost.Booster:
-        booster = xgboost.Booster({**self.params, **wanted})
-        booster.load_model(path / _FILE)
-        return booster
+    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> None:  # noqa: ARG002 - the next config is not yet known
+        self._saved = bytearray((path / _FILE).read_bytes())
 
 
 @attrs.define(kw_only=True, eq=False)

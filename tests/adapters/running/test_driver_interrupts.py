@@ -47,7 +47,7 @@ def test_ctrl_c_in_the_drivers_own_thread_leaves_a_usable_result(
     result = run_small(optimizer, kind)
     assert result.interrupted
     assert not optimizer.finished
-    assert "press again to end it now" in capfd.readouterr().err
+    assert "press again to stop them now" in capfd.readouterr().err
     statuses = [record.status for record in optimizer.records]
     if presses == 1:
         assert set(statuses) <= {Status.COMPLETED, Status.STOPPED}  # what was in training ended first

@@ -10,8 +10,8 @@ from benchmarks.collection import ProblemRuns
 
 __all__ = ["anytime", "boxes"]
 
-# Colour-blind safe (Okabe and Ito 2008), the reference first.
-_COLOURS = (
+# Color-blind safe (Okabe and Ito 2008), the reference first.
+_COLORS = (
     "#D55E00",
     "#0072B2",
     "#009E73",
@@ -37,12 +37,12 @@ def anytime(name: str, problem: ProblemRuns, entrants: Sequence[str]) -> str:
             problem.score(1.0) * np.quantile(curves, share, axis=0, method="nearest") for share in (0.25, 0.5, 0.75)
         )
         steps = np.arange(1, curves.shape[1] + 1)
-        colour = _COLOURS[place % len(_COLOURS)]
+        color = _COLORS[place % len(_COLORS)]
         axes.plot(
-            steps, median, color=colour, lw=2.2 if place == 0 else 1.4, label=entrant, zorder=3 if place == 0 else 2
+            steps, median, color=color, lw=2.2 if place == 0 else 1.4, label=entrant, zorder=3 if place == 0 else 2
         )
         if place == 0:
-            axes.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
+            axes.fill_between(steps, low, high, color=color, alpha=0.15, lw=0)
         finals.append(median[np.isfinite(median)])
     if problem.direction == "minimize" and all((curve > 0).all() for curve in finals):
         axes.set_yscale("log")  # losses fall by orders of magnitude
@@ -64,14 +64,14 @@ def boxes(name: str, problem: ProblemRuns, entrants: Sequence[str]) -> str:
         tick_labels=names,
         showfliers=False,
         widths=0.6,
-        medianprops={"color": _COLOURS[0], "lw": 2},
+        medianprops={"color": _COLORS[0], "lw": 2},
         boxprops={"color": "#555"},
         whiskerprops={"color": "#999"},
         capprops={"color": "#999"},
     )
     for place, values in enumerate(scores, start=1):
         nudges = np.random.default_rng(0).uniform(-0.16, 0.16, len(values))
-        axes.plot(values, place + nudges, "o", ms=3, color=_COLOURS[1], alpha=0.5, mew=0)
+        axes.plot(values, place + nudges, "o", ms=3, color=_COLORS[1], alpha=0.5, mew=0)
     axes.set_xlabel("test score")
     return _svg(figure, f"boxes {name}")
 

@@ -35,7 +35,7 @@ class Comparison:
         count: Number of pairs.
         wins: Share of the pairs that the method wins, ties counted half, in [0, 1].
         p: Of the two-sided Wilcoxon signed-rank test; 1 where all pairs are equal.
-        effect: The matched-pairs rank-biserial correlation, in [-1, 1]: (favourable - unfavourable rank sum) / total;
+        effect: The matched-pairs rank-biserial correlation, in [-1, 1]: (favorable - unfavorable rank sum) / total;
             0 where all pairs are equal.
         gain: The median of rival's loss - method's loss: above 0 is better than the rival.
     """

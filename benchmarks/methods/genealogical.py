@@ -108,10 +108,10 @@ def _shaped(shape: Shape) -> Method:
 class _Near:
     """A searcher that always proposes the same config, up to a negligible jitter."""
 
-    centre: NDArray[np.float64]
+    center: NDArray[np.float64]
 
     def propose(self, query: Query, rng: np.random.Generator) -> Mapping[str, Any]:
-        return query.space.decode(np.clip(self.centre + JITTER * rng.uniform(-1, 1, len(self.centre)), 0, 1))
+        return query.space.decode(np.clip(self.center + JITTER * rng.uniform(-1, 1, len(self.center)), 0, 1))
 
 
 def _selection_only(ledger: Ledger) -> None:
@@ -128,7 +128,7 @@ def _selection_only(ledger: Ledger) -> None:
     drive(ledger, optimizer)
     if not searched or optimizer.extinct:
         return
-    (centre,) = ledger.space.encode([optimizer.best.trial.config])
+    (center,) = ledger.space.encode([optimizer.best.trial.config])
     drive(
         ledger,
         Optimizer(
@@ -138,7 +138,7 @@ def _selection_only(ledger: Ledger) -> None:
             direction=ledger.direction,
             seed=ledger.seed,
             preset="paper",
-            searcher=_Near(centre=centre),
+            searcher=_Near(center=center),
         ),
     )
 

@@ -156,7 +156,7 @@ def _pb2(ledger: Ledger) -> None:
 
 
 def _range(tune: Any, parameter: Any) -> Any:
-    """A parameter as Ray's distribution; choices as a list, of which neighbours are perturbations."""
+    """A parameter as Ray's distribution; choices as a list, of which neighbors are perturbations."""
     if isinstance(parameter, Categorical):
         return list(parameter.choices)
     if isinstance(parameter, Int):  # Ray's upper bound is exclusive

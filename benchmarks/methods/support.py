@@ -79,7 +79,7 @@ class Line:
 
     Args:
         ledger: The ledger that trains the model.
-        configs: One per step, at least one; equal neighbours share an entry.
+        configs: One per step, at least one; equal neighbors share an entry.
     """
 
     def __init__(self, ledger: Ledger, configs: Sequence[Mapping[str, Any]]) -> None:

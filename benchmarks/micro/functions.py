@@ -134,4 +134,4 @@ FUNCTIONS: Mapping[str, Function] = {
         Function(name="mixed", space=_MIXED, evaluate=_mixed, minimum=0.0),
     )
 }
-"""By name: Branin, Hartmann-6, Levy-8, Ackley-5 with the optimum off centre, and one of mixed kinds."""
+"""By name: Branin, Hartmann-6, Levy-8, Ackley-5 with the optimum off center, and one of mixed kinds."""

@@ -16,7 +16,7 @@ __all__ = ["digits", "digits_mlp", "digits_mlp_mixed", "digits_mlp_quarter"]
 
 
 def digits(options: Options) -> Split:
-    """8x8 grey values scaled to [0, 1], as float32 rows of 64, and the digit."""
+    """8x8 gray values scaled to [0, 1], as float32 rows of 64, and the digit."""
     x, y = load_digits(return_X_y=True)
     x = (x / 16).astype(np.float32)
     return split(x, y, train=200, valid=100, test=100) if options.smoke else split(x, y, train=1000, valid=400)

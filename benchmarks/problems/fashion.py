@@ -1,6 +1,6 @@
 """Fashion-MNIST from its original files, and a small network on 14x14 images of it.
 
-The four files are those of https://github.com/zalandoresearch/fashion-mnist (28x28 grey values, 60000 to train and
+The four files are those of https://github.com/zalandoresearch/fashion-mnist (28x28 gray values, 60000 to train and
 10000 to test), gzipped IDX, in the directory given as `--data`.
 """
 

@@ -1,7 +1,7 @@
 """Successive over-relaxation of Poisson's equation: a schedule without any learning, and a score that misleads.
 
 A small factor lowers the residual at once, because it smooths; a large one raises it first and lowers the error faster.
-So the residual after a few sweeps favours a factor with which the equation is never solved in time.
+So the residual after a few sweeps favors a factor with which the equation is never solved in time.
 """
 
 import itertools
@@ -88,8 +88,8 @@ class Poisson:
     def test(self, state: Grids) -> float:
         """The mean log10 of the relative residual."""
         v = state.values
-        neighbours = v[:, :-2, 1:-1] + v[:, 2:, 1:-1] + v[:, 1:-1, :-2] + v[:, 1:-1, 2:]
-        return _level(state.source + neighbours - 4 * _inner(v), state.source)
+        neighbors = v[:, :-2, 1:-1] + v[:, 2:, 1:-1] + v[:, 1:-1, :-2] + v[:, 1:-1, 2:]
+        return _level(state.source + neighbors - 4 * _inner(v), state.source)
 
 
 def best_factor(points: int) -> float:
@@ -118,13 +118,13 @@ def _poisson(options: Options, score: Literal["residual", "error"]) -> Poisson:
 
 
 def _relax(values: Floats, source: Floats, factor: float, row: int, column: int) -> None:
-    """Relaxes, in place, each second inner point of each second row; none of them is another's neighbour."""
+    """Relaxes, in place, each second inner point of each second row; none of them is another's neighbor."""
     v, size = values, values.shape[1]
     rows, columns = slice(1 + row, size - 1, 2), slice(1 + column, size - 1, 2)
     above, below = slice(row, size - 2, 2), slice(2 + row, size, 2)
     left, right = slice(column, size - 2, 2), slice(2 + column, size, 2)
-    neighbours = v[:, above, columns] + v[:, below, columns] + v[:, rows, left] + v[:, rows, right]
-    v[:, rows, columns] += factor * ((neighbours + source[:, row::2, column::2]) / 4 - v[:, rows, columns])
+    neighbors = v[:, above, columns] + v[:, below, columns] + v[:, rows, left] + v[:, rows, right]
+    v[:, rows, columns] += factor * ((neighbors + source[:, row::2, column::2]) / 4 - v[:, rows, columns])
 
 
 def _inner(values: Floats) -> Floats:

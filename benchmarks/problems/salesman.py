@@ -96,7 +96,7 @@ def salesman(options: Options) -> Salesman:
 def _proposals(
     rng: np.random.Generator, count: int, cities: int, reach: int, carry: float
 ) -> list[tuple[int, int, bool]]:
-    """Stretches [i, j] of positions, 1 <= i < j <= cities - 2 so that both have neighbours, and whether to carry."""
+    """Stretches [i, j] of positions, 1 <= i < j <= cities - 2 so that both have neighbors, and whether to carry."""
     first = rng.integers(1, cities - 2, count)
     last = np.minimum(first + rng.integers(1, reach + 1, count), cities - 2)
     return list(zip(first.tolist(), last.tolist(), (rng.random(count) < carry).tolist(), strict=True))

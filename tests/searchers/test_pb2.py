@@ -124,7 +124,7 @@ def test_the_unit_of_the_losses_does_not_count(unit: float) -> None:
     assert ask(question(NET, same)) == ask(question(NET, records))
 
 
-def test_the_bandit_favours_what_was_rewarded_and_never_gives_a_choice_up() -> None:
+def test_the_bandit_favors_what_was_rewarded_and_never_gives_a_choice_up() -> None:
     rounds = [(np.array([0, 1, 2, 0, 1, 2]), np.array([0.9, 0.1, 0.4, 1.0, 0.2, 0.5]))] * 6
     share = probabilities(3, rounds, 100)
     assert share.sum() == pytest.approx(1.0)

@@ -268,7 +268,7 @@ def export(*, source: str, study: str | None, output: Path, form: str) -> None:
 
 @click.command(
     epilog=examples("gpbt check runs.db", "gpbt check postgresql://me@host/runs"),
-    short_help="Check that a journal is whole.",
+    short_help="Check that a journal is intact.",
 )
 @_URL
 def check(*, url: str) -> None:
@@ -284,7 +284,7 @@ def check(*, url: str) -> None:
 
         found = check_journal(url)
     for name, damage in found.items():
-        click.echo(f"{name or 'the database'}: {'whole' if damage is None else printable(damage)}")
+        click.echo(f"{name or 'the database'}: {'intact' if damage is None else printable(damage)}")
     if not found:
         click.echo("There is no study in this journal yet.")
     if any(damage is not None for damage in found.values()):

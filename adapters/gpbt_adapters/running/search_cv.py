@@ -289,7 +289,7 @@ class GPBTSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn ships no
                 raise error.original from None
             except RepeatedFailureError as error:
                 raise ConfigError(
-                    f"GPBTSearchCV: {error.happened}; put that right and call fit again, with error_score='raise' to "
+                    f"GPBTSearchCV: {error.happened}; fix it and call fit again, with error_score='raise' to "
                     f"see where it was raised"
                 ) from None
         ended = [record for record in optimizer.records if record.status is Status.COMPLETED]

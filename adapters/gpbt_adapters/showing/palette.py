@@ -1,7 +1,7 @@
-"""The colours of all plots, distinguishable by colour-blind readers, and the range of scores worth showing.
+"""The colors of all plots, distinguishable by color-blind readers, and the range of scores worth showing.
 
-Scores use the colours of viridis, without the end that the background would hide. Trials without a score differ in
-shape as well as colour. Figures are made in light colours; `DARK` says what a dark page draws in their place.
+Scores use the colors of viridis, without the end that the background would hide. Trials without a score differ in
+shape as well as color. Figures are made in light colors; `DARK` says what a dark page draws in their place.
 """
 
 import math
@@ -78,7 +78,7 @@ DARK: Mapping[str, str] = {
         )
     ),
 }
-"""The colours of a dark page, by those of the light one."""
+"""The colors of a dark page, by those of the light one."""
 
 
 def sensible_range(values: npt.NDArray[np.float64], *, minimize: bool) -> tuple[float, float] | None:

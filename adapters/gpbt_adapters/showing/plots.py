@@ -30,7 +30,7 @@ Backend = Literal["plotly", "matplotlib"]
 
 
 def plot_genealogy(run: Run, *, backend: Backend = "plotly") -> Any:
-    """Plots the genealogy: a column for each generation, lines from parents to children, colour by score.
+    """Plots the genealogy: a column for each generation, lines from parents to children, color by score.
 
     Args:
         run: An optimizer or a state, finished or not.
@@ -82,7 +82,7 @@ def plot_schedule(run: Run, *, backend: Backend = "plotly") -> Any:
 
 
 def plot_parallel(run: Run, *, backend: Backend = "plotly") -> Any:
-    """Plots the completed trials in parallel coordinates, coloured by score.
+    """Plots the completed trials in parallel coordinates, colored by score.
 
     Arguments, return value and errors are those of `plot_genealogy`.
     """

@@ -58,7 +58,7 @@ class _Figure(Figure):
 
 
 def genealogy(run: Run) -> Figure:
-    """The tree: a column for each generation, lines from parents to children, colour by score."""
+    """The tree: a column for each generation, lines from parents to children, color by score."""
     view, state = tree(run), state_of(run)
     table = view.trials
     figure, axes = _figure(9, min(9.0, 2.2 + 0.13 * view.rows))
@@ -66,8 +66,8 @@ def genealogy(run: Run) -> Figure:
     points = np.column_stack([view.x, view.y])
     inner = view.fertile[view.edges[:, 1]]
     few = len(table) < 1000
-    for chosen, colour, width in ((~inner, PALE, 0.7 if few else 0.1), (inner, MUTED, 0.9 if few else 0.3)):
-        axes.add_collection(LineCollection(list(points[view.edges[chosen]]), colors=colour, linewidths=width, zorder=1))
+    for chosen, color, width in ((~inner, PALE, 0.7 if few else 0.1), (inner, MUTED, 0.9 if few else 0.3)):
+        axes.add_collection(LineCollection(list(points[view.edges[chosen]]), colors=color, linewidths=width, zorder=1))
     completed = table.having(Status.COMPLETED)
     bounds = _norm(table.score[completed], run)
     drawn = axes.scatter(
@@ -80,10 +80,10 @@ def genealogy(run: Run) -> Figure:
         ("cancelled", [Status.CANCELLED], "_", STATUS[Status.CANCELLED]),
         ("in training", list(PENDING), "o", STATUS[Status.RUNNING]),
     )
-    for name, statuses, marker, colour in fates:
+    for name, statuses, marker, color in fates:
         ids = table.having(*statuses)
         if ids.size:
-            fill: dict[str, Any] = {"c": colour} if marker in "x_" else {"facecolors": "none", "edgecolors": colour}
+            fill: dict[str, Any] = {"c": color} if marker in "x_" else {"facecolors": "none", "edgecolors": color}
             axes.scatter(
                 view.x[ids], view.y[ids], size, marker=marker, linewidths=1.0 if few else 0.5, zorder=2,
                 label=f"{name} ({len(ids)})", **fill,
@@ -109,7 +109,7 @@ def score(run: Run) -> Figure:
     figure, axes = _figure(9, 4)
     counts = np.bincount(table.generation, minlength=1)
     size = 16 if len(table) < 1000 else 3
-    for name, status, marker, colour in (
+    for name, status, marker, color in (
         ("completed", Status.COMPLETED, "o", CALM),
         ("stopped early", Status.STOPPED, "v", STATUS[Status.STOPPED]),
     ):
@@ -117,7 +117,7 @@ def score(run: Run) -> Figure:
         at = table.generation[ids]
         x = at + 0.8 * ((table.place[ids] + 0.5) / counts[at] - 0.5)
         if ids.size:
-            axes.scatter(x, table.score[ids], size, colour, marker=marker, alpha=0.5, linewidths=0, label=name)
+            axes.scatter(x, table.score[ids], size, color, marker=marker, alpha=0.5, linewidths=0, label=name)
     generations = np.arange(len(view.best))
     axes.plot(generations, view.median, ":", color=MUTED, linewidth=1.5, marker=".", label="median")
     axes.plot(generations, view.best, color=INK, linewidth=1, marker=".", label="best of the generation")
@@ -143,16 +143,16 @@ def curve(run: Run) -> Figure:
         (view.others, PALE, "-", f"others ({len(view.others)})"),
         (view.stopped, STATUS[Status.STOPPED], ":", f"stopped early ({len(view.stopped)})"),
     )
-    for lines, colour, style, label in behind:
+    for lines, color, style, label in behind:
         pieces = [np.column_stack([line.steps, line.scores]) for line in lines]
-        axes.add_collection(LineCollection(pieces, colors=colour, linestyles=style, linewidths=0.6, label=label))
+        axes.add_collection(LineCollection(pieces, colors=color, linestyles=style, linewidths=0.6, label=label))
     ends = [(line.steps[-1], line.scores[-1]) for line in view.stopped]
     if ends:
         axes.scatter(*zip(*ends, strict=True), 16, marker="v", facecolors="none", edgecolors=STATUS[Status.STOPPED])
     marked = [*((line, CALM, 0.9) for line in view.parents), *([(view.best, BEST, 2.0)] if view.best else [])]
-    for line, colour, width in marked:
+    for line, color, width in marked:
         said = "the best" if line is view.best else "the newest parents" if line is view.parents[0] else None
-        axes.plot(line.steps, line.scores, color=colour, linewidth=width, marker=".", label=said)
+        axes.plot(line.steps, line.scores, color=color, linewidth=width, marker=".", label=said)
     for panel, name in zip(panels, names, strict=True):
         _plain(panel)
         panel.set_title(_text(shortened([name], 50)[0]), fontsize=9, loc="left", fontweight="bold")
@@ -160,8 +160,8 @@ def curve(run: Run) -> Figure:
         values = [value for line, *_ in marked for _, value in line.figures.get(name, ())]
         if min(values) > 0 and max(values) > 100 * min(values):
             panel.set_yscale("log")
-        for line, colour, width in marked:
-            panel.plot(*zip(*line.figures.get(name, [(np.nan, np.nan)]), strict=True), color=colour, linewidth=width)
+        for line, color, width in marked:
+            panel.plot(*zip(*line.figures.get(name, [(np.nan, np.nan)]), strict=True), color=color, linewidth=width)
     _plain(axes)
     shown = shown_scores(view, minimize=_minimizes(run))
     _score_axis(axes, shown, run)
@@ -231,9 +231,9 @@ def parallel(run: Run) -> Figure:
     names = [*(axis.name for axis in found), "score"]
     figure, axes = _figure(max(6.0, 1.5 * len(names)), 4)
     lines = [np.column_stack([np.arange(len(names)), row]) for row in np.array(heights).T]
-    colour = _map(run)(norm(table.score[ids])) if ids.size else None
+    color = _map(run)(norm(table.score[ids])) if ids.size else None
     thin = float(np.clip(60 / max(1, len(ids)), 0.05, 1))
-    axes.add_collection(LineCollection(lines, colors=colour, linewidths=0.4 + thin, alpha=0.1 + 0.8 * thin))
+    axes.add_collection(LineCollection(lines, colors=color, linewidths=0.4 + thin, alpha=0.1 + 0.8 * thin))
     for place, axis in enumerate(found):
         _scale_beside(axes, place, axis, inactive=bool((heights[place] < 0).any()))
     _scale_ends(axes, len(found), [(0, f"{norm.vmin:.4g}"), (1, f"{norm.vmax:.4g}")])
@@ -294,8 +294,8 @@ def spent(run: Run) -> Figure:
     unit, size = time_unit(view.all / max(1, len(view.training)))
     figure, axes = _figure(9, 3)
     generations, below = np.arange(len(view.training)), np.zeros(len(view.training))
-    for (name, seconds), colour in zip(view.parts, PARTS, strict=True):
-        axes.bar(generations, seconds / size, 0.6, below, color=colour, label=name)
+    for (name, seconds), color in zip(view.parts, PARTS, strict=True):
+        axes.bar(generations, seconds / size, 0.6, below, color=color, label=name)
         below += seconds / size
     axes.set_ylabel(f"{unit} of workers")
     _generations(axes, state_of(run).generations)
@@ -309,12 +309,12 @@ def workers(run: Run) -> Figure:
     unit, size = time_unit(view.wall)
     bars, _ = bars_of(view, state_of(run))
     figure, axes = _figure(9, 1.2 + min(0.25 * max(view.workers, 1), 6))
-    for kind, colour in KINDS.items():
+    for kind, color in KINDS.items():
         own = [bar for bar in bars if bar.kind == kind]
         if own:
             lengths = np.array([bar.end - bar.begin for bar in own]) / size
             rows, begins = [bar.worker + 1 for bar in own], np.array([bar.begin for bar in own]) / size
-            axes.barh(rows, lengths, 0.8, begins, color=colour, edgecolor="white", linewidth=0.3, label=kind)
+            axes.barh(rows, lengths, 0.8, begins, color=color, edgecolor="white", linewidth=0.3, label=kind)
     axes.set(xlim=(0, view.wall / size or 1), ylim=(max(view.workers, 1) + 0.5, 0.5), xlabel=unit, ylabel="worker")
     axes.yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     if bars:

@@ -236,7 +236,7 @@ def _check_sqlite(path: Path) -> None:
     from gpbt_adapters.storing.journal.engine import open_to_read
 
     if not path.is_file():
-        raise ConfigError(f"journal: expected a SQLite file that is there, got {str(path)!r}")
+        raise ConfigError(f"journal: the path must be an existing SQLite file, got {str(path)!r}")
     try:
         with contextlib.closing(open_to_read(path.absolute())) as connection:
             names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]

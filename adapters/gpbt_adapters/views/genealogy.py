@@ -34,7 +34,7 @@ class Tree:
     Attributes:
         trials: The trials.
         x: Shape (trials,): the generation. In a column with more than 80 trials, they alternate up to 0.2 to the left
-            and right of it, so that neighbours do not overlap.
+            and right of it, so that neighbors do not overlap.
         y: Shape (trials,): the height in (0, 1), from the top.
         rows: The largest number of trials on one vertical line.
         edges: Shape (children, 2): the ids of parent and child.

@@ -235,13 +235,13 @@ def test_a_report_of_a_study_is_written(journal: str, tmp_path: Path, capsys: py
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["studies", "missing.db"], "expected a SQLite file that is there"),
+        (["studies", "missing.db"], "must be an existing SQLite file"),
         (["status", "notes.db"], "is a database of something else"),
         (["report", "notes.txt"], "expected the JSON of Optimizer.to_dict()"),
         (["schedule", "notes.txt", "digits"], "got the file of one run"),
         (["report", "weights.bin"], "expected the JSON of Optimizer.to_dict()"),
         (["export", "notes.txt", "-o", "x"], "expected a journal"),
-        (["export", "missing.db", "-o", "x"], "expected a SQLite file that is there"),
+        (["export", "missing.db", "-o", "x"], "must be an existing SQLite file"),
         (["schedule", "lost.json"], "lost: no trial was completed, so none is the best"),
         (["status", "runs.db", "other"], "there is no study 'other'"),
         (["schedule", "runs.db", "--trial", "99"], "expected a trial from 0 to 29"),
@@ -279,7 +279,7 @@ def test_a_journal_is_checked_and_copied(journal: str, tmp_path: Path, capsys: p
     copy = tmp_path / "copy.db"
     assert main(["copy", journal, str(copy)]) == 0
     assert main(["check", str(copy)]) == 0
-    assert capsys.readouterr().out.endswith("digits: whole\n")
+    assert capsys.readouterr().out.endswith("digits: intact\n")
     with closing(sqlite3.connect(copy)) as connection, connection:
         connection.execute("DELETE FROM gpbt_events WHERE sequence > 20")
     assert main(["check", str(copy)]) == 1

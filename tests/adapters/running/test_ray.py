@@ -252,7 +252,7 @@ def test_what_no_node_has_is_refused_unless_it_may_come() -> None:
         ({"num_cpus": -1}, "num_cpus must be at least 0"),
         ({"workers": 0}, "workers must be at least 1"),
         ({"max_retries": 3}, "retries are counted by `run`"),
-        ({"colour": "red"}, "Ray refuses the options"),
+        ({"color": "red"}, "Ray refuses the options"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], said: str) -> None:

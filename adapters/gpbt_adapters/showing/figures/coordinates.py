@@ -10,7 +10,7 @@ import numpy as np
 from gpbt_adapters.showing.figures.parts import (
     Figure,
     base_layout,
-    colour_scale,
+    color_scale,
     minimizes,
     named,
     nice_ticks,
@@ -49,7 +49,7 @@ def _parallel(table: Trials, found: tuple[Axis, ...], *, minimize: bool) -> Figu
     if bounds is not None:
         ticks = _with_ends(bounds[0], nice_ticks(*bounds), bounds[1])
         dimensions[-1] |= {"tickvals": ticks, "ticktext": [f"{tick:.4g}" for tick in ticks]}
-    line = {"color": short(shown), "colorscale": colour_scale(minimize=minimize)}
+    line = {"color": short(shown), "colorscale": color_scale(minimize=minimize)}
     if bounds is not None:
         line |= {"cmin": bounds[0], "cmax": bounds[1]}
     layout = base_layout(120 + 90 * len(dimensions), height=420)

@@ -145,7 +145,7 @@ def _all(view: Curves) -> tuple[Curve, ...]:
 def _lines(
     shown: Iterable[Curve],
     suffix: str,
-    colour: str,
+    color: str,
     width: float,
     *,
     name: str,
@@ -172,8 +172,8 @@ def _lines(
         "x": x,
         "y": y,
         "text": text,
-        "line": {"color": colour, "width": width, "dash": dash},
-        "marker": {"size": size, "color": colour},
+        "line": {"color": color, "width": width, "dash": dash},
+        "marker": {"size": size, "color": color},
         "hovertemplate": "%{text}, step %{x}: %{y}<extra></extra>",
     }
 

@@ -1,4 +1,4 @@
-"""What all figures share: layouts, axes, texts and colours."""
+"""What all figures share: layouts, axes, texts and colors."""
 
 import html
 import math
@@ -14,12 +14,12 @@ from gpbt_adapters.views.columns import Ints
 from gpbt_adapters.views.words import number, span
 
 __all__ = [
-    "COLOURS",
+    "COLORS",
     "FONT",
     "MOST",
     "Figure",
     "base_layout",
-    "colour_scale",
+    "color_scale",
     "columns_of",
     "domain_of",
     "drawn_of",
@@ -52,7 +52,7 @@ MOST = 2000
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif", "color": INK, "size": 13}
 
 
-COLOURS = [[i / (len(SCALE) - 1), colour] for i, colour in enumerate(SCALE)]
+COLORS = [[i / (len(SCALE) - 1), color] for i, color in enumerate(SCALE)]
 
 
 def base_layout(least_width: int, **more: Any) -> Figure:
@@ -139,14 +139,14 @@ def panel_title(text: str, x: float, y: float, place: int) -> Figure:
     }
 
 
-def line_trace(x: Any, y: Any, *, colour: str, width: float) -> Figure:
+def line_trace(x: Any, y: Any, *, color: str, width: float) -> Figure:
     """Lines without hover texts."""
     return {
         "type": "scatter",
         "mode": "lines",
         "x": short(x),
         "y": short(y),
-        "line": {"color": colour, "width": width},
+        "line": {"color": color, "width": width},
         "hoverinfo": "skip",
         "showlegend": False,
     }
@@ -242,11 +242,11 @@ def nines_ticks(low: float, high: float) -> list[float]:
     return sorted(-math.log10(distance) for distance in log_ticks(nearest, farthest))
 
 
-def colour_scale(*, minimize: bool) -> list[list[Any]]:
-    """The colours of scores from the lowest to the highest."""
+def color_scale(*, minimize: bool) -> list[list[Any]]:
+    """The colors of scores from the lowest to the highest."""
     if minimize:
-        return COLOURS
-    return [[share, colour] for (share, _), (_, colour) in zip(COLOURS, reversed(COLOURS), strict=True)]
+        return COLORS
+    return [[share, color] for (share, _), (_, color) in zip(COLORS, reversed(COLORS), strict=True)]
 
 
 def short(values: npt.ArrayLike) -> list[float | None]:

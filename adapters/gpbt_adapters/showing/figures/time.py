@@ -22,11 +22,11 @@ from gpbt_core.state import State
 __all__ = ["KINDS", "PARTS", "bars_of", "spent", "time_unit", "with_more_workers", "workers"]
 
 BARS = 2000
-"""The maximum number of bars of workers; where there would be more, neighbours become one bar."""
+"""The maximum number of bars of workers; where there would be more, neighbors become one bar."""
 
 
 PARTS = (SCALE[2], SCALE[4], SCALE[6], BEST, MUTED, PALE)
-"""The colours of the parts of the time."""
+"""The colors of the parts of the time."""
 
 KINDS = {
     "the best line": BEST,
@@ -34,7 +34,7 @@ KINDS = {
     "odd generations": PART,
     "failed": STATUS[Status.FAILED],
 }
-"""The colours of the bars of workers."""
+"""The colors of the bars of workers."""
 
 
 def spent(run: Run) -> Figure:
@@ -49,11 +49,11 @@ def spent(run: Run) -> Figure:
             "y": short(seconds / size),
             "text": [duration(one) for one in seconds.tolist()],
             "textposition": "none",
-            "marker": {"color": colour},
+            "marker": {"color": color},
             "width": 0.6,
             "hovertemplate": "generation %{x}: %{text}<extra>" + name + "</extra>",
         }
-        for (name, seconds), colour in zip(view.parts, PARTS, strict=True)
+        for (name, seconds), color in zip(view.parts, PARTS, strict=True)
     ]
     layout = base_layout(
         320,
@@ -84,7 +84,7 @@ def workers(run: Run) -> Figure:
     unit, size = time_unit(view.wall)
     bars, pause = bars_of(view, state)
     data: list[Figure] = []
-    for kind, colour in KINDS.items():
+    for kind, color in KINDS.items():
         own = [bar for bar in bars if bar.kind == kind]
         if own:
             data.append(
@@ -97,7 +97,7 @@ def workers(run: Run) -> Figure:
                     "x": short([(bar.end - bar.begin) / size for bar in own]),
                     "text": [_said(bar) for bar in own],
                     "textposition": "none",
-                    "marker": {"color": colour, "line": {"color": "#ffffff", "width": 0.5 if len(bars) < 400 else 0}},
+                    "marker": {"color": color, "line": {"color": "#ffffff", "width": 0.5 if len(bars) < 400 else 0}},
                     "hovertemplate": "%{text}<extra></extra>",
                 }
             )

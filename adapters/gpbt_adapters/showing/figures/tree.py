@@ -9,7 +9,7 @@ from gpbt_adapters.showing.figures.parts import (
     MOST,
     Figure,
     base_layout,
-    colour_scale,
+    color_scale,
     drawn_of,
     generations_axis,
     hover_texts,
@@ -28,7 +28,7 @@ __all__ = ["genealogy"]
 
 
 def genealogy(run: Run) -> Figure:
-    """The tree: a column for each generation, lines from parents to children, colour by score."""
+    """The tree: a column for each generation, lines from parents to children, color by score."""
     return _genealogy(tree(run), state_of(run).generations, minimize=minimizes(run))
 
 
@@ -44,12 +44,12 @@ def _genealogy(view: Tree, generations: int, *, minimize: bool) -> Figure:
     leaves, lines = _edges(view, edges[~inner]), _edges(view, edges[inner])
     few = len(table) < 1000
     data = [
-        {**line_trace(*leaves, colour=PALE, width=1 if few else 0.5), "opacity": 0.8 if few else 0.15},
-        line_trace(*lines, colour=MUTED, width=1.3 if few else 0.8),
+        {**line_trace(*leaves, color=PALE, width=1 if few else 0.5), "opacity": 0.8 if few else 0.15},
+        line_trace(*lines, color=MUTED, width=1.3 if few else 0.8),
     ]
     data += _points(view, ids, size, texts, minimize=minimize)
     if len(view.best) > 1:
-        data.append(line_trace(view.x[list(view.best)], view.y[list(view.best)], colour=BEST, width=3))
+        data.append(line_trace(view.x[list(view.best)], view.y[list(view.best)], color=BEST, width=3))
     if view.best:
         data.append(_best_marks(view, size, texts))
     layout = base_layout(
@@ -80,9 +80,9 @@ def _points(view: Tree, drawn: Ints, size: float, texts: Mapping[int, str], *, m
         ids = np.intersect1d(every, drawn, assume_unique=True)
         if not ids.size:
             continue
-        ids = ids[np.argsort(table.loss[ids], kind="stable")]  # the legend takes the colour of the first
+        ids = ids[np.argsort(table.loss[ids], kind="stable")]  # the legend takes the color of the first
         if name == "completed":
-            marker = {**marker, "color": short(table.score[ids])}  # noqa: PLW2901 - the only one coloured by score
+            marker = {**marker, "color": short(table.score[ids])}  # noqa: PLW2901 - the only one colored by score
         yield {
             "type": "scatter",
             "mode": "markers",
@@ -117,7 +117,7 @@ def _scored(bounds: tuple[float, float] | None, *, minimize: bool) -> Figure:
     return {
         "cmin": bounds[0],
         "cmax": bounds[1],
-        "colorscale": colour_scale(minimize=minimize),
+        "colorscale": color_scale(minimize=minimize),
         "line": {"width": 0},
         "colorbar": {
             "title": {"text": "score", "side": "top", "font": {"size": 12}},

@@ -495,7 +495,7 @@ def test_a_searcher_without_a_name_cannot_be_written_down(url: str) -> None:
 
 @pytest.mark.usefixtures("one")
 def test_an_unknown_study_is_named_with_those_there_are(url: str) -> None:
-    with pytest.raises(ConfigError, match=r"no study 'ran'; there are \['run'\]"):
+    with pytest.raises(ConfigError, match=r"there is no study 'ran'; the journal has \['run'\]"):
         open_study(url, "ran")
     with Journal(url) as journal:
         with pytest.raises(ConfigError, match="no study 'ran'"):

@@ -455,7 +455,7 @@ class XGBoost:
         """Trains as Optuna's example does, with a callback that may prune."""
         outer = self
 
-        class Pruning(self.engine.callback.TrainingCallback):  # type: ignore[misc,name-defined]
+        class Pruning(self.engine.callback.TrainingCallback):  # type: ignore[misc,name-defined]  # no type
             def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
                 del evals_log
                 return (epoch + 1) % TREES == 0 and report(epoch // TREES, outer.loss(model))

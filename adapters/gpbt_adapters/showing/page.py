@@ -258,10 +258,8 @@ def _spark(axis: Axis, line: Line) -> dict[str, Any]:
     """A hyperparameter along a line: its values at both ends as text, and the ends of its segments, from 0 to 1."""
     points: list[list[float | None]] = []
     for part in line.schedule.segments:
-        place, low, high = axis.at(part.config), axis.low, axis.high
-        if axis.scale == "log":
-            place, low, high = (math.log(value) for value in (place, low, high))
-        height = None if math.isnan(place) else round((place - low) / (high - low), 4) if high > low else 0.5
+        share = 0.5 if axis.low == axis.high and axis.name in part.config else axis.share(part.config)
+        height = None if math.isnan(share) else round(share, 4)
         points += [[part.start_step, height], [part.start_step + part.steps, height]]
     values = [_short(part.config[axis.name]) for part in line.schedule.segments if axis.name in part.config]
     text = "not active" if not values else values[0] if len(set(values)) == 1 else f"{values[0]} → {values[-1]}"
@@ -319,7 +317,8 @@ def _learning(run: Run) -> list[Section]:
 
 
 def _curves(run: Run) -> str:
-    view = curves(run, most=0)
+    view = curves(run)
+    names = figures.figure_names(view)
     said = (
         "The score after each step, along the lines of the best trial and of the newest parents. A child continues "
         "where its parent ended; trials that were stopped early end there. The axis leaves out the worst scores; "
@@ -327,9 +326,9 @@ def _curves(run: Run) -> str:
     )
     if view.left_out:
         said += f" {counted(view.left_out, 'further trial')} of the background are left out."
-    if figures.figure_names(curves(run)):
+    if names:
         said += " Below, what the trainables report at the end of each trial."
-    hidden = len(figures.figure_names(curves(run))) - figures.PANELS
+    hidden = len(names) - figures.PANELS
     if hidden > 0:
         said += f" {counted(hidden, 'further figure')} of the trainables {'is' if hidden == 1 else 'are'} not shown."
     return said

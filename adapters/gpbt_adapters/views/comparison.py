@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gpbt_adapters.views.columns import Floats, Ints, Run, sign_of, state_of
+from gpbt_adapters.views.findings import amount
 from gpbt_adapters.views.lines import Axis, Line, merged_axes, schedules
 from gpbt_adapters.views.summary import overview
 from gpbt_adapters.views.time import times
 from gpbt_adapters.views.words import duration, number, printable
 from gpbt_core.errors import ConfigError
+from gpbt_core.records import Status
 from gpbt_core.state import State
 
 __all__ = ["Compared", "Comparison", "Group", "Pairing", "compare"]
@@ -146,7 +148,7 @@ class Comparison:
         if all(len(group.runs) < 2 for group in self.groups):
             return [], []
         rows = [
-            [printable(group.name), str(len(group.runs)), number(_short(group.mean)), number(_short(group.spread))]
+            [printable(group.name), str(len(group.runs)), amount(group.mean), amount(group.spread)]
             for group in self.groups
         ]
         return ["settings", "runs", "mean best score", "standard deviation"], rows
@@ -173,7 +175,7 @@ class Comparison:
         drawn = f", {ties} equal" if ties else ""
         better = "better" if one.gain >= 0 else "worse"
         said = f"{first} against {second}: {one.won} of {one.pairs} pairs won{drawn}"
-        said += f", {number(_short(abs(one.gain)))} {better} on average"
+        said += f", {amount(abs(one.gain))} {better} on average"
         if math.isnan(one.p):
             return f"{said} (too few pairs for a test)."
         return f"{said} (Wilcoxon p = {one.p:.2g})."
@@ -274,7 +276,7 @@ def _compared(name: str, state: State, group: int) -> Compared:
     steps, best = 0, math.inf
     for record in state.records:
         steps += record.steps
-        if record.loss is not None and record.status.value == "completed" and record.loss < best:
+        if record.loss is not None and record.status is Status.COMPLETED and record.loss < best:
             best = record.loss
             trained.append(steps)
             scores.append(sign * best + 0.0)
@@ -341,10 +343,6 @@ def _p(gains: npt.NDArray[np.float64]) -> float:
     from scipy.stats import wilcoxon
 
     return float(wilcoxon(gains).pvalue)
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.3g}")
 
 
 def _time(seconds: float) -> str:

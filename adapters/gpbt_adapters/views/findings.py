@@ -114,9 +114,9 @@ def edges(run: Run) -> tuple[Edge, ...]:
     segments = schedule(state, state.final).segments
     found = []
     for axis in axes(state.settings.space):
-        if axis.scale == "category" or axis.low == axis.high:
+        if axis.scale == "category":
             continue
-        sides = [_side(axis.scale, axis.at(part.config), axis.low, axis.high) for part in (segments[0], segments[-1])]
+        sides = [_side(axis.share(part.config)) for part in (segments[0], segments[-1])]
         side = sides[1] or sides[0]
         if side is None:
             continue
@@ -130,12 +130,8 @@ def edges(run: Run) -> tuple[Edge, ...]:
     return tuple(found)
 
 
-def _side(scale: str, place: float, low: float, high: float) -> Literal["lower", "upper"] | None:
-    if scale == "log":
-        place, low, high = math.log(place) if place == place else place, math.log(low), math.log(high)  # noqa: PLR0124
-    share = (place - low) / (high - low)
-    if math.isnan(share):
-        return None  # not active
+def _side(share: float) -> Literal["lower", "upper"] | None:
+    """The bound that a place on an axis is at; NaN is at none."""
     return "lower" if share <= _CLOSE else "upper" if share >= 1 - _CLOSE else None
 
 

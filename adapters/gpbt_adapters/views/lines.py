@@ -57,6 +57,21 @@ class Axis:
             return float(self.places[_key(value)])
         return _nines(value) if self.scale == "1-x" else float(value)
 
+    def share(self, config: Mapping[str, Any]) -> float:
+        """Where a config's value is between the ends of the axis, from 0 to 1; NaN if it is not active or low = high.
+
+        >>> from gpbt import Float
+        >>> (axis,) = axes(Space(rate=Float(0.01, 1, log=True)))
+        >>> round(axis.share({"rate": 0.1}), 6)
+        0.5
+        """
+        if self.low == self.high:
+            return math.nan
+        place, low, high = self.at(config), self.low, self.high
+        if self.scale == "log":
+            place, low, high = math.log(place), math.log(low), math.log(high)
+        return (place - low) / (high - low)
+
     def text(self, place: float) -> str:
         """The value at a place on a numeric axis."""
         if self.scale != "1-x":

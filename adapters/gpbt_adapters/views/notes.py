@@ -57,7 +57,7 @@ def noted(timing: Timing, figures: Mapping[str, Any]) -> dict[str, Any]:
     {'time': ['a:1', 8.0, 1.0, 0.25, 2.0, 0.5, 0.0], 'figures': {'loss': 0.5, 'norm': None}}
     """
     parts = (timing.loading, timing.training, timing.saving, timing.searching)
-    begin = round(timing.begin - timing.run, 3)
+    begin = round(timing.begin - timing.run, 4)  # coarser begins would make trials of a worker overlap
     times = [timing.worker, round(timing.run, 3), begin, *(float(f"{seconds:.4g}") for seconds in parts)]
     told = {}
     for name, value in figures.items():

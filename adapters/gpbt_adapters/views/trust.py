@@ -4,8 +4,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping
-
-from scipy.special import ndtri
+from statistics import NormalDist
 
 from gpbt_adapters.views.columns import Run, sign_of, state_of
 from gpbt_adapters.views.failing import failures
@@ -94,7 +93,7 @@ def _luck(state: State, replays: Replays | None) -> Iterator[Finding]:
             f"after as many steps, {times:.1f} times that."
         )
         if times < _CLEAR:
-            luck = repeated.spread * float(ndtri((count - 0.375) / (count + 0.25)))
+            luck = repeated.spread * NormalDist().inv_cdf((count - 0.375) / (count + 0.25))
             text += f" That may be luck: the best of {count} scores is up to {amount(luck)} too good by chance."
         yield Finding(level="good" if times >= _CLEAR else "look", text=text)
     elif replays is None:

@@ -40,7 +40,7 @@ KINDS = {
 def spent(run: Run) -> Figure:
     """The time of all workers, by generation."""
     view = times(run)
-    unit, size = time_unit(max((view.all / max(1, len(view.training)), 0.0)))
+    unit, size = time_unit(view.all / max(1, len(view.training)))
     data = [
         {
             "type": "bar",

@@ -25,7 +25,8 @@ def lines(seeds: int = 8) -> Iterator[dict[str, Any]]:
         for (problem, models, steps), methods in LOSSES.items():
             for method, each in methods.items():
                 rising = problem == "climbs"
-                loss = each * (1 + seed / 100)  # no two differences are equal: with ties, SciPy's exact test takes seconds
+                # No two differences are equal: with ties, SciPy's exact test takes seconds.
+                loss = each * (1 + seed / 100)
                 yield line(
                     method,
                     seed,

@@ -156,7 +156,7 @@ class CatBoostTrainable(NativeTrainable[catboost.CatBoost, catboost.Pool]):
     def _store(self, model: catboost.CatBoost, path: Path) -> None:
         model.save_model(str(path / _FILE))
 
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> catboost.CatBoost:  # noqa: ARG002 - the file has them
+    def _fetch(self, path: Path) -> catboost.CatBoost:
         return catboost.CatBoost().load_model(str(path / _FILE))
 
 
@@ -192,8 +192,8 @@ class CatBoostModelTrainable(EstimatorTrainable[catboost.CatBoost]):
     def _store(self, model: catboost.CatBoost, path: Path) -> None:
         model.save_model(str(path / _FILE))
 
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> catboost.CatBoost:
-        return self._made(wanted, None, 0).load_model(str(path / _FILE))
+    def _fetch(self, path: Path) -> catboost.CatBoost:
+        return self._made(self._wanted(), None, 0).load_model(str(path / _FILE))
 
     def _made(self, wanted: Mapping[str, Any], before: catboost.CatBoost | None, seed: int) -> catboost.CatBoost:
         """A new estimator: a synonym of a parameter that is set already cannot be set on the old one."""

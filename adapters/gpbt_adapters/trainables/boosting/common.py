@@ -182,7 +182,7 @@ class BoostingTrainable(Trainable, Generic[M]):
         self._begin()
         self._seed, self._steps, self._begun = plain["seed"], plain["steps"], True
         self._config, self._live = plain["config"], None  # read back only on request: a child's config comes next
-        self._model = self._fetch(path, self._wanted()) if self._steps else None
+        self._model = self._fetch(path) if self._steps else None
         if self._model is not None:
             self._set_evaluation(self._model, plain.get("evaluation") or {})
 
@@ -249,7 +249,7 @@ class BoostingTrainable(Trainable, Generic[M]):
 
     @abc.abstractmethod
     def _grow(self, model: M | None, wanted: Mapping[str, Any], seed: int) -> M:
-        """Returns a model with `rounds` more rounds of trees; the given one is unchanged."""
+        """Returns a model with `rounds` more rounds of trees; one that this returned before is unchanged."""
 
     @abc.abstractmethod
     def _values(self, model: M) -> Mapping[str, Any]:
@@ -260,7 +260,7 @@ class BoostingTrainable(Trainable, Generic[M]):
         """Writes the model into a directory."""
 
     @abc.abstractmethod
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> M | None:
+    def _fetch(self, path: Path) -> M | None:
         """Reads a model from a directory; None if `_current` makes it later from what was read."""
 
 

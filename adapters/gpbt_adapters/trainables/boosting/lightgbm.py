@@ -297,7 +297,7 @@ class LightGBMTrainable(NativeTrainable[lightgbm.Booster, lightgbm.Dataset]):
     def _store(self, model: lightgbm.Booster, path: Path) -> None:
         model.save_model(path / _FILE)
 
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> lightgbm.Booster:  # noqa: ARG002 - the file has them
+    def _fetch(self, path: Path) -> lightgbm.Booster:
         return _RECENT.fetch(path / _FILE, lambda file: lightgbm.Booster(model_file=file))
 
     def _params(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -338,7 +338,7 @@ class LGBMModelTrainable(EstimatorTrainable[lightgbm.LGBMModel]):
     def _store(self, model: lightgbm.LGBMModel, path: Path) -> None:
         model.booster_.save_model(path / _FILE)
 
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> lightgbm.LGBMModel:
+    def _fetch(self, path: Path) -> lightgbm.LGBMModel:
         # These classes have no loader. Fit one with a tree more than the saved model, and cut that tree off.
         assert self._data is not None
         before = lightgbm.Booster(model_file=path / _FILE)
@@ -349,7 +349,7 @@ class LGBMModelTrainable(EstimatorTrainable[lightgbm.LGBMModel]):
                 env.model.rollback_one_iter()
 
         options = {**self.fit_options, "init_model": before, "callbacks": [cut]}
-        model = _set(self._made(wanted), {"n_estimators": 1}).fit(*self._data, **options)
+        model = _set(self._made(self._wanted()), {"n_estimators": 1}).fit(*self._data, **options)
         return _set(model, {"n_estimators": before.current_iteration()})
 
     def _evaluation(self, model: lightgbm.LGBMModel) -> dict[str, Any]:

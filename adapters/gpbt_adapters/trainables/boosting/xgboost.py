@@ -180,13 +180,13 @@ class XGBoostTrainable(NativeTrainable[xgboost.Booster, xgboost.DMatrix]):
         self._saved = self._booster = None
 
     def _current(self) -> xgboost.Booster | None:
-        return self._ready() if self._begun and self._steps else None
+        return self._ready(self._wanted()) if self._begun and self._steps else None
 
-    def _ready(self) -> xgboost.Booster:
-        """The booster under the present config, made from the saved trees if need be."""
+    def _ready(self, wanted: Mapping[str, Any]) -> xgboost.Booster:
+        """The booster, made from the saved trees and the wanted values if need be."""
         if self._booster is None:
             assert self._data is not None
-            self._booster = xgboost.Booster({**self.params, **self._wanted()}, [self._data])
+            self._booster = xgboost.Booster({**self.params, **wanted}, [self._data])
             if self._saved is not None:
                 self._booster.load_model(self._saved)
             self._saved, self._grown = None, False
@@ -198,26 +198,22 @@ class XGBoostTrainable(NativeTrainable[xgboost.Booster, xgboost.DMatrix]):
             self._saved = self._booster.save_raw("ubj")
         self._booster = None
 
-    def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002 - the booster has them
+    def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         self._drop()
         # Silent: an unknown parameter is reported as not read back, which is an error rather than a warning.
         with xgboost.config_context(verbosity=0):
-            return _values_of(self._ready())
+            return _values_of(self._ready(wanted))
 
-    def _grow(
-        self,
-        model: xgboost.Booster | None,  # noqa: ARG002 - the one that is ready
-        wanted: Mapping[str, Any],  # noqa: ARG002 - it has them
-        seed: int,
-    ) -> xgboost.Booster:
+    def _grow(self, model: xgboost.Booster | None, wanted: Mapping[str, Any], seed: int) -> xgboost.Booster:
         assert self._data is not None
-        if self._grown:
+        if model is None or self._grown:
             self._drop()
-        booster, self._grown = self._ready(), True
-        booster.set_param({"seed": seed})
+            model = self._ready(wanted)
+        self._grown = True
+        model.set_param({"seed": seed})
         for round_ in range(self.rounds):
-            booster.update(self._data, round_, self.obj)
-        return booster
+            model.update(self._data, round_, self.obj)
+        return model
 
     def _values(self, model: xgboost.Booster) -> Mapping[str, Any]:
         return _values_of(model)
@@ -225,7 +221,7 @@ class XGBoostTrainable(NativeTrainable[xgboost.Booster, xgboost.DMatrix]):
     def _store(self, model: xgboost.Booster, path: Path) -> None:
         model.save_model(path / _FILE)
 
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> None:  # noqa: ARG002 - the next config is not yet known
+    def _fetch(self, path: Path) -> None:
         self._saved = bytearray((path / _FILE).read_bytes())
 
 
@@ -263,8 +259,8 @@ class XGBModelTrainable(EstimatorTrainable[xgboost.XGBModel]):
     def _store(self, model: xgboost.XGBModel, path: Path) -> None:
         model.save_model(path / _FILE)
 
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> xgboost.XGBModel:
-        model = self._made(wanted)
+    def _fetch(self, path: Path) -> xgboost.XGBModel:
+        model = self._made(self._wanted())
         model.load_model(path / _FILE)
         return model.set_params(n_estimators=rounds_of(model))
 

@@ -241,6 +241,13 @@ def test_a_misspelt_parameter_is_refused_with_its_likely_name_before_training(ma
         (lambda: _xgboost(data=xgboost.DMatrix(*_arrays())), "data must be a function .* got an object of DMatrix"),
         (lambda: _xgb_model(fit_options={"xgb_model": None}), r"fit_options must not contain \['xgb_model'\]"),
         (lambda: _lgbm_model(fit_options={"init_model": None}), r"fit_options must not contain \['init_model'\]"),
+        (lambda: _lightgbm(params={"max_dept": 3}), "does not know the parameter 'max_dept'; did you mean 'max_depth'"),
+        (
+            lambda: _lgbm_model(estimator=lambda: lightgbm.LGBMClassifier(num_leafs=5)).setup(
+                {"reg_alpha": 1.0}, seed=0
+            ),
+            "does not know the parameter 'num_leafs'; did you mean 'num_leaf",
+        ),
         (lambda: _xgboost(params={"objective": len}), "must be a name, got a function; pass the function as obj="),
     ],
 )

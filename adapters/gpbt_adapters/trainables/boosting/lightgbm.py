@@ -1,7 +1,8 @@
 """LightGBM by continued training, through `lightgbm.train` and through its scikit-learn classes."""
 
+import difflib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -124,7 +125,10 @@ def check_estimator(estimator: lightgbm.LGBMModel, who: str, options: Mapping[st
     Raises:
         ConfigError: It is a random forest, uses DART or GOSS, stops early, or has offsets.
     """
-    _check(estimator.get_params(), who)
+    params = estimator.get_params()
+    _check(params, who)
+    own = {*lightgbm.LGBMModel().get_params(), *type(estimator)._get_param_names()}  # noqa: SLF001 - scikit-learn's way
+    _check_names([name for name in params if name not in own], who)
     for name in ("init_score", "eval_init_score"):
         _check_offsets(options.get(name), who)
     early = type(lightgbm.early_stopping(1, verbose=False))
@@ -153,6 +157,27 @@ def _check(params: Mapping[str, Any], who: str) -> None:
             raise ConfigError(f"{who}: {name}={value!r} is not supported: {reason}")
     if canonical.get("early_stopping_round"):
         raise ConfigError(f"{who}: {_NO_EARLY_STOPPING}")
+
+
+def _check_names(names: Iterable[str], who: str) -> None:
+    """Refuses names that LightGBM does not know; it would ignore them, and gpbt has switched its warnings off."""
+    for name in names:
+        if _names() and name not in _names():
+            close = difflib.get_close_matches(name, _names(), n=1)
+            raise ConfigError(
+                f"{who}: LightGBM does not know the parameter {name!r}; "
+                + (f"did you mean {close[0]!r}?" if close else "leave it out")
+            )
+
+
+@functools.cache
+def _names() -> frozenset[str]:
+    """All parameters that LightGBM knows, with their aliases; empty if this version does not tell."""
+    found = getattr(lightgbm.basic, "_ConfigAliases", None)  # there is no public list
+    if found is None:
+        return frozenset()
+    found.get("seed")  # makes it read the list
+    return frozenset(name for names in (found.aliases or {}).values() for name in names)
 
 
 def _check_sampling(wanted: Mapping[str, Any], params: Mapping[str, Any], who: str) -> None:
@@ -268,6 +293,7 @@ class LightGBMTrainable(NativeTrainable[lightgbm.Booster, lightgbm.Dataset]):
 
     def _check_params(self, params: Mapping[str, Any]) -> None:
         _check(params, type(self).__name__)
+        _check_names(params, type(self).__name__)
 
     def _checked(self, dataset: lightgbm.Dataset) -> lightgbm.Dataset:
         if dataset.free_raw_data:

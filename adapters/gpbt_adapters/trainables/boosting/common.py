@@ -9,7 +9,7 @@ import difflib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -90,6 +90,14 @@ class BoostingTrainable(Trainable, Generic[M]):
     refused: ClassVar[Mapping[str, str]] = {}
     """Engine parameters that no config may have, and why."""
 
+    settled: ClassVar[Mapping[str, str]] = {}
+    """Engine parameters that keep the value of a model's first trees, and why."""
+
+    def fixed(self) -> Collection[str]:
+        """The hyperparameters that cannot change while trees are added."""
+        engine_names = {**{name: name for name in self.settled}, **self.names}
+        return frozenset(name for name, engine_name in engine_names.items() if engine_name in self.settled)
+
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
         """Prepares a model without trees.
 
@@ -97,7 +105,7 @@ class BoostingTrainable(Trainable, Generic[M]):
             ConfigError: A hyperparameter is one that cannot change while trees are added.
         """
         self._begin()
-        self._seed, self._steps, self._model, self._begun = seed, 0, None, True
+        self._seed, self._steps, self._model, self._begun, self._config = seed, 0, None, True, config
         self.apply(config)
 
     def apply(self, config: Mapping[str, Any]) -> None:
@@ -110,8 +118,15 @@ class BoostingTrainable(Trainable, Generic[M]):
             engine_name = self.names.get(name, name)
             if engine_name in self.refused:
                 raise ConfigError(
-                    f"{type(self).__name__}: hyperparameter {name!r} cannot be tuned along a line: "
-                    f"{self.refused[engine_name]}. Take it out of the space and set it once, for all models."
+                    f"{type(self).__name__}: hyperparameter {name!r} cannot be tuned: {self.refused[engine_name]}. "
+                    f"Take it out of the space and set it once, for all models."
+                )
+        for name in self.fixed() & (config.keys() | self._config.keys()):
+            if config.get(name) != self._config.get(name):
+                raise ConfigError(
+                    f"{type(self).__name__}: hyperparameter {name!r} cannot change along a line: "
+                    f"{self.settled[self.names.get(name, name)]}. Take it out of the space, or keep each model's "
+                    f"config with preset='gp', 'tpe' or 'random'."
                 )
         self._config, self._live = dict(config), None
         self._check_known(self._read_back())

@@ -97,6 +97,12 @@ FIXED: Mapping[str, str] = {
     **_FIXED_NAMES,
     **{alias: _FIXED_NAMES[name] for alias, name in ALIASES.items() if name in _FIXED_NAMES},
 }
+_SETTLED = {
+    name: reason
+    for name, reason in FIXED.items()
+    if ALIASES.get(name, name) in ("objective", "boost_from_average", "reg_sqrt")
+}
+_REFUSED = {name: reason for name, reason in FIXED.items() if name not in _SETTLED}
 
 _DEFAULTS = {
     # Otherwise LightGBM times two ways of building histograms, and the faster one affects the last bits of the trees.
@@ -289,7 +295,8 @@ class LightGBMTrainable(NativeTrainable[lightgbm.Booster, lightgbm.Dataset]):
         20
     """
 
-    refused: ClassVar[Mapping[str, str]] = FIXED
+    refused: ClassVar[Mapping[str, str]] = _REFUSED
+    settled: ClassVar[Mapping[str, str]] = _SETTLED
 
     def _check_params(self, params: Mapping[str, Any]) -> None:
         _check(params, type(self).__name__)
@@ -340,7 +347,8 @@ class LGBMModelTrainable(EstimatorTrainable[lightgbm.LGBMModel]):
         fit_options: Further arguments of `fit`, such as sample_weight; no init_score, and no early stopping.
     """
 
-    refused: ClassVar[Mapping[str, str]] = FIXED
+    refused: ClassVar[Mapping[str, str]] = _REFUSED
+    settled: ClassVar[Mapping[str, str]] = _SETTLED
 
     own_options: ClassVar[frozenset[str]] = frozenset({"X", "y", "init_model"})
 

@@ -21,13 +21,8 @@ __all__ = ["XGBModelTrainable", "XGBoostTrainable"]
 _FILE = "model.ubj"
 
 _SHAPE = "it settles what the trees' sums mean"
-FIXED: Mapping[str, str] = {
-    **dict.fromkeys(("objective", "num_class", "base_score", "multi_strategy", "booster"), _SHAPE),
-    **dict.fromkeys(("seed", "random_state", "seed_per_iteration"), "each step has a seed of its own, from the run's"),
-    **dict.fromkeys(
-        ("n_estimators", "num_boost_round"), "the number of rounds is the number of steps, which the run decides"
-    ),
-    **dict.fromkeys(("early_stopping_rounds", "process_type", "refresh_leaf"), "it is no matter of adding trees"),
+_SETTLED: Mapping[str, str] = {
+    **dict.fromkeys(("objective", "base_score", "multi_strategy"), _SHAPE),
     **dict.fromkeys(
         (
             "lambdarank_pair_method", "lambdarank_num_pair_per_sample", "lambdarank_normalization",
@@ -36,8 +31,17 @@ FIXED: Mapping[str, str] = {
         "XGBoost ranks as it did for the first trees",
     ),
     "num_parallel_tree": "XGBoost keeps the first trees' number for all that are added",
-    "verbosity": "it changes nothing",
 }  # fmt: skip
+_REFUSED: Mapping[str, str] = {
+    **dict.fromkeys(("num_class", "booster"), _SHAPE),
+    **dict.fromkeys(("seed", "random_state", "seed_per_iteration"), "each step has a seed of its own, from the run's"),
+    **dict.fromkeys(
+        ("n_estimators", "num_boost_round"), "the number of rounds is the number of steps, which the run decides"
+    ),
+    **dict.fromkeys(("early_stopping_rounds", "process_type", "refresh_leaf"), "it is no matter of adding trees"),
+    "verbosity": "it changes nothing",
+}
+FIXED: Mapping[str, str] = {**_SETTLED, **_REFUSED}
 
 
 def check_estimator(estimator: Any, who: str) -> None:
@@ -162,7 +166,8 @@ class XGBoostTrainable(NativeTrainable[xgboost.Booster, xgboost.DMatrix]):
     _saved: bytearray | None = attrs.field(init=False, default=None)  # trees that no booster has been made from yet
     _grown: bool = attrs.field(init=False, default=False)  # whether the booster has been trained since it was made
 
-    refused: ClassVar[Mapping[str, str]] = FIXED
+    refused: ClassVar[Mapping[str, str]] = _REFUSED
+    settled: ClassVar[Mapping[str, str]] = _SETTLED
 
     def _check_params(self, params: Mapping[str, Any]) -> None:
         _check(params, type(self).__name__)
@@ -235,7 +240,8 @@ class XGBModelTrainable(EstimatorTrainable[xgboost.XGBModel]):
         fit_options: Further arguments of `fit`, such as sample_weight or base_margin.
     """
 
-    refused: ClassVar[Mapping[str, str]] = FIXED
+    refused: ClassVar[Mapping[str, str]] = _REFUSED
+    settled: ClassVar[Mapping[str, str]] = _SETTLED
     own_options: ClassVar[frozenset[str]] = frozenset({"X", "y", "xgb_model"})
 
     def _check_estimator(self, estimator: xgboost.XGBModel) -> None:

@@ -16,9 +16,8 @@ from gpbt_core.errors import ConfigError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Record, Status
 from gpbt_core.space import Categorical, Space
-from gpbt_core.state import State
 
-__all__ = ["Importance", "Method", "importance", "is_revision", "measured", "ped_anova_shares", "pooled"]
+__all__ = ["Importance", "Method", "importance", "measured", "ped_anova_shares", "pooled"]
 
 _TOLD = frozenset({Status.COMPLETED, Status.STOPPED, Status.FAILED})
 _ALPHA = 0.01  # the chance that a generation in which nothing matters has a name above the floor
@@ -135,7 +134,7 @@ def importance(
         raise ConfigError(f"importance: at_least must be a whole number of at least 1, got {at_least!r}")
     chosen = _method(method)
     told = {record.trial.generation for record in optimizer.records if record.status in _TOLD}
-    generations = sorted(generation for generation in told if not is_revision(optimizer.state, generation))
+    generations = sorted(generation for generation in told if not optimizer.settings.is_revision(generation))
     return {
         generation: measured(
             optimizer.space,
@@ -145,11 +144,6 @@ def importance(
         )
         for generation in generations
     }
-
-
-def is_revision(state: State, generation: int) -> bool:
-    """Whether the trials of a generation revise the best line."""
-    return state.settings.line <= generation < len(state.settings.lengths)
 
 
 def pooled(records: Sequence[Record], last: int, *, at_least: int = 40) -> list[Record]:

@@ -47,8 +47,10 @@ def _is_missing(library: str) -> bool:
 
 collect_ignore = [file for library, files in _LIBRARIES.items() if _is_missing(library) for file in files]
 
-# The same examples each time, so that a red run is red again; `--hypothesis-profile=explore` looks for new ones.
+# The same examples each time, so that a red run is red again; `--hypothesis-profile=explore` looks for new ones, `few`
+# only sees that all tests run.
 hypothesis.settings.register_profile("repeat", derandomize=True, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("few", derandomize=True, deadline=None, max_examples=3)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
 hypothesis.settings.load_profile("repeat")
 

@@ -17,7 +17,7 @@ import pytest
 
 from gpbt_adapters.cli import main as cli
 
-__all__ = ["ROOT", "Block", "as_one_script", "blocks_of", "check_command", "run_page"]
+__all__ = ["ROOT", "Block", "as_one_script", "blocks_of", "check_command", "check_outputs", "run_page"]
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(
@@ -25,6 +25,7 @@ BLOCK = re.compile(
 )
 NUMBER = re.compile(r"(?<![\w.])-?\d*\.?\d+(?:e-?\d+)?(?![\w.])")
 
+BREAK = "\f"
 GUARD = 'if __name__ == "__main__":\n'
 
 NOT_RUN = {"demo", "dashboard"}
@@ -75,10 +76,24 @@ def run_page(page: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
             printed = _printed(block, page, module)
             sys.stdout.write(printed)
         elif block.language == "text":
-            where = f"{page.name}, line {block.line}"
-            assert _words(block.content) == _words(printed), where
-            assert _numbers(block.content) == pytest.approx(_numbers(printed), rel=0.002), where
+            _check_output(block, page, printed)
     return module
+
+
+def check_outputs(page: Path, printed: str) -> None:
+    """Compares each block `text` of a page with what its script printed for the block of Python before it."""
+    outputs = printed.split(BREAK)
+    seen = 0
+    for block in blocks_of(page):
+        seen += block.language == "python" and not _on_top(block)
+        if block.language == "text":
+            _check_output(block, page, outputs[seen])
+
+
+def _check_output(block: Block, page: Path, printed: str) -> None:
+    where = f"{page.name}, line {block.line}"
+    assert _words(block.content) == _words(printed), where
+    assert _numbers(block.content) == pytest.approx(_numbers(printed), rel=0.002), where
 
 
 def check_command(line: str) -> None:
@@ -106,13 +121,27 @@ def is_program(block: Block) -> bool:
     return bool(block.title) and GUARD in block.content
 
 
+def _on_top(block: Block) -> bool:
+    """Whether a block is a part of a module, which a script has above its guard."""
+    return bool(block.title) and not is_program(block)
+
+
 def as_one_script(page: Path) -> str:
-    """The Python of a page as one script: its modules on top, and all that it runs, programs too, below the guard."""
-    blocks = [block for block in blocks_of(page) if block.language == "python"]
-    on_top = [block.content for block in blocks if block.title and not is_program(block)]
-    below = [block.content.partition(GUARD)[2] if is_program(block) else block.content for block in blocks]
-    run = [textwrap.dedent(text) for text, block in zip(below, blocks, strict=True) if block.content not in on_top]
-    return "\n".join([*on_top, GUARD, textwrap.indent("\n".join(run), "    ")])
+    """The Python of a page as one script: its modules on top, and all that it runs, programs too, below the guard.
+
+    It prints a form feed before what each block below the guard prints, for `check_outputs`.
+    """
+    every = blocks_of(page)
+    assert all(block.language != "sh" for block in every), f"{page.name}: a script cannot run commands"
+    blocks = [block for block in every if block.language == "python"]
+    top = [block.content for block in blocks if _on_top(block)]
+    run = [
+        block.content.partition(GUARD)[2] if is_program(block) else block.content
+        for block in blocks
+        if not _on_top(block)
+    ]
+    below = [f"print({BREAK!r})\n{textwrap.dedent(text)}" for text in run]
+    return "\n".join([*top, GUARD, textwrap.indent("\n".join(below), "    ")])
 
 
 def run_program(block: Block) -> str:

@@ -6,14 +6,14 @@ Whatever they draw is sound: bounds at the edges of what floats can hold are as 
 from typing import Any, Literal
 
 import numpy as np
-from hypothesis import assume, reject
+from hypothesis import assume, reject, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gpbt_core.errors import ConfigError
 from gpbt_core.space import Categorical, Float, Int, Parameter, Space, When
 
-__all__ = ["categoricals", "floats", "generators", "ints", "parameters", "points", "spaces", "units"]
+__all__ = ["categoricals", "examples", "floats", "generators", "ints", "parameters", "points", "spaces", "units"]
 
 _everyday = st.sampled_from([1e-5, 1e-3, 0.1, 0.3, 0.5, 0.9, 0.999, 1.0, 2.0, 10.0, 100.0, 1e6])
 _below_1 = st.sampled_from([-1.0, 0.0, 0.1, 0.5, 0.9, 0.99, 0.9999, 1 - 1e-8, 1 - 2**-53])
@@ -24,6 +24,11 @@ _plain = st.one_of(
     st.sampled_from([-1.0, 0.0, 1.0, 2.0, 0.5]),
     st.text(max_size=3),
 )
+
+
+def examples(count: int) -> settings:
+    """Settings with so many examples; a profile with fewer or more than hypothesis's 100 scales the number."""
+    return settings(max_examples=max(1, count * settings().max_examples // 100))
 
 
 @st.composite

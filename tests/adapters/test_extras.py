@@ -17,19 +17,10 @@ class Absent:
             raise ModuleNotFoundError(name, name=name)
 
 
-class FewExamples:  # the first ones import all that the others do
-    def pytest_collection_modifyitems(self, items):
-        import hypothesis  # not before pytest, which wants to rewrite its plugins
-
-        for item in items:
-            test = getattr(item, "obj", None)
-            if usual := getattr(test, "_hypothesis_internal_use_settings", None):
-                test._hypothesis_internal_use_settings = hypothesis.settings(usual, max_examples=3)
-
-
 sys.meta_path.insert(0, Absent())
-arguments = ["-q", "-p", "no:cacheprovider", *(f"--deselect={test}" for test in {long}), "tests/core", "gpbt_core"]
-sys.exit(pytest.main(arguments, plugins=[FewExamples()]))
+few = "--hypothesis-profile=few"  # the first examples import all that the others do
+deselected = [f"--deselect={test}" for test in {long}]
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", few, *deselected, "tests/core", "gpbt_core"]))
 """
 LONG = [
     "tests/core/test_state.py::test_any_sequence_of_calls_keeps_the_promises",

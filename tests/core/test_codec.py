@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbt_core import (
@@ -43,6 +43,7 @@ from gpbt_core.state import (
     replay,
 )
 from runs import SPACE, Curious, World, run_sequentially, setups
+from strategies import examples
 
 TRIAL = Trial(id=3, parent=1, generation=1, depth=1, config=Config({"x": 0.1 + 0.2}), steps=2, start_step=4)
 EVENTS: list[Event] = [
@@ -179,7 +180,7 @@ def test_data_of_no_event_are_refused(data: Any) -> None:
 # -------------------------------------------------------------------------------------------------------------- states
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(setups(quorum=None), st.integers(0, 40), st.integers(0, 9))
 def test_a_state_comes_back_as_it_went(setup: dict[str, Any], asked: int, seed: int) -> None:
     optimizer = Optimizer(SPACE, **setup)

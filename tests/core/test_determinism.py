@@ -5,13 +5,14 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbt_core import Optimizer, Search, Trial, codec
 from gpbt_core.registry import resolve_rule
 from gpbt_core.searcher import Query
 from runs import SPACE, Curious, World, run_interleaved, run_sequentially, setups, summary
+from strategies import examples
 
 worlds = st.builds(
     World, trouble=st.sampled_from([0.0, 0.1, 0.4]), reports=st.sampled_from([0.0, 0.5, 1.0]), ties=st.booleans()
@@ -24,7 +25,7 @@ def _optimizer(setup: dict[str, Any]) -> Optimizer:
     return Optimizer(SPACE, **setup)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(setups(), worlds, st.integers(1, 12), orders)
 def test_a_run_does_not_depend_on_its_workers(
     setup: dict[str, Any], world: World, workers: int, order: random.Random
@@ -35,7 +36,7 @@ def test_a_run_does_not_depend_on_its_workers(
     assert summary(crowd) == summary(alone)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(setups(), worlds, st.integers(1, 12), orders, st.sampled_from([1, 3]))
 def test_an_extended_run_does_not_depend_on_its_workers(
     setup: dict[str, Any], world: World, workers: int, order: random.Random, more: int
@@ -52,7 +53,7 @@ def test_an_extended_run_does_not_depend_on_its_workers(
     assert summary(crowd) == summary(alone)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(setups(), worlds, st.integers(0, 20), st.integers(2, 7))
 def test_asking_for_many_is_asking_for_one_many_times(
     setup: dict[str, Any], world: World, told: int, count: int
@@ -81,7 +82,7 @@ def _through_json(optimizer: Optimizer, setup: dict[str, Any]) -> Optimizer:
 
 
 @pytest.mark.parametrize("resumed", [_through_state, _through_json])
-@settings(max_examples=60)
+@examples(60)
 @given(setups(), worlds, st.integers(1, 12), orders)
 def test_a_run_resumed_from_its_state_goes_on_as_if_nothing_had_been(
     resumed: Any, setup: dict[str, Any], world: World, workers: int, order: random.Random
@@ -97,7 +98,7 @@ def test_a_run_resumed_from_its_state_goes_on_as_if_nothing_had_been(
     assert summary(crowd) == summary(whole)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(setups(quorum=None), worlds, st.integers(1, 12), orders)
 def test_a_run_resumed_from_its_events_goes_on_as_if_nothing_had_been(
     setup: dict[str, Any], world: World, workers: int, order: random.Random
@@ -120,14 +121,14 @@ class _Silent:
 
 
 @pytest.mark.parametrize(
-    ("searcher", "population", "steps", "examples"), [("random", 7, 8, 20), ("tpe", 7, 8, 15), ("gp", 5, 6, 3)]
+    ("searcher", "population", "steps", "count"), [("random", 7, 8, 20), ("tpe", 7, 8, 15), ("gp", 5, 6, 3)]
 )
 def test_a_run_of_a_real_searcher_does_not_depend_on_its_workers(
-    searcher: str, population: int, steps: int, examples: int
+    searcher: str, population: int, steps: int, count: int
 ) -> None:
     world = World(trouble=0.1)
 
-    @settings(max_examples=examples)
+    @examples(count)
     @given(st.integers(0, 9), st.integers(1, 6), st.integers(1, 8), orders)
     def check(seed: int, max_concurrent: int, workers: int, order: random.Random) -> None:
         def make() -> Optimizer:

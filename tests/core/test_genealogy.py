@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbt_core import (
@@ -25,6 +25,7 @@ from gpbt_core import (
 from gpbt_core.searcher import Query
 from gpbt_core.state import State
 from runs import RUNNING, SPACE, Curious, World, run_interleaved, setups
+from strategies import examples
 
 
 def _reference(state: State, parent: int | None, visible: int) -> tuple[list[int], list[int]]:
@@ -80,7 +81,7 @@ class Watching(Curious):
         return super().propose(query, rng)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(setups(quorum=None), st.integers(1, 8), st.integers(0, 1 << 20))
 def test_the_family_history_is_what_its_definition_says(setup: dict[str, Any], workers: int, seed: int) -> None:
     history = setup["searcher"].history

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbt_core import (
@@ -24,6 +24,7 @@ from gpbt_core import (
 from gpbt_core.optimizer import RunSettings
 from runs import SPACE, World, run_interleaved, setups
 from small_optimizers import LINE, Uniform, make
+from strategies import examples
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_a_seed_may_be_of_any_size() -> None:
     assert first[3] == expected  # a seed's numbers do not depend on how its generator is made
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(setups(stopping=False), st.sampled_from([World(), World(trouble=0.0), World(reports=1.0)]), st.integers(1, 6))
 def test_a_run_needs_no_more_than_it_says(setup: dict[str, Any], world: World, workers: int) -> None:
     optimizer = Optimizer(SPACE, **setup)

@@ -5,10 +5,11 @@ import math
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbt_core.persistent import Key, Log, Ranking, Vector, has_key, with_key, without_key
+from strategies import examples
 
 # 32 in a tail, 1024 + 32 below a root of one level, 32768 + 32 below one of two
 EDGES = [0, 1, 31, 32, 33, 63, 64, 65, 1023, 1024, 1025, 1055, 1056, 1057, 1088, 1089]
@@ -41,7 +42,7 @@ def test_a_vector_keeps_its_items_beyond_the_root_s_second_level() -> None:
     assert sum(vector) == sum(range(size)) - 2 * sum(at) + 7
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.data())
 def test_a_vector_does_what_a_list_does_and_the_old_one_stays(data: st.DataObject) -> None:
     size = data.draw(st.sampled_from(EDGES))

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbt_core import (
@@ -28,6 +28,7 @@ from gpbt_core.records import Record, Trial
 from gpbt_core.reproduction import Closing, Plan, Reproduction, Slot
 from gpbt_core.searcher import Query
 from runs import Curious, World, founders_that_fit, genealogies, reproductions, run_sequentially
+from strategies import examples
 
 LINE = Space(x=Float(0, 1))
 
@@ -465,7 +466,7 @@ def test_independent_lines_keep_their_configs_and_end_where_they_fail() -> None:
 # ---------------------------------------------------------------------------------------------------------------- keep
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(reproductions(), st.integers(1, 9), st.integers(0, 9), st.data())
 def test_what_keep_promises_holds_for_the_plan(
     rule: Reproduction, population: int, seed: int, data: st.DataObject
@@ -509,7 +510,7 @@ class OfNine:
         return {"a": int(rng.integers(3)), "b": 0} if rng.random() < 0.7 else query.space.sample(rng)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(genealogies(), st.integers(4, 12), st.integers(0, 99), st.booleans())
 def test_clones_take_no_place_among_the_parents_while_others_are_left(
     rule: Genealogical, population: int, seed: int, ties: bool

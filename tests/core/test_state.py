@@ -25,6 +25,7 @@ from gpbt_core.registry import resolve_rule
 from gpbt_core.state import Event, State, Tally, apply, initial
 from gpbt_core.state.model import with_
 from runs import RUNNING, SPACE, Curious, setups
+from strategies import examples
 
 scores = st.sampled_from([-1e300, -1.0, 0.0, 0.5, 0.5, 1.0, 2.0, 3.0]) | st.floats(-5, 5)
 
@@ -394,4 +395,4 @@ def test_a_copy_of_a_state_with_a_field_that_it_does_not_have_is_an_error() -> N
 
 @pytest.mark.parametrize("machine", [Runs, RefilledRuns])
 def test_any_sequence_of_calls_keeps_the_promises(machine: type[Runs]) -> None:
-    run_state_machine_as_test(machine, settings=settings(max_examples=150, stateful_step_count=40))
+    run_state_machine_as_test(machine, settings=settings(examples(150), stateful_step_count=40))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from gpbt_core import (
     ConfigError,
@@ -31,6 +31,7 @@ from gpbt_core.rule import Rule
 from gpbt_core.searcher import Query
 from gpbt_core.testing import check_early_stopping, check_reproduction, check_searcher, example_queries, example_spaces
 from runs import Curious, reproductions
+from strategies import examples
 
 LINE = Space(x=Float(0, 1))
 
@@ -308,7 +309,7 @@ def test_examples_have_every_kind_of_parameter_and_of_history() -> None:
 # -------------------------------------------------------------------------------------------------------------- rules
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(reproductions())
 def test_every_rule_of_the_core_passes(rule: Any) -> None:
     check_reproduction(rule)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from gpbt_adapters.cli.main import cli
-from page_blocks import ROOT, as_one_script, blocks_of, run_page
+from page_blocks import ROOT, as_one_script, blocks_of, check_outputs, run_page
 
 DOCS = ROOT / "docs"
 PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
@@ -32,10 +32,8 @@ SCRIPTS = [
 """Pages that run as one script, because their own code starts worker processes, which import it."""
 WITHOUT_TENSORFLOW = 'import sys\n\nsys.modules["tensorflow"] = None\n'
 """Otherwise TensorBoard imports it for Stable-Baselines3, which is two thirds of the start of each process."""
-COMMANDS = [name for name in SCRIPTS if any(block.language == "sh" for block in blocks_of(DOCS / name))]
-"""Those of them that have commands as well, which only a page run in order runs."""
 GPUS = "guides/parallel.md"
-BLOCK_BY_BLOCK = [name for name in WITH_CODE if name not in {*SCRIPTS, GPUS} - {*COMMANDS}]
+BLOCK_BY_BLOCK = [name for name in WITH_CODE if name not in {*SCRIPTS, GPUS}]
 
 NEEDS = {
     "guides/from-optuna.md": ["optuna"],
@@ -85,6 +83,7 @@ def test_a_tutorial_runs_as_one_script_with_worker_processes(name: str, tmp_path
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("best: ") >= 2
+    check_outputs(DOCS / name, done.stdout)
 
 
 def test_a_page_runs_in_order_and_its_recipe_of_a_gpu_for_each_worker_gives_each_its_own(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbt_core.searcher import Query, Searcher
@@ -16,6 +16,7 @@ from gpbt_searchers.sobol import Sobol
 from gpbt_searchers.tpe import TPE
 from gpbt_searchers.uniform import Random
 from searchers.family import queries
+from strategies import examples
 
 SEARCHERS: list[Any] = [
     Random(),
@@ -34,7 +35,7 @@ def typed(config: Any) -> list[tuple[str, type, Any]]:
 
 
 @each
-@settings(max_examples=60)
+@examples(60)
 @given(query=queries(), seed=st.integers(0, 2**32 - 1))
 def test_a_proposal_is_a_config_of_the_space_with_plain_values(searcher: Searcher, query: Query, seed: int) -> None:
     config = searcher.propose(query, np.random.default_rng(seed))
@@ -42,7 +43,7 @@ def test_a_proposal_is_a_config_of_the_space_with_plain_values(searcher: Searche
 
 
 @each
-@settings(max_examples=20)
+@examples(20)
 @given(query=queries(), other=queries(), seed=st.integers(0, 2**32 - 1))
 def test_a_proposal_depends_on_the_query_and_the_generator_alone(
     searcher: Searcher, query: Query, other: Query, seed: int

@@ -9,7 +9,7 @@ import attrs
 import cmaes  # type: ignore[import-untyped]  # the package has no type hints
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbt_core.errors import ConfigError, PluginError
@@ -20,6 +20,7 @@ from gpbt_core.space import Categorical, Float, Int, Space, When
 from gpbt_core.testing import check_searcher
 from gpbt_searchers.cmaes import CMAES
 from searchers.family import queries, query_of, record_of
+from strategies import examples
 
 BOX = Space({f"x{k}": Float(0, 1) for k in range(4)})
 MIXED = Space(
@@ -52,7 +53,7 @@ def test_it_passes_the_conformance_kit() -> None:
     check_searcher(CMAES())
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(asked=queries(), other=queries(), seed=st.integers(0, 2**32 - 1))
 def test_a_proposal_is_a_config_of_the_space_and_a_function_of_the_question(
     asked: Query, other: Query, seed: int

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbt_core.errors import ConfigError
@@ -20,7 +20,7 @@ from gpbt_core.records import Record, Status, Trial
 from gpbt_core.searcher import Family, Query, Searcher
 from gpbt_core.space import Categorical, Config, Float, Int, Space, When
 from gpbt_searchers.gp import GaussianProcess
-from strategies import spaces
+from strategies import examples, spaces
 
 BOX = Space(x=Float(0, 1), y=Float(0, 1))
 NET = Space(
@@ -82,7 +82,7 @@ def run(
 losses_strategy = st.lists(st.none() | st.floats(-1e308, 1e308) | st.sampled_from([0.0, 1.0]), max_size=17)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(space=spaces(), losses=losses_strategy, pending=st.integers(0, 3), seed=st.integers(0, 9), data=st.data())
 def test_every_proposal_is_a_config_of_the_space(
     space: Space, losses: list[float | None], pending: int, seed: int, data: st.DataObject

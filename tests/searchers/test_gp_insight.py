@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbt_core.errors import ConfigError
 from gpbt_core.records import Record, Status, Trial
 from gpbt_core.space import Categorical, Config, Float, Int, Space
 from gpbt_searchers.gp import importance, posterior
-from strategies import spaces
+from strategies import examples, spaces
 
 SPACE = Space(sharp=Float(0, 1), dull=Float(0, 1), kind=Categorical(["a", "b", "c"]), size=Int(1, 8))
 
@@ -40,7 +40,7 @@ def test_importance_is_a_share_per_name_and_the_largest_is_what_matters() -> Non
     assert shares["sharp"] > 0.6
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(spaces(), st.integers(0, 12))
 def test_importance_is_there_for_any_space_and_history(space: Space, count: int) -> None:
     rng = np.random.default_rng(count)

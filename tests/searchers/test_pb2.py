@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbt_core import Optimizer
@@ -22,6 +22,7 @@ from gpbt_searchers.pb2.bandit import probabilities
 from gpbt_searchers.pb2.model import Inputs, Kernel, condition, covariance, fit, inputs, log_likelihood
 from gpbt_searchers.pb2.rows import Rows, gains, latest, rows_of, standardized
 from searchers.family import queries, query_of, record_of
+from strategies import examples
 
 LINE = Space(x=Float(0, 1))
 NET = Space(
@@ -71,7 +72,7 @@ def test_it_passes_the_conformance_kit() -> None:
     check_searcher(PB2())
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(query=queries(), seed=st.integers(0, 2**32 - 1), data=st.data())
 def test_every_proposal_is_a_config_of_the_space(query: Query, seed: int, data: st.DataObject) -> None:
     """The queries' trials get parents among themselves, so that there are rows."""

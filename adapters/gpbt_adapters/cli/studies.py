@@ -390,10 +390,10 @@ def _screen(seen: "Watched") -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    from gpbt_adapters.views import brief, failures
+    from gpbt_adapters.views import brief, failures, overview
     from gpbt_adapters.views.words import printable
 
-    data = _plain(seen)
+    data, revised = _plain(seen), overview(seen.state).revised
     kinds = {} if seen.workers else {"running": "unfinished"}  # no worker trains the study
     counts = ", ".join(f"{count} {kinds.get(kind, kind)}" for kind, count in data["trials"].items())
     table = Table.grid(padding=(0, 2))
@@ -403,7 +403,7 @@ def _screen(seen: "Watched") -> "RenderableType":
     last = {name: told.pop(name) for name in ("time", "next") if name in told}
     rows: list[tuple[str, Any]] = [
         *told.items(),
-        ("generation", f"{data['generation']} of {data['generations']}"),
+        ("generation", f"{data['generation']} of {data['generations']}" + (f" ({revised})" if revised else "")),
         ("trials", f"{sum(data['trials'].values())}" + (f" ({counts})" if counts else "")),
         ("steps", f"{data['steps']:,} of {data['budget']:,}"),
         ("", ProgressBar(total=max(1, data["budget"]), completed=data["steps"], width=40, complete_style="cyan")),

@@ -218,13 +218,17 @@ class _End:
 def _made(factory: Factory) -> Trainable:
     """Calls the factory, which does not depend on the config: an exception would fail every trial alike."""
     try:
-        return factory()
+        made = factory()
     except GpbtError:
         raise
     except Exception as error:
         raise ConfigError(
             f"run: the factory {factory!r} must return a trainable, it raised {describe(error)}"
         ) from error
+    if not isinstance(made, Trainable):
+        itself = "; that is a factory itself: pass it as it is" if callable(made) else ""
+        raise ConfigError(f"run: the factory {factory!r} must return a trainable, got {made!r}{itself}")
+    return made
 
 
 def _train(

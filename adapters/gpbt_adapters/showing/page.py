@@ -197,7 +197,11 @@ def _tiles(run: Run, seen: Overview, replays: Replays | None) -> list[list[str]]
     if first is not None:
         tiles.append(["gain over generation 0", amount(first.gain), f"which scored {number(first.score)}"])
     tiles += [
-        ["generations", f"{min(seen.generation + 1, seen.generations)} of {seen.generations}", _where(seen)],
+        [
+            "generations",
+            f"{min(seen.generation + 1, seen.generations)} of {seen.generations}",
+            ", ".join(filter(None, (_where(seen), seen.revised))),
+        ],
         ["trials", f"{asked:,}", ", ".join(fates)],
         ["steps trained", f"{seen.steps:,}", seen.spent.removeprefix(f"{seen.steps:,} ")],
     ]
@@ -283,20 +287,30 @@ def _course(run: Run) -> list[Section]:
             "genealogy",
             "Genealogy",
             "Each trial by generation, with a line to the parent whose weights it started from. Siblings are "
-            "together, the best on top. The more a trial stands out, the better its score. Hold Ctrl and scroll to "
-            "zoom, drag to move, and point at a trial to see its details.",
+            "together, the best on top. The more a trial stands out, the better its score. "
+            + _revised(run)
+            + "Hold Ctrl and scroll to zoom, drag to move, and point at a trial to see its details.",
             run,
         ),
         _drawn(
             "score",
             "Scores",
-            "The score of each trial, in the order of the slots. The axis leaves out outliers; double-click to see "
-            "all trials.",
+            "The score of each trial, in the order of the slots. "
+            + _revised(run)
+            + "The axis leaves out outliers; double-click to see all trials.",
             run,
         ),
         _trials(run),
         _failed(run),
     ]
+
+
+def _revised(run: Run) -> str:
+    settings = state_of(run).settings
+    if not settings.revisits:
+        return ""
+    last = len(settings.lengths) - 1
+    return f"Generations {settings.line} to {last} revise the best line: they train its last steps again. "
 
 
 def _learning(run: Run) -> list[Section]:

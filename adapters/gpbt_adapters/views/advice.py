@@ -58,13 +58,16 @@ def _wait(state: State) -> Finding:
 
 
 def _extend(state: State, noise: float) -> Iterator[Finding]:
-    so_far = scores(state).so_far
+    growing = [index for index in range(len(state.closed)) if not state.settings.is_revision(index)]
+    so_far = scores(state).so_far[growing]  # revisions train no further, so they cannot tell
     recent = max(2, len(so_far) // 4)
     if len(so_far) <= recent or not np.isfinite(so_far[[0, -1]]).all():
         return
     before = so_far[-recent - 1]
     gained, whole = abs(so_far[-1] - before), abs(so_far[-1] - so_far[0])
     last = f"the last {recent} of {len(so_far)} generations"
+    if state.settings.revisits:
+        last += ", not counting revisions"
     if gained > max(0.01 * whole, 0.0 if math.isnan(noise) else noise):
         steps = state.settings.steps_of(state.generations + recent) - state.settings.steps_of(state.generations)
         text = (
@@ -76,7 +79,7 @@ def _extend(state: State, noise: float) -> Iterator[Finding]:
         yield Finding(level="good", text=f"Stop here: the best score did not improve in {last}.")
     else:
         less = "no more than repeats differ" if gained <= noise else f"{gained / whole:.1%} of all its improvement"
-        text = f"Stop here: the best score improved by only {amount(gained)} in {last}, {less}."
+        text = f"Stop here: the best score improved by only {amount(gained)} in {last}: {less}."
         yield Finding(level="good", text=text)
 
 

@@ -1,7 +1,7 @@
 """The importance of the hyperparameters in one generation."""
 
 from gpbt_adapters.views.columns import Run, state_of
-from gpbt_adapters.views.importances import Importance, is_revision, measured, pooled
+from gpbt_adapters.views.importances import Importance, measured, pooled
 
 __all__ = ["shares", "weighed", "weighed_of"]
 
@@ -30,7 +30,7 @@ def weighed(count: int) -> tuple[int, ...]:
 def weighed_of(run: Run) -> tuple[int, ...]:
     """The closed generations of a run whose importance a page shows; those that revise the best line have none."""
     state = state_of(run)
-    generations = [generation for generation in range(len(state.closed)) if not is_revision(state, generation)]
+    generations = [generation for generation in range(len(state.closed)) if not state.settings.is_revision(generation)]
     return tuple(generations[index] for index in weighed(len(generations)))
 
 
@@ -48,7 +48,7 @@ def shares(run: Run, generation: int) -> Importance | None:
         generation is not closed, revises the best line, or has no told trial.
     """
     state = state_of(run)
-    if not 0 <= generation < len(state.closed) or is_revision(state, generation):
+    if not 0 <= generation < len(state.closed) or state.settings.is_revision(generation):
         return None
     records = pooled(state.records, generation)
     return measured(state.settings.space, records) if records else None

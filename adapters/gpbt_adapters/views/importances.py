@@ -16,9 +16,8 @@ from gpbt_core.errors import ConfigError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Record, Status
 from gpbt_core.space import Categorical, Space
-from gpbt_core.state import State
 
-__all__ = ["Importance", "Method", "importance", "is_revision", "measured", "ped_anova_shares", "pooled"]
+__all__ = ["Importance", "Method", "importance", "measured", "ped_anova_shares", "pooled"]
 
 _TOLD = frozenset({Status.COMPLETED, Status.STOPPED, Status.FAILED})
 _ALPHA = 0.01  # the chance that a generation in which nothing matters has a name above the floor
@@ -42,7 +41,8 @@ class Importance(Mapping[str, float]):
         low: By name, the lower end of a 90 % interval of the share.
         high: By name, its upper end.
         floor: By name, the share that a hyperparameter without effect reaches by chance; in [0, 1].
-        named: The names whose share is above their floor, the largest share first.
+        named: The names whose share is above their floor, the largest share first. The comparison of siblings also asks
+            that the effect is above chance beside that of the most important other hyperparameter.
         first: The first of the pooled generations; the last is the one that was asked for.
         trials: How many told trials were compared.
 
@@ -135,7 +135,7 @@ def importance(
         raise ConfigError(f"importance: at_least must be a whole number of at least 1, got {at_least!r}")
     chosen = _method(method)
     told = {record.trial.generation for record in optimizer.records if record.status in _TOLD}
-    generations = sorted(generation for generation in told if not is_revision(optimizer.state, generation))
+    generations = sorted(generation for generation in told if not optimizer.settings.is_revision(generation))
     return {
         generation: measured(
             optimizer.space,
@@ -145,11 +145,6 @@ def importance(
         )
         for generation in generations
     }
-
-
-def is_revision(state: State, generation: int) -> bool:
-    """Whether the trials of a generation revise the best line."""
-    return state.settings.line <= generation < len(state.settings.lengths)
 
 
 def pooled(records: Sequence[Record], last: int, *, at_least: int = 40) -> list[Record]:
@@ -187,20 +182,27 @@ def measured(
     if np.unique(litters).size == litters.size or not _varies(losses, litters):
         shares, floor = np.full(len(space), 1 / max(1, len(space))), np.ones(len(space))
         return _record(space, records, shares, np.zeros(len(space)), np.ones(len(space)), floor)
+    alone = np.ones(len(space), bool)
     if method is None:
-        shares, floor, left_out = _by_siblings(space, records, litters)
+        shares, floor, left_out, alone = _by_siblings(space, records, litters)
     else:
         shares, floor, left_out = _by_method(space, records, litters, method, generations)
     # Jackknife over parts of the trials: Efron and Tibshirani 1993, section 11.5.
     deviation = np.sqrt((len(left_out) - 1) * left_out.var(axis=0))
     low, high = shares - _NORMAL * deviation, shares + _NORMAL * deviation
-    return _record(space, records, shares, np.clip(low, 0, 1), np.clip(high, 0, 1), floor)
+    return _record(space, records, shares, np.clip(low, 0, 1), np.clip(high, 0, 1), floor, alone)
 
 
 def _record(
-    space: Space, records: Sequence[Record], shares: Floats, low: Floats, high: Floats, floor: Floats
+    space: Space,
+    records: Sequence[Record],
+    shares: Floats,
+    low: Floats,
+    high: Floats,
+    floor: Floats,
+    alone: NDArray[np.bool_] | None = None,
 ) -> Importance:
-    above = [i for i in np.argsort(-shares, kind="stable") if shares[i] > floor[i]]
+    above = [i for i in np.argsort(-shares, kind="stable") if shares[i] > floor[i] and (alone is None or alone[i])]
     by_name = [dict(zip(space.names, values.tolist(), strict=True)) for values in (shares, low, high, floor)]
     return Importance(
         shares=by_name[0],
@@ -216,13 +218,16 @@ def _record(
 # ------------------------------------------------------------------------------------------- the comparison of siblings
 
 
-def _by_siblings(space: Space, records: Sequence[Record], litters: Groups) -> tuple[Floats, Floats, Floats]:
-    """Shares, floors, and shares without each part of the trials, shape (parts, d).
+def _by_siblings(
+    space: Space, records: Sequence[Record], litters: Groups
+) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+    """Shares, floors, shares without each part of the trials, shape (parts, d), and which effects stand alone.
 
     An effect is the R^2 of a regression of the normal scores of the losses on one hyperparameter, with a constant for
     each litter, less what chance explains on average. It is compared with effects after permuting the scores within
     litters; the floor is what the largest of all standardized effects exceeds in 1 % of the permutations (Westfall and
-    Young 1993, the max-T procedure).
+    Young 1993, the max-T procedure). A searcher tries configs near good ones, so good trials are alike in
+    hyperparameters without effect, too: an effect stands alone if it is as large beside the largest of the others.
     """
     u = space.encode([record.trial.config for record in records])
     losses = _losses(records)
@@ -235,8 +240,10 @@ def _by_siblings(space: Space, records: Sequence[Record], litters: Groups) -> tu
     mean, deviation = null.mean(axis=1), null.std(axis=1)
     known = deviation > 0
     largest = np.max((null[known] - mean[known, None]) / deviation[known, None], axis=0, initial=0.0)
-    floor = float(np.quantile(largest, 1 - _ALPHA)) * deviation
+    critical = float(np.quantile(largest, 1 - _ALPHA))
+    floor = critical * deviation
     shares, total_effect = _normalized(effects - mean)
+    alone = _stand_alone(bases, y, effects - mean, critical, len(records) - np.unique(litters).size)
     left_out = []
     for part in range(min(_PARTS, len(records))):
         kept = np.arange(len(records)) % _PARTS != part
@@ -244,7 +251,26 @@ def _by_siblings(space: Space, records: Sequence[Record], litters: Groups) -> tu
         by_chance = np.array([basis.shape[1] for basis in some]) / max(1, kept.sum() - np.unique(litters[kept]).size)
         left_out.append(_normalized(less - by_chance)[0])
     floor = np.minimum(1.0, floor / total_effect) if total_effect > 0 else np.ones(len(space))
-    return shares, np.where(known, floor, 1.0), np.array(left_out)
+    return shares, np.where(known, floor, 1.0), np.array(left_out), alone
+
+
+def _stand_alone(
+    bases: Sequence[Floats], y: Floats, effects: Floats, critical: float, comparisons: int
+) -> NDArray[np.bool_]:
+    """Whether each effect, beside the largest of the others, is more than `critical` deviations above chance."""
+    found = np.ones(len(bases), bool)
+    first, *rest = np.argsort(-effects, kind="stable").tolist()
+    for i, other in [(first, rest[0]), *((i, first) for i in rest)] if rest else []:
+        given = bases[other]
+        left = y - given @ (given.T @ y)
+        basis = _orthonormal(bases[i] - given @ (given.T @ bases[i]))
+        k, n = basis.shape[1], comparisons - given.shape[1]
+        chance = k / n if n > k else 1.0
+        # R^2 by chance has the distribution Beta(k / 2, (n - k) / 2).
+        deviation = math.sqrt(2 * chance * (1 - chance) / (n + 2)) if n > k else 0.0
+        explained = float(np.sum((basis.T @ left) ** 2))
+        found[i] = explained > (chance + critical * deviation) * float(left @ left)
+    return found
 
 
 def _effects(

@@ -25,6 +25,7 @@ class Overview:
         seed: The seed of the run.
         generation: The open generation, from 0; `generations` after the end.
         generations: The number of generations.
+        revisions: How many of them revise the best line.
         finished: Whether the run has ended.
         extinct: Whether it ended because no trial could become a parent.
         counts: The number of trials of each status that occurs.
@@ -41,6 +42,7 @@ class Overview:
     seed: int
     generation: int
     generations: int
+    revisions: int
     finished: bool
     extinct: bool
     counts: Mapping[Status, int]
@@ -69,6 +71,13 @@ class Overview:
         return f"{self.budget:,} planned steps and {more}"
 
     @property
+    def revised(self) -> str:
+        """How many generations revise the best line, if any."""
+        return f"{self.revisions} of them {'revises' if self.revisions == 1 else 'revise'} the best line" * (
+            self.revisions > 0
+        )
+
+    @property
     def pending(self) -> int:
         """The number of trials in training or waiting for it."""
         return sum(count for status, count in self.counts.items() if status in PENDING)
@@ -87,6 +96,7 @@ def overview(run: Run) -> Overview:
         seed=settings.seed,
         generation=state.open.index,
         generations=state.generations,
+        revisions=sum(map(settings.is_revision, range(state.generations))),
         finished=state.finished,
         extinct=state.extinct,
         counts={status: count for status, count in counts.items() if count},

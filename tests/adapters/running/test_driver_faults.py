@@ -68,6 +68,19 @@ def test_a_factory_that_raises_ends_the_run_rather_than_all_its_trials() -> None
     assert run(optimizer, Descent, progress=False).optimizer.finished
 
 
+def test_a_factory_in_a_function_is_told_from_a_trainable_before_it_costs_trials() -> None:
+    class Nested:
+        def __call__(self) -> Trainable:
+            return Descent()
+
+    optimizer = small()
+    with pytest.raises(ConfigError, match=r"must return a trainable, got <.*Nested.*>; that is a factory itself"):
+        run(optimizer, Nested, progress=False)  # type: ignore[arg-type]  # as a lambda around a factory
+    with pytest.raises(ConfigError, match=r"must return a trainable, got None$"):
+        run(optimizer, lambda: None, progress=False)  # type: ignore[arg-type,return-value]
+    assert run(optimizer, Nested(), progress=False).optimizer.finished
+
+
 class Unsendable(CheckpointStore):
     """Holds what cannot be pickled, as a client of a cloud may."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -23,6 +23,7 @@ from gpbt import Float, GPBTSearchCV, Int
 from gpbt_adapters.running.kept_workers import KeptExecutor
 from gpbt_adapters.trainables.sklearn.scores import quick_score
 from gpbt_core.errors import ConfigError
+from strategies import examples
 
 X, Y = load_iris(return_X_y=True)
 X = np.random.default_rng(0).normal(X, 0.5)
@@ -89,7 +90,7 @@ class _EchoNumbers(RegressorMixin, _Echo):  # type: ignore[misc]
     _estimator_type = "regressor"
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(seed=st.integers(0, 10**6), rows=st.integers(2, 60), classes=st.integers(2, 4))
 def test_quick_scores_are_those_of_scikit_learn_to_the_bit(seed: int, rows: int, classes: int) -> None:
     rng = np.random.default_rng(seed)

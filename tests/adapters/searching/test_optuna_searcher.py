@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gpbt_core.registry
@@ -18,7 +18,7 @@ from gpbt_core.searcher import Query
 from gpbt_core.space import Categorical, Float, Int, Space, When
 from gpbt_core.testing import check_searcher, example_spaces
 from searchers.family import ask, queries, query_of
-from strategies import spaces
+from strategies import examples, spaces
 
 optuna = pytest.importorskip("optuna")
 from gpbt_adapters.searching.optuna import OptunaSearcher  # noqa: E402 - after the library that it needs
@@ -121,14 +121,14 @@ def test_what_cannot_be_fixed_is_refused(fixed: dict[str, Any], message: str) ->
         OptunaSearcher(sampler).propose(Query(space=space), np.random.default_rng(0))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(query=queries(), seed=st.integers(0, 2**32 - 1))
 def test_a_proposal_is_a_config_of_any_space_after_any_history(query: Query, seed: int) -> None:
     config = built("optuna:TPESampler", n_startup_trials=3).propose(query, np.random.default_rng(seed))
     assert query.space.validate(config) == config
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(space=spaces(), seed=st.integers(0, 2**32 - 1))
 def test_values_go_to_optuna_and_come_back_as_they_were(space: Space, seed: int) -> None:
     for name, value in space.sample(np.random.default_rng(seed)).items():
@@ -139,7 +139,7 @@ def test_values_go_to_optuna_and_come_back_as_they_were(space: Space, seed: int)
         assert (type(back), back) == (type(value), value)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(space=spaces(), seed=st.integers(0, 2**32 - 1))
 def test_whatever_optuna_may_draw_is_a_value_of_the_space(space: Space, seed: int) -> None:
     config = built("optuna:RandomSampler").propose(Query(space=space), np.random.default_rng(seed))

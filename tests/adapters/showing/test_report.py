@@ -156,6 +156,21 @@ def test_no_page_says_that_more_than_the_planned_steps_were_trained() -> None:
     assert f"{told} were trained" in json.dumps(page)
 
 
+def test_a_page_says_which_generations_are_revisions() -> None:
+    optimizer = Optimizer(Space(lr=Float(0, 1)), population=20, steps=6, searcher="random", preset="gpbt", seed=0)
+    while not optimizer.finished:
+        for trial in optimizer.ask():
+            optimizer.tell(trial, trial.config["lr"])
+    line, whole = optimizer.settings.line, optimizer.generations
+    page = contents(optimizer, "run")
+    told = ["generations", f"{whole} of {whole}", f"finished, {whole - line} of them revise the best line"]
+    assert told in page["tiles"]
+    for name in ("genealogy", "score"):
+        assert f"Generations {line} to {whole - 1} revise the best line" in _sections(page)[name]["about"]
+    plain = contents(run_of(40), "run")
+    assert "revise" not in json.dumps([plain["tiles"], _sections(plain)["genealogy"]["about"]])
+
+
 def test_settings_and_space_are_on_the_page() -> None:
     sections = _sections(contents(run_of(10), "run"))
     assert ["population", "12"] in sections["settings"]["table"]["rows"]

@@ -48,6 +48,16 @@ def test_a_run_that_no_longer_improves_is_to_be_stopped() -> None:
     assert "extend" not in found
 
 
+def test_revisions_do_not_count_as_training_on_which_nothing_was_gained() -> None:
+    # The score improves with each step, so the revisions, which train no further, cannot improve on the last parents.
+    optimizer = _run(lambda trial: -float(trial.start_step + trial.steps), preset="gpbt", population=20, steps=10)
+    recent = max(2, optimizer.settings.line // 4)
+    assert optimizer.generations > optimizer.settings.line + recent
+    found = _texts(optimizer)
+    assert "Stop here" not in found
+    assert f"in the last {recent} of {optimizer.settings.line} generations, not counting revisions" in found
+
+
 def test_an_improvement_that_repeats_could_give_is_no_reason_to_extend() -> None:
     # Of each kind there are many repeats, which differ by more than the generations improve.
     rng = np.random.default_rng(0)

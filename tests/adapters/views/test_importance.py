@@ -65,10 +65,22 @@ def test_a_hyperparameter_that_matters_is_named_with_an_interval_and_a_floor() -
     assert all(found[name] <= found.floor[name] for name in "bc")
 
 
+def test_a_hyperparameter_that_only_resembles_one_that_matters_is_not_named() -> None:
+    # A searcher tries configs near good ones, so good trials are alike in what has no effect, too.
+    rng = np.random.default_rng(0)
+    configs = [{"a": a, "b": np.clip(a + rng.normal(0, 0.1), 0, 1)} for a in rng.uniform(size=40)]
+    optimizer = Optimizer(SPACE, population=40, steps=1, preset="random", known_configs=configs, max_concurrent=40)
+    for trial in optimizer.ask(40):
+        optimizer.tell(trial.id, trial.config["a"])
+    found = importance(optimizer)[0]
+    assert found["b"] > found.floor["b"], "it is above chance by itself"
+    assert found.named == ("a",)
+
+
 def test_where_nothing_matters_hardly_anything_is_named() -> None:
     noise, named = np.random.default_rng(0), 0
     for seed in range(30):
-        optimizer = Optimizer(SPACE, population=25, steps=1, preset="random", seed=seed)
+        optimizer = Optimizer(SPACE, population=25, steps=1, preset="random", seed=seed, max_concurrent=25)
         for trial in optimizer.ask(25):
             optimizer.tell(trial.id, noise.normal())
         named += importance(optimizer)[0].enough

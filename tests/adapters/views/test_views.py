@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbt_adapters import views
@@ -13,10 +13,11 @@ from gpbt_core import Optimizer, Search, Status
 from looked_at import SPACE, run_of
 from runs import SPACE as ANY_SPACE
 from runs import World, run_sequentially, setups
+from strategies import examples
 
 
 @given(setup=setups(), until=st.integers(0, 40))
-@settings(max_examples=40)
+@examples(40)
 def test_every_run_can_be_looked_at_at_any_time(setup: dict[str, Any], until: int) -> None:
     optimizer = Optimizer(ANY_SPACE, **setup)
     run_sequentially(optimizer, World(), until)

@@ -37,6 +37,7 @@ from gpbt_adapters.storing.checkpoints import MissingCheckpointError, Store
 from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_adapters.trainables.trainable import Factory
 from gpbt_adapters.views import Timing, noted
+from gpbt_adapters.views.words import counted
 from gpbt_core.errors import GpbtError, ProtocolError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Status, Trial
@@ -489,8 +490,13 @@ class Loop:
             self._requeue(trial)
             return
         self._suspects.discard(trial.id)
-        self._fail(trial, f"its worker died {deaths} times, the last time of {error!r}")
-        self._clear_away(trial)
+        self._store.delete([trial.id])
+        reason = f"its worker died {counted(deaths, 'time')}, the last time of {error!r}"
+        # Nobody knows how far it got; where one trial after another kills its workers, more will.
+        if not self._failures.hold(trial, reason, fruitless=True):
+            self._tell_failures()
+            self._fail(trial, reason)
+        self._judge_failures()
 
     def _fail(self, trial: Trial, reason: str) -> None:
         logger.warning("trial %d failed: %s", trial.id, reason)

@@ -218,13 +218,16 @@ class _End:
 def _made(factory: Factory) -> Trainable:
     """Calls the factory, which does not depend on the config: an exception would fail every trial alike."""
     try:
-        return factory()
+        made = factory()
     except GpbtError:
         raise
     except Exception as error:
         raise ConfigError(
             f"run: the factory {factory!r} must return a trainable, it raised {describe(error)}"
         ) from error
+    if isinstance(made, type) or not hasattr(made, "step"):
+        raise ConfigError(f"run: the factory {factory!r} must return a trainable, it returned {made!r}")
+    return made
 
 
 def _train(

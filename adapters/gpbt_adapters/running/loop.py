@@ -429,10 +429,13 @@ class Loop:
         if outcome.traceback:
             self.tracebacks[trial.id] = outcome.traceback
             logger.debug("trial %d failed:\n%s", trial.id, outcome.traceback)
-        if not self._failures.hold(trial, reason, fruitless=outcome.fruitless):
+        self._hold_or_fail(trial, reason, fruitless=outcome.fruitless)
+        self._judge_failures()
+
+    def _hold_or_fail(self, trial: Trial, reason: str, *, fruitless: bool) -> None:
+        if not self._failures.hold(trial, reason, fruitless=fruitless):
             self._tell_failures()
             self._fail(trial, reason)
-        self._judge_failures()
 
     def _judge_failures(self, *, stuck: bool = False) -> None:
         """Ends the run if its set-up must be wrong; tells the failures held back if nothing else can continue.
@@ -490,12 +493,8 @@ class Loop:
             self._requeue(trial)
             return
         self._suspects.discard(trial.id)
-        self._store.delete([trial.id])
         reason = f"its worker died {counted(deaths, 'time')}, the last time of {error!r}"
-        # Nobody knows how far it got; where one trial after another kills its workers, more will.
-        if not self._failures.hold(trial, reason, fruitless=True):
-            self._tell_failures()
-            self._fail(trial, reason)
+        self._hold_or_fail(trial, reason, fruitless=True)  # nobody knows how far it got
         self._judge_failures()
 
     def _fail(self, trial: Trial, reason: str) -> None:
@@ -505,6 +504,7 @@ class Loop:
         except ProtocolError as error:  # it has ended meanwhile
             logger.debug("trial %d does not fail: %s", trial.id, error)
         self._announce()
+        self._clear_away(trial)  # a worker that died or was given up may have written something
 
     def _take_unanswered(self) -> list[_Running]:
         """Removes futures that will no longer be answered; those already answered have a message in the queue."""
@@ -543,7 +543,7 @@ class Loop:
         for future in overdue:
             running = self._in_flight.pop(future)
             reason = f"no answer for {now - running.started:.3g} s, expected one within {self._limits.timeout:g} s"
-            self._fail(running.trial, reason)
+            self._hold_or_fail(running.trial, reason, fruitless=True)
             if not future.cancel():  # a cluster's executor may be able to end just this call, even while it runs
                 stuck = True
                 if not self._pool.replaceable:
@@ -557,6 +557,7 @@ class Loop:
             raise WorkersLostError(
                 f"run: none of the {capacity} workers answers; end them, and go on with the same optimizer and store"
             )
+        self._judge_failures()
         self._collect()
 
     # -------------------------------------------------------------------------------------------------------- clean-up

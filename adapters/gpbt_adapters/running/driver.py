@@ -24,6 +24,7 @@ from gpbt_adapters.trainables.random_states import fresh_seeds, setup_seed
 from gpbt_adapters.trainables.trainable import Factory, Trainable, verify_applied
 from gpbt_adapters.views import story
 from gpbt_core.errors import ConfigError
+from gpbt_core.numbers import as_float
 from gpbt_core.optimizer import Best, Optimizer
 from gpbt_core.records import Schedule
 
@@ -184,10 +185,10 @@ def run(
         timeout: Seconds that a segment may take; checked after each step. A trial that exceeds it counts as failed.
         grace: Seconds after `timeout` until a worker that does not answer is abandoned, and killed if the workers can
             be replaced. Must cover the start of the workers. Applies only if the number of workers is known.
-        failures_in_a_row: How many trials in a row may fail for the same reason, before their first step is done or
-            while they are saved, until the run ends with that reason. Once a trial has got further, the limit is three
-            times as high. The failed trials are requeued, so that the run can resume once the mistake is fixed. None:
-            no limit.
+        failures_in_a_row: How many trials in a row may fail for the same reason, before their first step is done,
+            while they are saved or because their workers die, until the run ends with that reason. Once a trial has got
+            further, the limit is three times as high. The failed trials are requeued, so that the run can resume once
+            the mistake is fixed. None: no limit.
         shutdown: Seconds that the trials in training have to finish after SIGTERM.
         keep_models: How many models each worker may have in memory, including the one in training, at least 0. From 1
             on, a child goes, where there is a choice, to a free worker that still has its parent in memory, and
@@ -217,9 +218,18 @@ def run(
         ("shutdown", shutdown, 0),
         ("keep_models", keep_models, 0),
     )
+    if not isinstance(optimizer, Optimizer):
+        raise ConfigError(f"run: expected an Optimizer or a study, got {optimizer!r}")
+    if not callable(factory):
+        raise ConfigError(
+            f"run: the factory must be a class or function that makes a new trainable at each call, got {factory!r}"
+        )
     for name, value, least in ranges:
-        if value is not None and not (math.isfinite(value) and value >= least):
-            raise ConfigError(f"run: {name} must be at least {least}, got {value!r}")
+        if value is None and name in {"timeout", "failures_in_a_row"}:
+            continue
+        found = as_float(value)
+        if found is None or not (math.isfinite(found) and found >= least):
+            raise ConfigError(f"run: {name} must be a number of at least {least}, got {value!r}")
     check = getattr(factory, "check", None)
     if callable(check):
         check(optimizer.space, changes=configs_change(optimizer))
@@ -233,7 +243,7 @@ def run(
         keep_models=keep_models,
     )
     with ProgressBar(progress, optimizer) as display:
-        watchers = Watchers([*callbacks, display])
+        watchers = Watchers(callbacks, display)
         pool = Pool(executor, workers, retries=retries, pinned=bool(keep_models))
         try:
             if keep_models:

@@ -1,7 +1,8 @@
 """Failures caused by the set-up rather than a config: they cost no trial and end the run before the budget is spent.
 
-The failure of a trial before its first step, or while it is saved, is held back. Once a trial succeeds in training, or
-the reasons differ, held failures count as any other. Several in a row for the same reason are a mistake in the set-up.
+The failure of a trial before its first step, while it is saved, or by the death of its workers is held back. Once a
+trial succeeds in training, or the reasons differ, held failures count as any other. Several in a row for the same
+reason are a mistake in the set-up.
 """
 
 from gpbt_adapters.views.words import without_numbers
@@ -84,7 +85,7 @@ class Failures:
         if not enough and not (stuck and self._ends_the_run()):
             return None
         count = "the trial" if self._row == 1 else f"{self._row} trials in a row"
-        happened = f"{count} failed outside of the training steps, for one reason: {self.held[-1][1]}"
+        happened = f"{count} failed for one reason: {self.held[-1][1]}"
         return RepeatedFailureError(
             f"run: {happened}; mend it and call run again: {len(self.held)} of them are given back. If some configs "
             f"may fail so, pass failures_in_a_row=None",

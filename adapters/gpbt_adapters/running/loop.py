@@ -37,6 +37,7 @@ from gpbt_adapters.storing.checkpoints import MissingCheckpointError, Store
 from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_adapters.trainables.trainable import Factory
 from gpbt_adapters.views import Timing, noted
+from gpbt_adapters.views.words import counted
 from gpbt_core.errors import GpbtError, ProtocolError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Status, Trial
@@ -428,10 +429,13 @@ class Loop:
         if outcome.traceback:
             self.tracebacks[trial.id] = outcome.traceback
             logger.debug("trial %d failed:\n%s", trial.id, outcome.traceback)
-        if not self._failures.hold(trial, reason, fruitless=outcome.fruitless):
+        self._hold_or_fail(trial, reason, fruitless=outcome.fruitless)
+        self._judge_failures()
+
+    def _hold_or_fail(self, trial: Trial, reason: str, *, fruitless: bool) -> None:
+        if not self._failures.hold(trial, reason, fruitless=fruitless):
             self._tell_failures()
             self._fail(trial, reason)
-        self._judge_failures()
 
     def _judge_failures(self, *, stuck: bool = False) -> None:
         """Ends the run if its set-up must be wrong; tells the failures held back if nothing else can continue.
@@ -489,8 +493,9 @@ class Loop:
             self._requeue(trial)
             return
         self._suspects.discard(trial.id)
-        self._fail(trial, f"its worker died {deaths} times, the last time of {error!r}")
-        self._clear_away(trial)
+        reason = f"its worker died {counted(deaths, 'time')}, the last time of {error!r}"
+        self._hold_or_fail(trial, reason, fruitless=True)  # nobody knows how far it got
+        self._judge_failures()
 
     def _fail(self, trial: Trial, reason: str) -> None:
         logger.warning("trial %d failed: %s", trial.id, reason)
@@ -499,6 +504,7 @@ class Loop:
         except ProtocolError as error:  # it has ended meanwhile
             logger.debug("trial %d does not fail: %s", trial.id, error)
         self._announce()
+        self._clear_away(trial)  # a worker that died or was given up may have written something
 
     def _take_unanswered(self) -> list[_Running]:
         """Removes futures that will no longer be answered; those already answered have a message in the queue."""
@@ -537,7 +543,7 @@ class Loop:
         for future in overdue:
             running = self._in_flight.pop(future)
             reason = f"no answer for {now - running.started:.3g} s, expected one within {self._limits.timeout:g} s"
-            self._fail(running.trial, reason)
+            self._hold_or_fail(running.trial, reason, fruitless=True)
             if not future.cancel():  # a cluster's executor may be able to end just this call, even while it runs
                 stuck = True
                 if not self._pool.replaceable:
@@ -551,6 +557,7 @@ class Loop:
             raise WorkersLostError(
                 f"run: none of the {capacity} workers answers; end them, and go on with the same optimizer and store"
             )
+        self._judge_failures()
         self._collect()
 
     # -------------------------------------------------------------------------------------------------------- clean-up

@@ -18,6 +18,7 @@ from multiprocessing import get_context, parent_process, spawn
 from typing import Any, TypeAlias
 
 from gpbt_core.errors import ConfigError, GpbtError
+from gpbt_core.numbers import whole
 
 __all__ = ["Executors", "Pool", "WorkersLostError", "end_with_parent"]
 
@@ -118,8 +119,8 @@ class Pool:
 
     def __init__(self, executor: Executors, workers: int | None, *, retries: int = 0, pinned: bool = False) -> None:
         self._retries, self._unborn, self._started = retries, 0, False
-        if workers is not None and workers < 1:
-            raise ConfigError(f"run: workers must be at least 1, got {workers!r}")
+        if workers is not None:
+            workers = whole("run: workers", workers, 1)
         self._make: Callable[[], Executor] | None = None
         self._own = workers if executor is None else None
         self._probes: list[Future[int]] = []

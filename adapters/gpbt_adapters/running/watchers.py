@@ -23,14 +23,17 @@ class Watchers:
 
     Args:
         watchers: The watchers of this run.
+        display: The progress display, called after them.
 
     Raises:
-        ConfigError: A watcher is neither a callable nor an object with `gpbt_event`.
+        ConfigError: `watchers` is not iterable, or one is neither a callable nor an object with `gpbt_event`.
     """
 
-    def __init__(self, watchers: Iterable[Watcher]) -> None:
+    def __init__(self, watchers: Iterable[Watcher], display: Watcher) -> None:
         self._calls: list[tuple[str, Callable[..., object]]] = []
-        for watcher in watchers:
+        if not isinstance(watchers, Iterable):
+            raise ConfigError(f"run: callbacks must be a list, got {watchers!r}; pass [{_name(watchers)}]")
+        for watcher in [*watchers, display]:
             call = getattr(watcher, "gpbt_event", watcher)
             if not callable(call):
                 raise ConfigError(

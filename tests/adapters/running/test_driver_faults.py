@@ -116,7 +116,7 @@ def test_what_goes_wrong_with_a_trial_that_was_cancelled_meanwhile_ends_no_run()
 
 
 def test_a_refused_argument_leaves_no_store_behind(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="workers must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="workers: must be a whole number of at least 1, got 0"):
         run(small(), Descent, store=tmp_path / "store", workers=0, progress=False)
     assert run(small(), Descent, store=tmp_path / "store", progress=False).optimizer.finished
 
@@ -172,6 +172,29 @@ def test_a_trial_that_kills_its_workers_fails_after_the_retries_and_harms_no_oth
     assert reason is not None
     assert reason.startswith("its worker died 2 times")
     assert optimizer.finished
+
+
+class Exiting(Descent):
+    """Ends its process, as the kernel does where the memory is too small for any model."""
+
+    ways: Mapping[str, Callable[[], Any]] = {"exit": sys.exit, "kill": lambda: os._exit(9)}
+
+    def step(self) -> float:
+        way = os.environ.get("GPBT_TEST_EXIT")
+        return super().step() if way is None else self.ways[way]()
+
+
+@pytest.mark.parametrize("way", ["exit", "kill"])
+def test_trials_that_all_kill_their_workers_end_the_run_and_are_given_back(
+    serial: Result, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    optimizer, store = small(), CheckpointStore(durable=False)
+    monkeypatch.setenv("GPBT_TEST_EXIT", way)
+    with pytest.raises(ConfigError, match="2 trials in a row failed for one reason: its worker died 1 time, "):
+        run_small(optimizer, Exiting, workers=1, retries=0, failures_in_a_row=2, store=store)
+    assert not failed(optimizer)
+    monkeypatch.delenv("GPBT_TEST_EXIT")
+    assert records(run_small(optimizer, Exiting, store=store)) == records(serial)
 
 
 def test_a_broken_executor_of_the_caller_is_an_error_after_which_the_run_can_go_on(
@@ -247,7 +270,7 @@ def test_threads_that_hang_are_given_up_until_none_is_left() -> None:
                 run_small(optimizer, Stuck, executor=workers, timeout=0.5, grace=0.5)
         finally:
             release.set()
-    assert [record.status for record in optimizer.records] == [Status.FAILED, Status.FAILED]
+    assert [record.status for record in optimizer.records] == [Status.QUEUED, Status.QUEUED]
 
 
 @pytest.mark.parametrize("workers", [None, 2])
@@ -317,11 +340,18 @@ def test_a_factory_may_refuse_the_space_before_anything_is_trained() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"retries": -1}, "retries must be at least 0, got -1"),
-        ({"timeout": -0.5}, "timeout must be at least 0, got -0.5"),
-        ({"timeout": math.nan}, "timeout must be at least 0, got nan"),
-        ({"grace": -1}, "grace must be at least 0, got -1"),
-        ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"retries": -1}, "retries must be a number of at least 0, got -1"),
+        ({"timeout": -0.5}, "timeout must be a number of at least 0, got -0.5"),
+        ({"timeout": math.nan}, "timeout must be a number of at least 0, got nan"),
+        ({"grace": -1}, "grace must be a number of at least 0, got -1"),
+        ({"timeout": "1h"}, "timeout must be a number of at least 0, got '1h'"),
+        ({"retries": None}, "retries must be a number of at least 0, got None"),
+        ({"workers": 0}, "workers: must be a whole number of at least 1, got 0"),
+        ({"workers": "2"}, "workers: must be a whole number of at least 1, got '2'"),
+        ({"callbacks": print}, r"callbacks must be a list, got .*; pass \[print\]"),
+        ({"factory": Descent()}, "the factory must be a class or function that makes a new trainable at each call"),
+        ({"factory": lambda: Descent}, "must return a trainable, got <class 'toy_trainables.Descent'>"),
+        ({"optimizer": Optimizer}, "expected an Optimizer or a study, got <class"),
         ({"progress": "fancy"}, "progress must be True, False or \"rich\", got 'fancy'"),
         ({"executor": lambda: 3}, "expected an executor, or a function that makes one"),
         ({"callbacks": [3]}, "expected callbacks .*, got 3"),
@@ -330,8 +360,9 @@ def test_a_factory_may_refuse_the_space_before_anything_is_trained() -> None:
 def test_bad_arguments_are_refused_before_anything_is_asked(settings: dict[str, Any], message: str) -> None:
     optimizer = small()
     with pytest.raises(ConfigError, match=message):
-        run(optimizer, Descent, **{"progress": False, **settings})
-    assert len(optimizer.records) == 0
+        run(**{"optimizer": optimizer, "factory": Descent, "progress": False, **settings})
+    assert all(record.status is Status.QUEUED for record in optimizer.records)
+    assert optimizer.tally.trained == 0
 
 
 ORPHANS = """

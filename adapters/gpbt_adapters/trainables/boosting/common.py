@@ -9,7 +9,7 @@ import difflib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -93,7 +93,7 @@ class BoostingTrainable(Trainable, Generic[M]):
     settled: ClassVar[Mapping[str, str]] = {}
     """Engine parameters that keep the value of a model's first trees, and why."""
 
-    def fixed(self) -> Collection[str]:
+    def fixed(self) -> frozenset[str]:
         """The hyperparameters that cannot change while trees are added."""
         engine_names = {**{name: name for name in self.settled}, **self.names}
         return frozenset(name for name, engine_name in engine_names.items() if engine_name in self.settled)

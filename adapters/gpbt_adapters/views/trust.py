@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 from collections.abc import Iterator, Mapping
 from statistics import NormalDist
 
@@ -138,7 +137,7 @@ def _bounds(found: tuple[Edge, ...]) -> Finding:
 def _shaped(state: State) -> Finding:
     told = shape(state)
     if told:
-        return Finding(level="look", text=re.sub("^It ", "The best schedule ", " ".join(told)))
+        return Finding(level="look", text=" ".join(told))
     assert state.final is not None  # the caller has checked
     if state.records[state.final].trial.generation == 0:
         text = "The best trial is of the first generation, so its schedule is one config so far."

@@ -59,12 +59,12 @@ def noted(who: str, trial_id: object, notes: object) -> dict[str, Any] | None:
     if notes is None:
         return None
     try:
-        if isinstance(notes, dict):
+        if isinstance(notes, Mapping):
             found: dict[str, Any] = _copied(notes)
             return found
     except TypeError:
         pass
-    raise ConfigError(f"{who}: the notes of trial {trial_id} must be a dict that JSON can hold, got {notes!r:.200}")
+    raise ConfigError(f"{who}: the notes of trial {trial_id} must be a mapping that JSON can hold, got {notes!r:.200}")
 
 
 def _copied(value: Any) -> Any:
@@ -76,8 +76,10 @@ def _copied(value: Any) -> Any:
         return float(value)  # numpy's are floats, too
     if kind is list or kind is tuple:
         return [_copied(one) for one in value]
-    if kind is dict and all(type(name) is str for name in value):
+    if (kind is dict or isinstance(value, Mapping)) and all(type(name) is str for name in value):
         return {name: _copied(one) for name, one in value.items()}
+    if isinstance(value, np.generic):
+        return _copied(value.item())
     raise TypeError(f"JSON cannot hold {value!r:.200}")
 
 

@@ -3,9 +3,12 @@
 import copy
 import json
 import math
+from collections import OrderedDict
+from types import MappingProxyType
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,12 +95,23 @@ def test_notes_come_back_as_they_went_and_make_no_difference() -> None:
     assert same.state == stored
 
 
+def test_notes_may_be_any_mapping_of_what_json_and_numpy_can_hold() -> None:
+    optimizer = Optimizer(SPACE, population=5, steps=9, searcher=Search("random"))
+    (trial,) = optimizer.ask()
+    figures = OrderedDict(loss=np.float32(0.5), seen=np.int64(3), done=np.bool_(True))
+    notes = MappingProxyType({"figures": MappingProxyType(figures)})
+    optimizer.tell(trial, 0.5, notes=notes)
+    kept = optimizer.records[0].notes
+    assert kept == {"figures": {"loss": 0.5, "seen": 3, "done": True}}
+    assert through_json(kept) == kept
+
+
 @pytest.mark.parametrize("notes", [3, ["a"], {"a": object()}, {"a": math.nan}])
 def test_notes_that_json_cannot_hold_are_refused_and_nothing_happens(notes: Any) -> None:
     optimizer = Optimizer(SPACE, population=5, steps=9, searcher=Search("random"))
     (trial,) = optimizer.ask()
     before = optimizer.state
-    with pytest.raises(ConfigError, match="tell: the notes of trial 0 must be a dict that JSON can hold"):
+    with pytest.raises(ConfigError, match="tell: the notes of trial 0 must be a mapping that JSON can hold"):
         optimizer.tell(trial, 0.5, notes=notes)
     assert optimizer.state is before
 

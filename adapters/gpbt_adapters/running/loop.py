@@ -208,8 +208,8 @@ class Loop:
         workers, most = self._pool.capacity, self._optimizer.settings.max_concurrent
         if workers is not None and workers > most:
             logger.warning(
-                "max_concurrent=%d lets at most %d trials train at once, so %d of the %d workers will idle; make the "
-                "optimizer with max_concurrent=%d, twice the workers",
+                "max_concurrent=%d lets at most %d trials train at once, so %d of the %d workers will idle; set "
+                "max_concurrent=%d, twice the workers, when you make the optimizer or the search",
                 most,
                 most,
                 workers - most,

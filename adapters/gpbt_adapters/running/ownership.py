@@ -7,6 +7,7 @@ optimizer, and each checkpoint records how it was trained.
 import hashlib
 import json
 import os
+from pathlib import Path
 
 from gpbt_adapters.storing.checkpoints import Store, open_store
 from gpbt_adapters.trainables.random_states import setup_seed
@@ -32,7 +33,15 @@ def store_for(optimizer: Optimizer, given: Store | str | os.PathLike[str] | None
         CheckpointError: The store cannot be read or written.
     """
     known: str | None = getattr(optimizer, "store", None)
-    store = given if isinstance(given, Store) else open_store(known if given is None else given, resume=True)
+    gone = known is not None and not _is_there(known) and bool(needed(optimizer.state))
+    where = known if given is None else _absolute(given)
+    if gone and where == known:
+        raise ConfigError(
+            f"run: study {getattr(optimizer, 'name', '')!r} keeps its checkpoints in {known!r}, where there are none, "
+            f"as if a disk were missing; bring them back, or pass another directory as store= to have the lost trials "
+            f"trained again there"
+        )
+    store = given if isinstance(given, Store) else open_store(where, resume=True)
     identity, name = _identity(optimizer)
     store.claim(identity, name)
     there = store.ids()
@@ -41,7 +50,7 @@ def store_for(optimizer: Optimizer, given: Store | str | os.PathLike[str] | None
             f"run: {store!r} holds the checkpoints of an earlier run, and this optimizer has asked for no trial yet; "
             f"name another directory, or keep the run in a study (gpbt.open_study), which goes on after a restart"
         )
-    if known is not None and known != store.address and not there and needed(optimizer.state):
+    if known is not None and known != store.address and not there and not gone and needed(optimizer.state):
         raise ConfigError(
             f"run: {name} keeps its checkpoints in {known!r}, but {store!r} is empty; pass store={known!r}, or nothing"
         )
@@ -49,6 +58,19 @@ def store_for(optimizer: Optimizer, given: Store | str | os.PathLike[str] | None
     if keep is not None and store.address is not None and store.address != known:
         keep(store.address)
     return store
+
+
+def _absolute(given: Store | str | os.PathLike[str]) -> str | None:
+    """The address of a store that is given."""
+    if isinstance(given, Store):
+        return given.address
+    place = os.fspath(given)
+    return place if "://" in place else str(Path(place).absolute())
+
+
+def _is_there(address: str) -> bool:
+    """Whether a run has used the store at an address; one behind a URL counts as there."""
+    return "://" in address or Path(address, "owner.json").exists()
 
 
 def _identity(optimizer: Optimizer) -> tuple[str, str]:

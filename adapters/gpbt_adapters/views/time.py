@@ -26,7 +26,8 @@ class Span:
     Attributes:
         trial: The trial's id.
         generation: Its generation.
-        worker: The number of its worker, from 0; after a pause in the run, workers are counted anew.
+        worker: The number of its worker, from 0; after a pause in the run, workers are counted anew. A worker that
+            takes the place of one that died has the number of that one.
         begin: When the worker began, in seconds from the start of the run; pauses between two calls of `run` are left
             out.
         timing: How long each part took.
@@ -111,15 +112,16 @@ def times(run: Run) -> Times:
     for _, timing in known:
         ends[timing.run] = max(ends.get(timing.run, timing.run), timing.end)
     starts = _starts(ends)
-    lanes: dict[float, dict[tuple[float, str], int]] = {}
+    places = _places(timing for _, timing in known)
+    lanes: dict[float, dict[tuple[float, int], int]] = {}
     spans = []
     for trial, timing in known:
         offset = starts[timing.run]
         lane = lanes.setdefault(offset, {})
-        worker = lane.setdefault((timing.run, timing.worker), len(lane))
+        worker = lane.setdefault(places[timing.run, timing.worker], len(lane))
         begin = timing.begin + offset
         spans.append(Span(trial=trial.id, generation=trial.generation, worker=worker, begin=begin, timing=timing))
-    gaps = list(_gaps(spans, ends))
+    gaps = list(_gaps(spans, places, ends))
     starting = _by_generation(state, ((gap.generation, gap.seconds) for gap in gaps if gap.first))
     waiting = _by_generation(state, ((gap.generation, gap.seconds) for gap in gaps if not gap.first))
     searching = _by_generation(state, ((s.generation, s.timing.searching) for s in spans))
@@ -228,10 +230,34 @@ class _Gap:
     first: bool  # whether it ends with the worker's first trial
 
 
-def _gaps(spans: Iterable[Span], ends: Mapping[float, float]) -> Iterator[_Gap]:
-    by_worker: dict[tuple[float, str], list[Span]] = {}
+def _places(timings: Iterable[Timing]) -> dict[tuple[float, str], tuple[float, int]]:
+    """For each process or thread that trained, its call of `run` and the number of its place among the workers there.
+
+    Who begins when another has trained for the last time has its place: most often that one died and was replaced.
+
+    Args:
+        timings: In the order in which they began.
+    """
+    lives: dict[tuple[float, str], tuple[float, float]] = {}
+    for timing in timings:
+        begin, end = lives.get((timing.run, timing.worker), (timing.begin, timing.end))
+        lives[timing.run, timing.worker] = begin, max(end, timing.end)
+    ends: dict[float, list[float]] = {}  # of each place in each call
+    found = {}
+    for (run, worker), (begin, end) in lives.items():
+        places = ends.setdefault(run, [])
+        place = next((number for number, free in enumerate(places) if free <= begin), len(places))
+        places[place : place + 1] = [end]
+        found[run, worker] = run, place
+    return found
+
+
+def _gaps(
+    spans: Iterable[Span], places: Mapping[tuple[float, str], tuple[float, int]], ends: Mapping[float, float]
+) -> Iterator[_Gap]:
+    by_worker: dict[tuple[float, int], list[Span]] = {}
     for span in spans:
-        by_worker.setdefault((span.timing.run, span.timing.worker), []).append(span)
+        by_worker.setdefault(places[span.timing.run, span.timing.worker], []).append(span)
     for (run, _), own in by_worker.items():
         free = run
         for span in own:

@@ -428,7 +428,7 @@ def test_more_workers_than_can_ever_train_are_told_of_once(caplog: pytest.LogCap
         small_run(executor=executor)
     said = [record.message for record in caplog.records if "max_concurrent" in record.message]
     assert len(said) == 1
-    assert "so 4 of the 8 workers will idle; make the optimizer with max_concurrent=16" in said[0]
+    assert "so 4 of the 8 workers will idle; set max_concurrent=16" in said[0]
     caplog.clear()
     with ThreadPoolExecutor(4) as executor:
         small_run(executor=executor)

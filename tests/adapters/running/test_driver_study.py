@@ -159,6 +159,23 @@ def test_a_study_goes_on_where_its_checkpoints_are_and_in_no_empty_place(tmp_pat
     _check(tmp_path)
 
 
+@pytest.mark.parametrize("given", ["nothing", "path", "store"])
+def test_a_study_whose_checkpoints_are_gone_trains_them_again_only_in_another_place(tmp_path: Path, given: str) -> None:
+    journal, place = tmp_path / "study.db", tmp_path / "old"
+    with open_study(journal, "one", SPACE, durability="process", **SETTINGS) as study:
+        run(study, Descent, store=place, callbacks=[_press_after(9)], progress=False)
+        asked = len(study.records)
+    place.rename(tmp_path / "away")
+    with open_study(journal, "one", durability="process") as study:
+        store = {"nothing": lambda: None, "path": lambda: place, "store": lambda: CheckpointStore(place)}[given]
+        with pytest.raises(ConfigError, match=r"keeps its checkpoints in '.*/old', where there are none.*bring them"):
+            run(study, Descent, store=store(), progress=False)
+        assert len(study.records) == asked
+        assert given == "store" or not place.exists()
+        run(study, Descent, store=tmp_path / "store", progress=False)
+    _check(tmp_path)
+
+
 def test_checkpoints_that_were_moved_are_found_in_their_new_place(tmp_path: Path) -> None:
     journal = tmp_path / "study.db"
     with open_study(journal, "one", SPACE, durability="process", **SETTINGS) as study:

@@ -14,11 +14,13 @@ pytest.importorskip("lightgbm")
 import lightgbm
 import xgboost
 
+from gpbt_adapters.running.driver import run
 from gpbt_adapters.trainables import boosting
 from gpbt_adapters.trainables.boosting import LGBMModelTrainable, LightGBMTrainable, XGBModelTrainable, XGBoostTrainable
 from gpbt_adapters.trainables.boosting.common import BoostingTrainable
 from gpbt_adapters.trainables.testing import check_trainable
 from gpbt_adapters.trainables.trainable import HyperparameterNotAppliedError, verify_applied
+from gpbt_core import Categorical, Optimizer, Space
 from gpbt_core.errors import ConfigError, ProtocolError
 
 
@@ -241,6 +243,13 @@ def test_a_misspelt_parameter_is_refused_with_its_likely_name_before_training(ma
         (lambda: _xgboost(data=xgboost.DMatrix(*_arrays())), "data must be a function .* got an object of DMatrix"),
         (lambda: _xgb_model(fit_options={"xgb_model": None}), r"fit_options must not contain \['xgb_model'\]"),
         (lambda: _lgbm_model(fit_options={"init_model": None}), r"fit_options must not contain \['init_model'\]"),
+        (lambda: _lightgbm(params={"max_dept": 3}), "does not know the parameter 'max_dept'; did you mean 'max_depth'"),
+        (
+            lambda: _lgbm_model(estimator=lambda: lightgbm.LGBMClassifier(num_leafs=5)).setup(
+                {"reg_alpha": 1.0}, seed=0
+            ),
+            "does not know the parameter 'num_leafs'; did you mean 'num_leaf",
+        ),
         (lambda: _xgboost(params={"objective": len}), "must be a name, got a function; pass the function as obj="),
     ],
 )
@@ -336,7 +345,7 @@ def test_a_hyperparameter_may_have_another_name_than_the_engines(make: Any, conf
 @pytest.mark.parametrize(
     ("make", "name", "reason"),
     [
-        (_xgboost, "objective", "what the trees' sums mean"),
+        (_xgboost, "booster", "what the trees' sums mean"),
         (_xgboost, "n_estimators", "the number of rounds is the number of steps"),
         (_xgboost, "seed", "each step has a seed of its own"),
         (_lightgbm, "max_bin", "the data is binned once"),
@@ -345,14 +354,43 @@ def test_a_hyperparameter_may_have_another_name_than_the_engines(make: Any, conf
         (_lgbm_model, "random_state", "each step has a seed of its own"),
         (_lightgbm, "nrounds", "the number of rounds is the number of steps"),
         (_lightgbm, "data_sample_strategy", "GOSS or DART alone"),
-        (_xgboost, "num_parallel_tree", "the first trees' number"),
-        (_xgb_model, "lambdarank_pair_method", "as it did for the first trees"),
         (_xgb_model, "n_estimators", "the number of rounds is the number of steps"),
     ],
 )
 def test_what_cannot_change_while_trees_are_added_is_refused(make: Any, name: str, reason: str) -> None:
-    with pytest.raises(ConfigError, match=f"hyperparameter '{name}' cannot be tuned along a line: .*{reason}"):
+    with pytest.raises(ConfigError, match=f"hyperparameter '{name}' cannot be tuned: .*{reason}"):
         make().setup({name: 1}, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "names", "values", "reason"),
+    [
+        (_xgboost, {}, {"num_parallel_tree": (1, 2)}, "the first trees' number"),
+        (_xgboost, {"loss": "objective"}, {"loss": ("reg:squarederror", "reg:pseudohubererror")}, "sums mean"),
+        (_xgb_model, {}, {"num_parallel_tree": (1, 2)}, "the first trees' number"),
+        (_lightgbm, {}, {"app": ("regression", "huber")}, "what the trees' sums mean"),
+        (_lgbm_model, {}, {"boost_from_average": (True, False)}, "what the trees' sums mean"),
+    ],
+)
+def test_what_a_models_first_trees_settle_is_searched_where_each_model_keeps_its_config(
+    make: Any, names: dict[str, str], values: dict[str, Any], reason: str
+) -> None:
+    ((name, (one, other)),) = values.items()
+    trainable = make(names=names)
+    trainable.setup({name: one}, seed=0)
+    trainable.step()
+    trainable.apply({name: one})
+    with pytest.raises(ConfigError, match=f"hyperparameter '{name}' cannot change along a line: .*{reason}"):
+        trainable.apply({name: other})
+    space = Space(**{name: Categorical([one, other])})
+    optimizer = Optimizer(space, population=9, steps=2)
+    with pytest.raises(ConfigError, match=f"'{name}' cannot change in mid-training.*preset='gp', 'tpe' or 'random'"):
+        run(optimizer, lambda: make(names=names), progress=False)
+    assert optimizer.tally.trained == 0
+    optimizer = Optimizer(space, population=2, steps=2, preset="random", seed=1)
+    run(optimizer, lambda: make(names=names), progress=False)
+    assert not [record.reason for record in optimizer.records if record.reason]
+    assert {record.trial.config[name] for record in optimizer.records} == {one, other}
 
 
 @pytest.mark.parametrize(

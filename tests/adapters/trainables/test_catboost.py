@@ -78,12 +78,28 @@ def test_a_new_learning_rate_leaves_the_trees_before_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
+    ("make", "name", "values", "message"),
+    [
+        (_native, "grow_policy", ("SymmetricTree", "Depthwise"), "cannot join trees of different policies"),
+        (_model, "objective", ("MultiClass", "MultiClassOneVsAll"), "it settles what the trees' sums mean"),
+    ],
+)
+def test_what_a_models_first_trees_settle_cannot_change_later(
+    make: Any, name: str, values: tuple[str, str], message: str
+) -> None:
+    trainable = make()
+    assert name in trainable.fixed()
+    trainable.setup({name: values[0]}, seed=0)
+    trainable.step()
+    with pytest.raises(ConfigError, match=f"{name!r} cannot change along a line: .*{message}.*preset='gp'"):
+        trainable.apply({name: values[1]})
+
+
+@pytest.mark.parametrize(
     ("make", "config", "message"),
     [
-        (_native, {"grow_policy": "Depthwise"}, "cannot join trees of different policies"),
         (_native, {"n_estimators": 5}, "the number of rounds is the number of steps"),
         (_native, {"dept": 5}, "must be accepted by CatBoost, .*Unknown option"),
-        (_model, {"objective": "Logloss"}, "it settles what the trees' sums mean"),
         (_model, {"model_shrink_rate": 0.1}, "CatBoost resets it"),
     ],
 )

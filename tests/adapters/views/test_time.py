@@ -120,6 +120,19 @@ def test_pauses_between_two_calls_of_run_are_left_out() -> None:
     assert seen.waiting.sum() == 0  # each call of `run` ends with its last trial
 
 
+def test_a_worker_that_takes_the_place_of_one_that_died_counts_as_one_with_it() -> None:
+    optimizer = Optimizer(SPACE, population=6, steps=2, preset="random", max_concurrent=6, seed=1)
+    busy = [("a", 1.0, 2.0), ("b", 1.0, 2.0), ("c", 4.0, 2.0), ("d", 4.0, 1.0), ("d", 5.0, 3.0), ("c", 6.0, 2.0)]
+    for trial, (worker, begin, seconds) in zip(optimizer.ask(6), busy, strict=True):
+        optimizer.tell(trial, 1.0, notes=_note(begin, seconds, worker=worker))
+    seen = views.times(optimizer)
+    assert seen.workers == 2
+    assert [span.worker for span in seen.spans] == [0, 1, 0, 1, 1, 0]
+    assert seen.all == pytest.approx(2 * seen.wall)
+    assert seen.starting.sum() == pytest.approx(2.0)
+    assert seen.waiting.sum() == pytest.approx(2.0)
+
+
 def test_searching_is_no_more_than_the_time_without_a_trial() -> None:
     optimizer = Optimizer(SPACE, population=3, steps=1, preset="random")
     first, second, third = optimizer.ask(3)

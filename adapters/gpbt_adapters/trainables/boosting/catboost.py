@@ -52,6 +52,12 @@ FIXED: Mapping[str, str] = {
     **_FIXED_NAMES,
     **{alias: _FIXED_NAMES[name] for alias, name in ALIASES.items() if name in _FIXED_NAMES},
 }
+_SETTLED = {
+    name: reason
+    for name, reason in FIXED.items()
+    if ALIASES.get(name, name) in ("loss_function", "boost_from_average", "nan_mode", "grow_policy")
+}
+_REFUSED = {name: reason for name, reason in FIXED.items() if name not in _SETTLED}
 
 _QUIET = ("logging_level", "verbose", "silent", "verbose_eval", "metric_period")
 _OF_TREES = ("grow_policy", "bootstrap_type", "boosting_type", "score_function", "sampling_frequency")
@@ -138,7 +144,8 @@ class CatBoostTrainable(NativeTrainable[catboost.CatBoost, catboost.Pool]):
         20
     """
 
-    refused: ClassVar[Mapping[str, str]] = FIXED
+    refused: ClassVar[Mapping[str, str]] = _REFUSED
+    settled: ClassVar[Mapping[str, str]] = _SETTLED
 
     def _check_params(self, params: Mapping[str, Any]) -> None:
         _check(params, type(self).__name__)
@@ -156,7 +163,7 @@ class CatBoostTrainable(NativeTrainable[catboost.CatBoost, catboost.Pool]):
     def _store(self, model: catboost.CatBoost, path: Path) -> None:
         model.save_model(str(path / _FILE))
 
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> catboost.CatBoost:  # noqa: ARG002 - the file has them
+    def _fetch(self, path: Path) -> catboost.CatBoost:
         return catboost.CatBoost().load_model(str(path / _FILE))
 
 
@@ -170,7 +177,8 @@ class CatBoostModelTrainable(EstimatorTrainable[catboost.CatBoost]):
         fit_options: Further arguments of `fit`, such as sample_weight or cat_features.
     """
 
-    refused: ClassVar[Mapping[str, str]] = FIXED
+    refused: ClassVar[Mapping[str, str]] = _REFUSED
+    settled: ClassVar[Mapping[str, str]] = _SETTLED
     own_options: ClassVar[frozenset[str]] = frozenset({"X", "y", "init_model"})
 
     def _check_estimator(self, estimator: catboost.CatBoost) -> None:
@@ -192,8 +200,8 @@ class CatBoostModelTrainable(EstimatorTrainable[catboost.CatBoost]):
     def _store(self, model: catboost.CatBoost, path: Path) -> None:
         model.save_model(str(path / _FILE))
 
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> catboost.CatBoost:
-        return self._made(wanted, None, 0).load_model(str(path / _FILE))
+    def _fetch(self, path: Path) -> catboost.CatBoost:
+        return self._made(self._wanted(), None, 0).load_model(str(path / _FILE))
 
     def _made(self, wanted: Mapping[str, Any], before: catboost.CatBoost | None, seed: int) -> catboost.CatBoost:
         """A new estimator: a synonym of a parameter that is set already cannot be set on the old one."""

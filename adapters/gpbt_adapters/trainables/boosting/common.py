@@ -9,7 +9,7 @@ import difflib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -90,6 +90,14 @@ class BoostingTrainable(Trainable, Generic[M]):
     refused: ClassVar[Mapping[str, str]] = {}
     """Engine parameters that no config may have, and why."""
 
+    settled: ClassVar[Mapping[str, str]] = {}
+    """Engine parameters that keep the value of a model's first trees, and why."""
+
+    def fixed(self) -> Collection[str]:
+        """The hyperparameters that cannot change while trees are added."""
+        engine_names = {**{name: name for name in self.settled}, **self.names}
+        return frozenset(name for name, engine_name in engine_names.items() if engine_name in self.settled)
+
     def setup(self, config: Mapping[str, Any], seed: int) -> None:
         """Prepares a model without trees.
 
@@ -97,7 +105,7 @@ class BoostingTrainable(Trainable, Generic[M]):
             ConfigError: A hyperparameter is one that cannot change while trees are added.
         """
         self._begin()
-        self._seed, self._steps, self._model, self._begun = seed, 0, None, True
+        self._seed, self._steps, self._model, self._begun, self._config = seed, 0, None, True, config
         self.apply(config)
 
     def apply(self, config: Mapping[str, Any]) -> None:
@@ -110,8 +118,15 @@ class BoostingTrainable(Trainable, Generic[M]):
             engine_name = self.names.get(name, name)
             if engine_name in self.refused:
                 raise ConfigError(
-                    f"{type(self).__name__}: hyperparameter {name!r} cannot be tuned along a line: "
-                    f"{self.refused[engine_name]}. Take it out of the space and set it once, for all models."
+                    f"{type(self).__name__}: hyperparameter {name!r} cannot be tuned: {self.refused[engine_name]}. "
+                    f"Take it out of the space and set it once, for all models."
+                )
+        for name in self.fixed() & (config.keys() | self._config.keys()):
+            if config.get(name) != self._config.get(name):
+                raise ConfigError(
+                    f"{type(self).__name__}: hyperparameter {name!r} cannot change along a line: "
+                    f"{self.settled[self.names.get(name, name)]}. Take it out of the space, or keep each model's "
+                    f"config with preset='gp', 'tpe' or 'random'."
                 )
         self._config, self._live = dict(config), None
         self._check_known(self._read_back())
@@ -182,7 +197,7 @@ class BoostingTrainable(Trainable, Generic[M]):
         self._begin()
         self._seed, self._steps, self._begun = plain["seed"], plain["steps"], True
         self._config, self._live = plain["config"], None  # read back only on request: a child's config comes next
-        self._model = self._fetch(path, self._wanted()) if self._steps else None
+        self._model = self._fetch(path) if self._steps else None
         if self._model is not None:
             self._set_evaluation(self._model, plain.get("evaluation") or {})
 
@@ -249,7 +264,7 @@ class BoostingTrainable(Trainable, Generic[M]):
 
     @abc.abstractmethod
     def _grow(self, model: M | None, wanted: Mapping[str, Any], seed: int) -> M:
-        """Returns a model with `rounds` more rounds of trees; the given one is unchanged."""
+        """Returns a model with `rounds` more rounds of trees; one that this returned before is unchanged."""
 
     @abc.abstractmethod
     def _values(self, model: M) -> Mapping[str, Any]:
@@ -260,7 +275,7 @@ class BoostingTrainable(Trainable, Generic[M]):
         """Writes the model into a directory."""
 
     @abc.abstractmethod
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> M | None:
+    def _fetch(self, path: Path) -> M | None:
         """Reads a model from a directory; None if `_current` makes it later from what was read."""
 
 

@@ -1,7 +1,8 @@
 """LightGBM by continued training, through `lightgbm.train` and through its scikit-learn classes."""
 
+import difflib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -96,6 +97,12 @@ FIXED: Mapping[str, str] = {
     **_FIXED_NAMES,
     **{alias: _FIXED_NAMES[name] for alias, name in ALIASES.items() if name in _FIXED_NAMES},
 }
+_SETTLED = {
+    name: reason
+    for name, reason in FIXED.items()
+    if ALIASES.get(name, name) in ("objective", "boost_from_average", "reg_sqrt")
+}
+_REFUSED = {name: reason for name, reason in FIXED.items() if name not in _SETTLED}
 
 _DEFAULTS = {
     # Otherwise LightGBM times two ways of building histograms, and the faster one affects the last bits of the trees.
@@ -124,7 +131,10 @@ def check_estimator(estimator: lightgbm.LGBMModel, who: str, options: Mapping[st
     Raises:
         ConfigError: It is a random forest, uses DART or GOSS, stops early, or has offsets.
     """
-    _check(estimator.get_params(), who)
+    params = estimator.get_params()
+    _check(params, who)
+    own = {*lightgbm.LGBMModel().get_params(), *type(estimator)._get_param_names()}  # noqa: SLF001 - scikit-learn's way
+    _check_names([name for name in params if name not in own], who)
     for name in ("init_score", "eval_init_score"):
         _check_offsets(options.get(name), who)
     early = type(lightgbm.early_stopping(1, verbose=False))
@@ -153,6 +163,27 @@ def _check(params: Mapping[str, Any], who: str) -> None:
             raise ConfigError(f"{who}: {name}={value!r} is not supported: {reason}")
     if canonical.get("early_stopping_round"):
         raise ConfigError(f"{who}: {_NO_EARLY_STOPPING}")
+
+
+def _check_names(names: Iterable[str], who: str) -> None:
+    """Refuses names that LightGBM does not know; it would ignore them, and gpbt has switched its warnings off."""
+    for name in names:
+        if _names() and name not in _names():
+            close = difflib.get_close_matches(name, _names(), n=1)
+            raise ConfigError(
+                f"{who}: LightGBM does not know the parameter {name!r}; "
+                + (f"did you mean {close[0]!r}?" if close else "leave it out")
+            )
+
+
+@functools.cache
+def _names() -> frozenset[str]:
+    """All parameters that LightGBM knows, with their aliases; empty if this version does not tell."""
+    found = getattr(lightgbm.basic, "_ConfigAliases", None)  # there is no public list
+    if found is None:
+        return frozenset()
+    found.get("seed")  # makes it read the list
+    return frozenset(name for names in (found.aliases or {}).values() for name in names)
 
 
 def _check_sampling(wanted: Mapping[str, Any], params: Mapping[str, Any], who: str) -> None:
@@ -264,10 +295,12 @@ class LightGBMTrainable(NativeTrainable[lightgbm.Booster, lightgbm.Dataset]):
         20
     """
 
-    refused: ClassVar[Mapping[str, str]] = FIXED
+    refused: ClassVar[Mapping[str, str]] = _REFUSED
+    settled: ClassVar[Mapping[str, str]] = _SETTLED
 
     def _check_params(self, params: Mapping[str, Any]) -> None:
         _check(params, type(self).__name__)
+        _check_names(params, type(self).__name__)
 
     def _checked(self, dataset: lightgbm.Dataset) -> lightgbm.Dataset:
         if dataset.free_raw_data:
@@ -297,7 +330,7 @@ class LightGBMTrainable(NativeTrainable[lightgbm.Booster, lightgbm.Dataset]):
     def _store(self, model: lightgbm.Booster, path: Path) -> None:
         model.save_model(path / _FILE)
 
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> lightgbm.Booster:  # noqa: ARG002 - the file has them
+    def _fetch(self, path: Path) -> lightgbm.Booster:
         return _RECENT.fetch(path / _FILE, lambda file: lightgbm.Booster(model_file=file))
 
     def _params(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -314,7 +347,8 @@ class LGBMModelTrainable(EstimatorTrainable[lightgbm.LGBMModel]):
         fit_options: Further arguments of `fit`, such as sample_weight; no init_score, and no early stopping.
     """
 
-    refused: ClassVar[Mapping[str, str]] = FIXED
+    refused: ClassVar[Mapping[str, str]] = _REFUSED
+    settled: ClassVar[Mapping[str, str]] = _SETTLED
 
     own_options: ClassVar[frozenset[str]] = frozenset({"X", "y", "init_model"})
 
@@ -338,7 +372,7 @@ class LGBMModelTrainable(EstimatorTrainable[lightgbm.LGBMModel]):
     def _store(self, model: lightgbm.LGBMModel, path: Path) -> None:
         model.booster_.save_model(path / _FILE)
 
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> lightgbm.LGBMModel:
+    def _fetch(self, path: Path) -> lightgbm.LGBMModel:
         # These classes have no loader. Fit one with a tree more than the saved model, and cut that tree off.
         assert self._data is not None
         before = lightgbm.Booster(model_file=path / _FILE)
@@ -349,7 +383,7 @@ class LGBMModelTrainable(EstimatorTrainable[lightgbm.LGBMModel]):
                 env.model.rollback_one_iter()
 
         options = {**self.fit_options, "init_model": before, "callbacks": [cut]}
-        model = _set(self._made(wanted), {"n_estimators": 1}).fit(*self._data, **options)
+        model = _set(self._made(self._wanted()), {"n_estimators": 1}).fit(*self._data, **options)
         return _set(model, {"n_estimators": before.current_iteration()})
 
     def _evaluation(self, model: lightgbm.LGBMModel) -> dict[str, Any]:

@@ -21,13 +21,8 @@ __all__ = ["XGBModelTrainable", "XGBoostTrainable"]
 _FILE = "model.ubj"
 
 _SHAPE = "it settles what the trees' sums mean"
-FIXED: Mapping[str, str] = {
-    **dict.fromkeys(("objective", "num_class", "base_score", "multi_strategy", "booster"), _SHAPE),
-    **dict.fromkeys(("seed", "random_state", "seed_per_iteration"), "each step has a seed of its own, from the run's"),
-    **dict.fromkeys(
-        ("n_estimators", "num_boost_round"), "the number of rounds is the number of steps, which the run decides"
-    ),
-    **dict.fromkeys(("early_stopping_rounds", "process_type", "refresh_leaf"), "it is no matter of adding trees"),
+_SETTLED: Mapping[str, str] = {
+    **dict.fromkeys(("objective", "base_score", "multi_strategy"), _SHAPE),
     **dict.fromkeys(
         (
             "lambdarank_pair_method", "lambdarank_num_pair_per_sample", "lambdarank_normalization",
@@ -36,8 +31,17 @@ FIXED: Mapping[str, str] = {
         "XGBoost ranks as it did for the first trees",
     ),
     "num_parallel_tree": "XGBoost keeps the first trees' number for all that are added",
-    "verbosity": "it changes nothing",
 }  # fmt: skip
+_REFUSED: Mapping[str, str] = {
+    **dict.fromkeys(("num_class", "booster"), _SHAPE),
+    **dict.fromkeys(("seed", "random_state", "seed_per_iteration"), "each step has a seed of its own, from the run's"),
+    **dict.fromkeys(
+        ("n_estimators", "num_boost_round"), "the number of rounds is the number of steps, which the run decides"
+    ),
+    **dict.fromkeys(("early_stopping_rounds", "process_type", "refresh_leaf"), "it is no matter of adding trees"),
+    "verbosity": "it changes nothing",
+}
+FIXED: Mapping[str, str] = {**_SETTLED, **_REFUSED}
 
 
 def check_estimator(estimator: Any, who: str) -> None:
@@ -162,7 +166,8 @@ class XGBoostTrainable(NativeTrainable[xgboost.Booster, xgboost.DMatrix]):
     _saved: bytearray | None = attrs.field(init=False, default=None)  # trees that no booster has been made from yet
     _grown: bool = attrs.field(init=False, default=False)  # whether the booster has been trained since it was made
 
-    refused: ClassVar[Mapping[str, str]] = FIXED
+    refused: ClassVar[Mapping[str, str]] = _REFUSED
+    settled: ClassVar[Mapping[str, str]] = _SETTLED
 
     def _check_params(self, params: Mapping[str, Any]) -> None:
         _check(params, type(self).__name__)
@@ -180,13 +185,13 @@ class XGBoostTrainable(NativeTrainable[xgboost.Booster, xgboost.DMatrix]):
         self._saved = self._booster = None
 
     def _current(self) -> xgboost.Booster | None:
-        return self._ready() if self._begun and self._steps else None
+        return self._ready(self._wanted()) if self._begun and self._steps else None
 
-    def _ready(self) -> xgboost.Booster:
-        """The booster under the present config, made from the saved trees if need be."""
+    def _ready(self, wanted: Mapping[str, Any]) -> xgboost.Booster:
+        """The booster, made from the saved trees and the wanted values if need be."""
         if self._booster is None:
             assert self._data is not None
-            self._booster = xgboost.Booster({**self.params, **self._wanted()}, [self._data])
+            self._booster = xgboost.Booster({**self.params, **wanted}, [self._data])
             if self._saved is not None:
                 self._booster.load_model(self._saved)
             self._saved, self._grown = None, False
@@ -198,26 +203,22 @@ class XGBoostTrainable(NativeTrainable[xgboost.Booster, xgboost.DMatrix]):
             self._saved = self._booster.save_raw("ubj")
         self._booster = None
 
-    def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002 - the booster has them
+    def _probe(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         self._drop()
         # Silent: an unknown parameter is reported as not read back, which is an error rather than a warning.
         with xgboost.config_context(verbosity=0):
-            return _values_of(self._ready())
+            return _values_of(self._ready(wanted))
 
-    def _grow(
-        self,
-        model: xgboost.Booster | None,  # noqa: ARG002 - the one that is ready
-        wanted: Mapping[str, Any],  # noqa: ARG002 - it has them
-        seed: int,
-    ) -> xgboost.Booster:
+    def _grow(self, model: xgboost.Booster | None, wanted: Mapping[str, Any], seed: int) -> xgboost.Booster:
         assert self._data is not None
-        if self._grown:
+        if model is None or self._grown:
             self._drop()
-        booster, self._grown = self._ready(), True
-        booster.set_param({"seed": seed})
+            model = self._ready(wanted)
+        self._grown = True
+        model.set_param({"seed": seed})
         for round_ in range(self.rounds):
-            booster.update(self._data, round_, self.obj)
-        return booster
+            model.update(self._data, round_, self.obj)
+        return model
 
     def _values(self, model: xgboost.Booster) -> Mapping[str, Any]:
         return _values_of(model)
@@ -225,7 +226,7 @@ class XGBoostTrainable(NativeTrainable[xgboost.Booster, xgboost.DMatrix]):
     def _store(self, model: xgboost.Booster, path: Path) -> None:
         model.save_model(path / _FILE)
 
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> None:  # noqa: ARG002 - the next config is not yet known
+    def _fetch(self, path: Path) -> None:
         self._saved = bytearray((path / _FILE).read_bytes())
 
 
@@ -239,7 +240,8 @@ class XGBModelTrainable(EstimatorTrainable[xgboost.XGBModel]):
         fit_options: Further arguments of `fit`, such as sample_weight or base_margin.
     """
 
-    refused: ClassVar[Mapping[str, str]] = FIXED
+    refused: ClassVar[Mapping[str, str]] = _REFUSED
+    settled: ClassVar[Mapping[str, str]] = _SETTLED
     own_options: ClassVar[frozenset[str]] = frozenset({"X", "y", "xgb_model"})
 
     def _check_estimator(self, estimator: xgboost.XGBModel) -> None:
@@ -263,8 +265,8 @@ class XGBModelTrainable(EstimatorTrainable[xgboost.XGBModel]):
     def _store(self, model: xgboost.XGBModel, path: Path) -> None:
         model.save_model(path / _FILE)
 
-    def _fetch(self, path: Path, wanted: Mapping[str, Any]) -> xgboost.XGBModel:
-        model = self._made(wanted)
+    def _fetch(self, path: Path) -> xgboost.XGBModel:
+        model = self._made(self._wanted())
         model.load_model(path / _FILE)
         return model.set_params(n_estimators=rounds_of(model))
 

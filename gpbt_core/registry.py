@@ -289,9 +289,17 @@ class Registry:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             if implementation.plugin is not plugin:
                 continue
-            for spec in implementation.function():
+            found = implementation.function()
+            if not isinstance(found, Iterable):
+                raise PluginError(f"{hook} of {distribution} must return a list of {wanted.__name__}, got {found!r}")
+            for spec in found:
                 if not isinstance(spec, wanted):
                     raise PluginError(f"{hook} of {distribution}: each offer must be a {wanted.__name__}, got {spec!r}")
+                if not callable(spec.build):
+                    raise PluginError(
+                        f"{hook} of {distribution}: build of {spec.name!r} must be callable, such as the class itself, "
+                        f"got {spec.build!r}"
+                    )
                 offers.append(Offer(kind=kind, spec=spec, distribution=distribution))
         return offers
 

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from gpbt_adapters.views.frames import to_frame as to_frame
     from gpbt_adapters.views.importances import Importance as Importance
     from gpbt_adapters.views.importances import importance as importance
+    from gpbt_adapters.views.story import story as story
     from gpbt_core import (
         PRESETS as PRESETS,
     )
@@ -289,6 +290,7 @@ _HOMES = {
     "replays": "gpbt_adapters.running.replay",
     "report": "gpbt_adapters.showing.report",
     "run": "gpbt_adapters.running.driver",
+    "story": "gpbt_adapters.views.story",
     "to_frame": "gpbt_adapters.views.frames",
     "verify_applied": "gpbt_adapters.trainables.trainable",
     "write_comparison": "gpbt_adapters.showing.report",
@@ -374,6 +376,7 @@ __all__ = [
     "replays",
     "report",
     "run",
+    "story",
     "to_frame",
     "verify_applied",
     "write_comparison",

@@ -203,7 +203,15 @@ def _watches_something_else(evnt: Any) -> None:
     ("hooks", "error"),
     [
         ({"gpbt_searchers": hookimpl(_raises)}, r"raised ZeroDivisionError\('in the hook'\)"),
-        ({"gpbt_searchers": _answers(None)}, "raised TypeError"),
+        ({"gpbt_searchers": _answers(None)}, "gpbt_searchers of .* must return a list of SearcherSpec, got None"),
+        (
+            {"gpbt_searchers": _answers(SearcherSpec(name="one", summary="", build=Uniform))},
+            r"must return a list of SearcherSpec, got SearcherSpec\(name='one'",
+        ),
+        (
+            {"gpbt_searchers": _answers([SearcherSpec(name="made", summary="", build=Uniform())])},  # type: ignore[arg-type]
+            "build of 'made' must be callable, such as the class itself, got <",
+        ),
         ({"gpbt_searchers": _answers([Uniform()])}, "gpbt_searchers of .*: each offer must be a SearcherSpec, got <"),
         ({"gpbt_searcher": _answers([])}, "implements a hook that does not exist, or with .*: .*gpbt_searcher"),
         ({"gpbt_event": hookimpl(_watches_something_else)}, "(?s)or with other arguments: .*evnt"),

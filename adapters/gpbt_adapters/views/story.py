@@ -36,7 +36,7 @@ def story(run: Run) -> tuple[str, ...]:
         >>> while not optimizer.finished:
         ...     for trial in optimizer.ask():
         ...         optimizer.tell(trial.id, trial.config["rate"] + trial.id)
-        >>> story(optimizer)[-1].startswith("It ends after step 1 of 4: of ")
+        >>> story(optimizer)[-1].startswith("The best schedule ends after step 1 of 4: of ")
         True
     """
     told = shape(run)
@@ -58,7 +58,7 @@ def shape(run: Run) -> tuple[str, ...]:
         told.append(_constant(state, line))
     end = end_of(best)
     if end < state.settings.steps and state.finished:
-        told.append(_early(state, best, end))
+        told.append(f"{'It' if told else 'The best schedule'} {_early(state, best, end)}")
     return tuple(told)
 
 
@@ -78,7 +78,7 @@ def _constant(state: State, line: Sequence[Record]) -> str:
 
 def _early(state: State, best: Record, end: int) -> str:
     """Why a line ends early: how the trials that continued from it did."""
-    start = f"It ends after step {end} of {state.settings.steps}"
+    start = f"ends after step {end} of {state.settings.steps}"
     generations = range(best.trial.generation + 1, len(state.closed) + 1)
     pairs = [(one, best) for generation in generations for one in _scored(state, best.trial.id, generation)]
     if not pairs:

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 from collections.abc import Iterator, Mapping
 from statistics import NormalDist
 
@@ -72,12 +71,16 @@ def rival_gap(state: State) -> float:
 
 
 def idle(state: State, importance: Mapping[int, Importance]) -> tuple[str, ...]:
-    """The hyperparameters that no generation names, where at least half of the generations name any."""
+    """Hyperparameters whose share stays within half of the noise floor, if at least half of the generations name any.
+
+    One that is only never named may matter: it may have lacked the trials to show it.
+    """
     telling = [one for one in importance.values() if one.enough]
     if not telling or 2 * len(telling) < len(importance):
         return ()
-    named = {name for one in telling for name in one.named}
-    return tuple(name for name in state.settings.space.names if name not in named)
+    return tuple(
+        name for name in state.settings.space.names if all(one[name] <= one.floor[name] / 2 for one in telling)
+    )
 
 
 def _luck(state: State, replays: Replays | None) -> Iterator[Finding]:
@@ -138,7 +141,7 @@ def _bounds(found: tuple[Edge, ...]) -> Finding:
 def _shaped(state: State) -> Finding:
     told = shape(state)
     if told:
-        return Finding(level="look", text=re.sub("^It ", "The best schedule ", " ".join(told)))
+        return Finding(level="look", text=" ".join(told))
     assert state.final is not None  # the caller has checked
     if state.records[state.final].trial.generation == 0:
         text = "The best trial is of the first generation, so its schedule is one config so far."
@@ -218,4 +221,4 @@ def _mattering(state: State, importance: Mapping[int, Importance] | None) -> Ite
     elif never:
         yield Finding(level="look", text=f"{listed(never)} showed no effect above chance.")
     else:
-        yield Finding(level="good", text="Each hyperparameter had an effect above chance in some generation.")
+        yield Finding(level="good", text="No hyperparameter is clearly without effect.")

@@ -18,7 +18,7 @@ def test_a_schedule_that_ends_early_says_what_went_on_from_it() -> None:
     optimizer = _run({"rate": 1.0, "depth": 1.0})
     (early,) = story(optimizer)
     best = optimizer.best
-    assert early.startswith(f"It ends after step {best.trial.start_step + best.trial.steps} of 10: of ")
+    assert early.startswith(f"The best schedule ends after step {best.trial.start_step + best.trial.steps} of 10: of ")
     assert "that continued from its weights" in early
     went = [record for record in optimizer.records if record.trial.parent == best.trial.id]
     assert f"{len(went)} scored worse by " in early

@@ -122,23 +122,25 @@ def test_failures_are_told_by_reason() -> None:
     assert finding.text == "3 of 12 trials failed (3: trial 1 broke)."
 
 
-def _importance(*named: str) -> Importance:
-    shares = {"a": 0.5, "b": 0.5}
-    return Importance(shares=shares, low=shares, high=shares, floor=shares, named=named, first=0, trials=9)
+def _importance(**shares: float) -> Importance:
+    floor = dict.fromkeys(shares, 0.4)
+    named = tuple(name for name, share in shares.items() if share > floor[name])
+    return Importance(shares=shares, low=shares, high=shares, floor=floor, named=named, first=0, trials=9)
 
 
 @pytest.mark.parametrize(
     ("found", "words", "level"),
     [
-        ([("a",), ("a", "b")], "Each hyperparameter had an effect", "good"),
-        ([("a",), ("a",)], "b showed no effect above chance", "look"),
-        ([(), ()], "too few trials", "unknown"),
-        ([("a",), (), ()], "Only 1 of 3 generations", "unknown"),
+        ([(1, 0), (0.5, 0.5)], "No hyperparameter is clearly without effect", "good"),
+        ([(1, 0), (0.7, 0.3)], "No hyperparameter is clearly without effect", "good"),  # more than half of the floor
+        ([(1, 0), (0.9, 0.1)], "b showed no effect above chance", "look"),
+        ([(0.4, 0.4), (0.4, 0.4)], "too few trials", "unknown"),
+        ([(1, 0), (0.4, 0.4), (0.4, 0.4)], "Only 1 of 3 generations", "unknown"),
     ],
 )
-def test_importance_says_no_more_than_it_knows(found: list[tuple[str, ...]], words: str, level: str) -> None:
+def test_importance_says_no_more_than_it_knows(found: list[tuple[float, float]], words: str, level: str) -> None:
     optimizer = _run(Space(a=Float(0, 1), b=Float(0, 1)), lambda trial: trial.config["a"], preset="random")
-    given = {generation: _importance(*named) for generation, named in enumerate(found)}
+    given = {generation: _importance(a=a, b=b) for generation, (a, b) in enumerate(found)}
     assert _one(trust(optimizer, given), words).level == level
 
 

@@ -179,7 +179,7 @@ def run(
             result or after an error.
         callbacks: Called with each event: callables (event, optimizer), or objects with such a method `gpbt_event`.
         progress: Whether to show progress: a bar in a terminal (on stderr) or a notebook, otherwise an occasional line,
-            the first after half a minute ("rich": after two seconds). Each generation is also logged at level INFO.
+            the first after half a minute ("rich": after a second). Each generation is also logged at level INFO.
         retries: How often a trial is retrained after its worker died, before it counts as failed. Also how often in a
             row new workers may die while they start.
         timeout: Seconds that a segment may take; checked after each step. A trial that exceeds it counts as failed.

@@ -35,7 +35,7 @@ WIDEST = 160
 NARROW = 80
 """Width of a terminal, in columns, below which words are shortened."""
 
-FIRST = {True: 30.0, "rich": 2.0}
+FIRST = {True: 30.0, "rich": 1.0}
 """Seconds until the first line without a terminal; a shorter run prints nothing."""
 
 LONGEST = 600.0
@@ -55,7 +55,7 @@ class ProgressBar:
 
     Args:
         wanted: True: a bar in a terminal (on stderr) or a notebook; otherwise lines, the first after half a minute;
-            "rich": the first line after two seconds, and the whole bar at the end; False: nothing.
+            "rich": the first line after a second, and the whole bar at the end; False: nothing.
         optimizer: The optimizer of the run.
 
     Raises:

@@ -7,8 +7,9 @@ simulated. The preset is `steady`, because revisions, the last part of a run of 
 A step takes a log-normal time of mean `--step` seconds. A worker reads its parent's checkpoint and writes its own over
 a store that all workers share, one after the other at `--store` bytes per second; with `--keep`, it holds its last
 models in memory. A worker fails at random (`--failures` per hour), is noticed after a minute and replaced after five;
-its trial is trained again. One driver asks and tells: each call takes the processor time that it really took
-here, `--propose` seconds of a searcher for each config, and a durable transaction of the database; `--one-by-one` asks for each trial in a transaction of its own.
+its trial is trained again. One driver asks and tells: each call takes the processor time that it really took here,
+`--propose` seconds of a searcher for each config, and a durable transaction of the database; `--one-by-one` asks for
+each trial in a transaction of its own.
 
 Shown are the share of the workers' time in which they trained what counted, and where the rest went: waiting for the
 store, waiting for the driver, lost with failed workers, and without work, as a generation ends. Then the traffic of the

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import attrs
 
-from gpbt_adapters.views.columns import Run, state_of
+from gpbt_adapters.views.columns import Run, once, state_of
 from gpbt_adapters.views.lines import axes
 from gpbt_adapters.views.words import number
 from gpbt_core.genealogy import schedule
@@ -83,6 +83,7 @@ def listed(names: tuple[str, ...], most: int = 5) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
+@once
 def repeats(run: Run) -> Repeats:
     """How much the scores of equal trials differ: those of the latest steps, as noise changes in training.
 

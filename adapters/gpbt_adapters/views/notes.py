@@ -47,6 +47,9 @@ class Timing:
         return self.begin + self.busy
 
 
+_PARTS = len(attrs.fields(Timing))
+
+
 def noted(timing: Timing, figures: Mapping[str, Any]) -> dict[str, Any]:
     """Notes as plain, short data: they are in each trial's event.
 
@@ -70,7 +73,7 @@ def noted(timing: Timing, figures: Mapping[str, Any]) -> dict[str, Any]:
 def timing_of(record: Record) -> Timing | None:
     """When and where a trial was trained; None if `run` did not note it, as with ask and tell."""
     times = (record.notes or {}).get("time")
-    if not isinstance(times, list | tuple) or len(times) != len(attrs.fields(Timing)):
+    if not isinstance(times, list | tuple) or len(times) != _PARTS:
         return None
     try:
         run, begin, loading, training, saving, searching = map(float, times[1:])

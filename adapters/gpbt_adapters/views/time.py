@@ -3,12 +3,12 @@
 import heapq
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 import numpy as np
 
-from gpbt_adapters.views.columns import Floats, Run, state_of
+from gpbt_adapters.views.columns import Floats, Run, ints, once, state_of
 from gpbt_adapters.views.notes import Timing, timing_of
 from gpbt_adapters.views.words import counted, duration
 from gpbt_core.state import State
@@ -102,44 +102,55 @@ class Estimate:
     busy: float
 
 
+@once
 def times(run: Run) -> Times:
     """Returns where the time of a run went; empty if nobody noted times."""
-    state = state_of(run)
-    known = [(record.trial, timing) for record in state.records if (timing := timing_of(record)) is not None]
-    known.sort(key=lambda pair: (pair[1].begin, pair[0].id))
+    state, found = state_of(run), _timings(run)
+    known = [(timing, record.trial) for timing, record in zip(found, state.records, strict=True) if timing is not None]
+    known.sort(key=lambda pair: (pair[0].begin, pair[1].id))
     ends: dict[float, float] = {}
-    for _, timing in known:
+    for timing, _ in known:
         ends[timing.run] = max(ends.get(timing.run, timing.run), timing.end)
     starts = _starts(ends)
     lanes: dict[float, dict[tuple[float, str], int]] = {}
     spans = []
-    for trial, timing in known:
+    for timing, trial in known:
         offset = starts[timing.run]
         lane = lanes.setdefault(offset, {})
         worker = lane.setdefault((timing.run, timing.worker), len(lane))
         begin = timing.begin + offset
         spans.append(Span(trial=trial.id, generation=trial.generation, worker=worker, begin=begin, timing=timing))
-    gaps = list(_gaps(spans, ends))
-    starting = _by_generation(state, ((gap.generation, gap.seconds) for gap in gaps if gap.first))
-    waiting = _by_generation(state, ((gap.generation, gap.seconds) for gap in gaps if not gap.first))
-    searching = _by_generation(state, ((s.generation, s.timing.searching) for s in spans))
+    count = len(state.closed) + (state.open.asked > 0)
+    generations = ints(span.generation for span in spans)
+    loading, training, saving, searching = (
+        np.bincount(generations, [getattr(timing, part) for timing, _ in known], count)
+        for part in ("loading", "training", "saving", "searching")
+    )
+    starting, waiting = _gaps(spans, ends, count)
     while_waiting = np.minimum(waiting, searching)
     while_starting = np.minimum(starting, searching - while_waiting)
-    training = _by_generation(state, ((s.generation, s.timing.training) for s in spans))
     steps = sum(state.records[span.trial].steps for span in spans)
     return Times(
         spans=tuple(spans),
-        missing=sum(record.loss is not None and timing_of(record) is None for record in state.records),
+        missing=sum(
+            timing is None and record.loss is not None for timing, record in zip(found, state.records, strict=True)
+        ),
         workers=max(map(len, lanes.values()), default=0),
         wall=max((end + starts[run] for run, end in ends.items()), default=0.0),
-        loading=_by_generation(state, ((s.generation, s.timing.loading) for s in spans)),
+        loading=loading,
         training=training,
-        saving=_by_generation(state, ((s.generation, s.timing.saving) for s in spans)),
+        saving=saving,
         searching=while_waiting + while_starting,
         starting=starting - while_starting,
         waiting=waiting - while_waiting,
         step=float(training.sum()) / steps if steps else math.nan,
     )
+
+
+@once
+def _timings(run: Run) -> tuple[Timing | None, ...]:
+    """The times of each trial."""
+    return tuple(map(timing_of, state_of(run).records))
 
 
 def estimates(run: Run) -> tuple[Estimate, ...]:
@@ -151,8 +162,8 @@ def estimates(run: Run) -> tuple[Estimate, ...]:
     """
     state = state_of(run)
     most = state.settings.max_concurrent
-    timings = {record.trial.id: timing for record in state.records if (timing := timing_of(record)) is not None}
-    if not timings:
+    timings = _timings(run)
+    if timings.count(None) == len(timings):
         return ()
     used = times(run).workers
     return tuple(
@@ -178,7 +189,7 @@ def time_spent(run: Run) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _estimate(state: State, timings: Mapping[int, Timing], workers: int) -> Estimate:
+def _estimate(state: State, timings: Sequence[Timing | None], workers: int) -> Estimate:
     """The run on this number of workers, one trial after the other on the worker that is free first."""
     free = [0.0] * workers
     asked = opened = work = 0.0  # when the driver is free, and when the open generation was planned
@@ -186,7 +197,7 @@ def _estimate(state: State, timings: Mapping[int, Timing], workers: int) -> Esti
         ends: list[float] = []
         latest: list[float] = []  # of all slots up to this one
         for record in group:
-            timing = timings.get(record.trial.id)
+            timing = timings[record.trial.id]
             k = len(ends) - state.settings.max_concurrent
             ready = max(opened, latest[k] if k >= 0 else 0.0)
             end = ready
@@ -219,29 +230,17 @@ def _starts(ends: Mapping[float, float]) -> dict[float, float]:
     return found
 
 
-@attrs.frozen
-class _Gap:
-    """Time in which a worker had no trial."""
-
-    generation: int
-    seconds: float
-    first: bool  # whether it ends with the worker's first trial
-
-
-def _gaps(spans: Iterable[Span], ends: Mapping[float, float]) -> Iterator[_Gap]:
+def _gaps(spans: Iterable[Span], ends: Mapping[float, float], count: int) -> tuple[Floats, Floats]:
+    """The seconds without a trial by generation, shape (count,): before the first trial of a worker, and otherwise."""
+    starting, waiting = np.zeros(count), np.zeros(count)
     by_worker: dict[tuple[float, str], list[Span]] = {}
     for span in spans:
         by_worker.setdefault((span.timing.run, span.timing.worker), []).append(span)
     for (run, _), own in by_worker.items():
-        free = run
-        for span in own:
-            yield _Gap(span.generation, max(0.0, span.timing.begin - free), span is own[0])  # clocks may differ
-            free = max(free, span.timing.end)
-        yield _Gap(own[-1].generation, max(0.0, ends[run] - free), first=False)
-
-
-def _by_generation(state: State, seconds: Iterable[tuple[int, float]]) -> Floats:
-    sums = np.zeros(len(state.closed) + (state.open.asked > 0))
-    for generation, value in seconds:
-        sums[generation] += value
-    return sums
+        free = np.maximum.accumulate([run, *(span.timing.end for span in own)])
+        gaps = np.maximum(0.0, np.array([*(span.timing.begin for span in own), ends[run]]) - free)  # clocks may differ
+        generations = ints(span.generation for span in own)
+        starting[generations[0]] += gaps[0]
+        waiting += np.bincount(generations[1:], gaps[1:-1], count)
+        waiting[generations[-1]] += gaps[-1]
+    return starting, waiting

@@ -346,7 +346,7 @@ def _time(run: Run) -> list[Section]:
         ),
         _drawn("more", "With more workers", _more(run), run),
     ]
-    if not times(run).spans:
+    if not times(run).known:
         sections = [_said("spent", told)]
     return [*sections, _drawn("stopping", "Early stopping", _saved(run), run)]
 

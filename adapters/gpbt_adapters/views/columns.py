@@ -153,4 +153,4 @@ def sign_of(state: State) -> float:
 
 def ints(values: Iterable[int]) -> Ints:
     """Integers as an array."""
-    return np.array(list(values), dtype=np.int64)
+    return np.fromiter(values, np.int64)

@@ -90,11 +90,16 @@ def repeats(run: Run) -> Repeats:
     Trials are equal if they trained the same config for the same steps from the same parent's weights; founders start
     from weights of their own.
     """
-    groups: dict[Hashable, list[Record]] = {}
+    siblings: dict[Hashable, list[Record]] = {}
     for record in state_of(run).records:
         if record.status is Status.COMPLETED:
             trial = record.trial
-            groups.setdefault((trial.parent, trial.start_step, record.steps, _key(trial.config)), []).append(record)
+            siblings.setdefault((trial.parent, trial.start_step, record.steps), []).append(record)
+    groups: dict[Hashable, list[Record]] = {}
+    for place, records in siblings.items():
+        if len(records) > 1:
+            for record in records:
+                groups.setdefault((place, _key(record.trial.config)), []).append(record)
     found = sorted((group for group in groups.values() if len(group) > 1), key=_start, reverse=True)
     trials, freedom, squares = 0, 0, 0.0
     for _, equals in itertools.groupby(found, key=_start):

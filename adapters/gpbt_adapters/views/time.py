@@ -3,13 +3,13 @@
 import heapq
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import attrs
 import numpy as np
 
-from gpbt_adapters.views.columns import Floats, Run, ints, once, state_of
-from gpbt_adapters.views.notes import Timing, timing_of
+from gpbt_adapters.views.columns import Floats, Ints, Run, ints, once, state_of
+from gpbt_adapters.views.notes import Timing, times_of
 from gpbt_adapters.views.words import counted, duration
 from gpbt_core.state import State
 
@@ -44,7 +44,7 @@ class Times:
     """Where the time went. Arrays have shape (generations,) and hold seconds of workers; their sum is all there were.
 
     Attributes:
-        spans: The trials that have times, in the order in which they began.
+        known: The number of trials that have times.
         missing: The number of trials that have a score but no times, as with ask and tell.
         workers: The most workers that took part between two pauses.
         wall: Seconds from start to end, without pauses.
@@ -57,7 +57,7 @@ class Times:
         step: The mean seconds that a step took; NaN if none was trained.
     """
 
-    spans: tuple[Span, ...]
+    known: int
     missing: int
     workers: int
     wall: float
@@ -68,6 +68,18 @@ class Times:
     starting: Floats
     waiting: Floats
     step: float
+    _columns: "_Columns"
+    _lanes: tuple[int, ...]
+    _begins: Floats
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The trials that have times, in the order in which they began."""
+        places = zip(self._columns.spans(), self._lanes, self._begins.tolist(), strict=True)
+        return tuple(
+            Span(trial=trial, generation=generation, worker=worker, begin=begin, timing=timing)
+            for (trial, generation, timing), worker, begin in places
+        )
 
     @property
     def all(self) -> float:
@@ -105,52 +117,94 @@ class Estimate:
 @once
 def times(run: Run) -> Times:
     """Returns where the time of a run went; empty if nobody noted times."""
-    state, found = state_of(run), _timings(run)
-    known = [(timing, record.trial) for timing, record in zip(found, state.records, strict=True) if timing is not None]
-    known.sort(key=lambda pair: (pair[0].begin, pair[1].id))
-    ends: dict[float, float] = {}
-    for timing, _ in known:
-        ends[timing.run] = max(ends.get(timing.run, timing.run), timing.end)
+    state, seen = state_of(run), _columns(run)
+    calls, call = np.unique(seen.run, return_inverse=True)
+    last = calls.copy()
+    np.maximum.at(last, call, seen.end)
+    ends = dict(zip(calls.tolist(), last.tolist(), strict=True))
     starts = _starts(ends)
+    offsets = [starts[begun] for begun in seen.run.tolist()]
     lanes: dict[float, dict[tuple[float, str], int]] = {}
-    spans = []
-    for timing, trial in known:
-        offset = starts[timing.run]
-        lane = lanes.setdefault(offset, {})
-        worker = lane.setdefault((timing.run, timing.worker), len(lane))
-        begin = timing.begin + offset
-        spans.append(Span(trial=trial.id, generation=trial.generation, worker=worker, begin=begin, timing=timing))
+    own = [
+        (lane := lanes.setdefault(offset, {})).setdefault(worker, len(lane))
+        for offset, worker in zip(offsets, zip(seen.run.tolist(), seen.worker, strict=True), strict=True)
+    ]
     count = len(state.closed) + (state.open.asked > 0)
-    generations = ints(span.generation for span in spans)
     loading, training, saving, searching = (
-        np.bincount(generations, [getattr(timing, part) for timing, _ in known], count)
-        for part in ("loading", "training", "saving", "searching")
+        np.bincount(seen.generation, seconds, count)
+        for seconds in (seen.loading, seen.training, seen.saving, seen.searching)
     )
-    starting, waiting = _gaps(spans, ends, count)
+    starting, waiting = _gaps(seen, ends, count)
     while_waiting = np.minimum(waiting, searching)
     while_starting = np.minimum(starting, searching - while_waiting)
-    steps = sum(state.records[span.trial].steps for span in spans)
+    trained = sum(state.records[trial].steps for trial in seen.trial.tolist())
     return Times(
-        spans=tuple(spans),
-        missing=sum(
-            timing is None and record.loss is not None for timing, record in zip(found, state.records, strict=True)
-        ),
+        known=len(own),
+        missing=sum(record.loss is not None for record in state.records)
+        - sum(state.records[trial].loss is not None for trial in seen.trial.tolist()),
         workers=max(map(len, lanes.values()), default=0),
-        wall=max((end + starts[run] for run, end in ends.items()), default=0.0),
+        wall=max((end + starts[begun] for begun, end in ends.items()), default=0.0),
         loading=loading,
         training=training,
         saving=saving,
         searching=while_waiting + while_starting,
         starting=starting - while_starting,
         waiting=waiting - while_waiting,
-        step=float(training.sum()) / steps if steps else math.nan,
+        step=float(training.sum()) / trained if trained else math.nan,
+        columns=seen,
+        lanes=tuple(own),
+        begins=seen.begin + np.array(offsets, dtype=np.float64),
     )
 
 
+@attrs.frozen(kw_only=True, eq=False)
+class _Columns:
+    """The trials that have times, in the order in which they began; for each field of `Timing` an array or a list."""
+
+    trial: Ints
+    generation: Ints
+    worker: list[str]
+    run: Floats
+    begin: Floats
+    loading: Floats
+    training: Floats
+    saving: Floats
+    searching: Floats
+
+    @property
+    def busy(self) -> Floats:
+        return self.loading + self.training + self.saving
+
+    @property
+    def end(self) -> Floats:
+        return self.begin + self.busy
+
+    def spans(self) -> Iterator[tuple[int, int, Timing]]:
+        """Each trial's id, generation and times."""
+        names = [field.name for field in attrs.fields(Timing)]
+        columns = [list(getattr(self, name)) if name == "worker" else getattr(self, name).tolist() for name in names]
+        for trial, generation, *parts in zip(self.trial.tolist(), self.generation.tolist(), *columns, strict=True):
+            yield trial, generation, Timing(**dict(zip(names, parts, strict=True)))
+
+
 @once
-def _timings(run: Run) -> tuple[Timing | None, ...]:
-    """The times of each trial."""
-    return tuple(map(timing_of, state_of(run).records))
+def _columns(run: Run) -> _Columns:
+    records = [(record, found) for record in state_of(run).records if (found := times_of(record)) is not None]
+    numbers = np.array([found[1] for _, found in records], dtype=np.float64).reshape(-1, len(attrs.fields(Timing)) - 1)
+    numbers[:, 1] += numbers[:, 0]  # when it began, no more from the start of the run
+    order = np.argsort(numbers[:, 1], kind="stable")
+    begun, begin, loading, training, saving, searching = numbers[order].T
+    return _Columns(
+        trial=ints(record.trial.id for record, _ in records)[order],
+        generation=ints(record.trial.generation for record, _ in records)[order],
+        worker=[records[place][1][0] for place in order.tolist()],
+        run=begun,
+        begin=begin,
+        loading=loading,
+        training=training,
+        saving=saving,
+        searching=searching,
+    )
 
 
 def estimates(run: Run) -> tuple[Estimate, ...]:
@@ -162,9 +216,11 @@ def estimates(run: Run) -> tuple[Estimate, ...]:
     """
     state = state_of(run)
     most = state.settings.max_concurrent
-    timings = _timings(run)
-    if timings.count(None) == len(timings):
+    seen = _columns(run)
+    if not len(seen.trial):
         return ()
+    parts = zip(seen.searching.tolist(), seen.busy.tolist(), strict=True)
+    timings = dict(zip(seen.trial.tolist(), parts, strict=True))
     used = times(run).workers
     return tuple(
         _estimate(state, timings, workers)
@@ -175,7 +231,7 @@ def estimates(run: Run) -> tuple[Estimate, ...]:
 def time_spent(run: Run) -> tuple[str, ...]:
     """Says where the time of a run went: sentences; the first one says so if nobody noted times."""
     state, view = state_of(run), times(run)
-    if not view.spans:
+    if not view.known:
         return ("No times were noted: `run` notes them, ask and tell alone do not.",)
     known = ((name, float(seconds.sum()) / view.all) for name, seconds in view.parts)
     shares = ", ".join(f"{name} {share:.0%}" for name, share in known if share >= 0.005)
@@ -189,7 +245,7 @@ def time_spent(run: Run) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _estimate(state: State, timings: Sequence[Timing | None], workers: int) -> Estimate:
+def _estimate(state: State, timings: Mapping[int, tuple[float, float]], workers: int) -> Estimate:
     """The run on this number of workers, one trial after the other on the worker that is free first."""
     free = [0.0] * workers
     asked = opened = work = 0.0  # when the driver is free, and when the open generation was planned
@@ -197,14 +253,15 @@ def _estimate(state: State, timings: Sequence[Timing | None], workers: int) -> E
         ends: list[float] = []
         latest: list[float] = []  # of all slots up to this one
         for record in group:
-            timing = timings[record.trial.id]
+            timing = timings.get(record.trial.id)
             k = len(ends) - state.settings.max_concurrent
             ready = max(opened, latest[k] if k >= 0 else 0.0)
             end = ready
             if timing is not None:
-                begin = max(ready, asked, heapq.heappop(free)) + timing.searching
-                asked, end = begin, begin + timing.busy
-                work += timing.busy
+                searching, busy = timing
+                begin = max(ready, asked, heapq.heappop(free)) + searching
+                asked, end = begin, begin + busy
+                work += busy
                 heapq.heappush(free, end)
             ends.append(end)
             latest.append(max(end, latest[-1] if latest else 0.0))
@@ -230,17 +287,18 @@ def _starts(ends: Mapping[float, float]) -> dict[float, float]:
     return found
 
 
-def _gaps(spans: Iterable[Span], ends: Mapping[float, float], count: int) -> tuple[Floats, Floats]:
+def _gaps(seen: _Columns, ends: Mapping[float, float], count: int) -> tuple[Floats, Floats]:
     """The seconds without a trial by generation, shape (count,): before the first trial of a worker, and otherwise."""
     starting, waiting = np.zeros(count), np.zeros(count)
-    by_worker: dict[tuple[float, str], list[Span]] = {}
-    for span in spans:
-        by_worker.setdefault((span.timing.run, span.timing.worker), []).append(span)
-    for (run, _), own in by_worker.items():
-        free = np.maximum.accumulate([run, *(span.timing.end for span in own)])
-        gaps = np.maximum(0.0, np.array([*(span.timing.begin for span in own), ends[run]]) - free)  # clocks may differ
-        generations = ints(span.generation for span in own)
+    by_worker: dict[tuple[float, str], list[int]] = {}
+    for place, key in enumerate(zip(seen.run.tolist(), seen.worker, strict=True)):
+        by_worker.setdefault(key, []).append(place)
+    finished = seen.end
+    for (begun, _), places in by_worker.items():
+        free = np.maximum.accumulate([begun, *finished[places]])
+        gaps = np.maximum(0.0, np.array([*seen.begin[places], ends[begun]]) - free)  # clocks may differ
+        generations = seen.generation[places]
         starting[generations[0]] += gaps[0]
-        waiting += np.bincount(generations[1:], gaps[1:-1], count)
+        np.add.at(waiting, generations[1:], gaps[1:-1])
         waiting[generations[-1]] += gaps[-1]
     return starting, waiting

@@ -390,6 +390,7 @@ def _screen(seen: "Watched") -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
+    from gpbt_adapters.storing.collecting import uncollected
     from gpbt_adapters.views import brief, failures
     from gpbt_adapters.views.words import printable
 
@@ -399,7 +400,8 @@ def _screen(seen: "Watched") -> "RenderableType":
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
-    told = dict(brief(seen.state))
+    with uncollected():
+        told = dict(brief(seen.state))
     last = {name: told.pop(name) for name in ("time", "next") if name in told}
     rows: list[tuple[str, Any]] = [
         *told.items(),

@@ -11,6 +11,7 @@ import numpy as np
 from gpbt_adapters.views.columns import Floats, Ints, Run, ints, once, state_of
 from gpbt_adapters.views.notes import Timing, times_of
 from gpbt_adapters.views.words import counted, duration
+from gpbt_core.records import Trial
 from gpbt_core.state import State
 
 __all__ = ["Estimate", "Span", "Times", "estimates", "time_spent", "times"]
@@ -189,15 +190,23 @@ class _Columns:
 
 @once
 def _columns(run: Run) -> _Columns:
-    records = [(record, found) for record in state_of(run).records if (found := times_of(record)) is not None]
-    numbers = np.array([found[1] for _, found in records], dtype=np.float64).reshape(-1, len(attrs.fields(Timing)) - 1)
+    trials: list[Trial] = []
+    workers: list[str] = []
+    flat: list[float] = []
+    for record in state_of(run).records:
+        found = times_of(record)
+        if found is not None:
+            trials.append(record.trial)
+            workers.append(found[0])
+            flat += found[1]
+    numbers = np.array(flat, dtype=np.float64).reshape(-1, len(attrs.fields(Timing)) - 1)
     numbers[:, 1] += numbers[:, 0]  # when it began, no more from the start of the run
     order = np.argsort(numbers[:, 1], kind="stable")
     begun, begin, loading, training, saving, searching = numbers[order].T
     return _Columns(
-        trial=ints(record.trial.id for record, _ in records)[order],
-        generation=ints(record.trial.generation for record, _ in records)[order],
-        worker=[records[place][1][0] for place in order.tolist()],
+        trial=ints(trial.id for trial in trials)[order],
+        generation=ints(trial.generation for trial in trials)[order],
+        worker=[workers[place] for place in order.tolist()],
         run=begun,
         begin=begin,
         loading=loading,

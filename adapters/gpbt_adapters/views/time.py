@@ -132,7 +132,7 @@ def times(run: Run) -> Times:
     ]
     count = len(state.closed) + (state.open.asked > 0)
     loading, training, saving, searching = (
-        np.bincount(seen.generation, seconds, count)
+        np.bincount(seen.generation, seconds, count).astype(np.float64)
         for seconds in (seen.loading, seen.training, seen.saving, seen.searching)
     )
     starting, waiting = _gaps(seen, ends, count)

@@ -1,14 +1,15 @@
 """What breaks first on clusters of hundreds and thousands of workers: a discrete-event simulation with real decisions.
 
-    python -m benchmarks.scale_simulation [--workers 256 1024 4096] [--megabytes 100] [--quorum 1]
+    python -m benchmarks.scale_simulation [--workers 256 1024 4096] [--preset steady] [--keep 0]
 
 A real optimizer (random searcher) decides for a population of `--per-worker` models per worker; everything around it is
-simulated. A step takes a log-normal time of mean `--step` seconds. A worker reads its parent's checkpoint and writes
-its own over a store that all workers share, one after the other at `--store` bytes per second; with `--keep`, it holds
-its last models in memory. A worker fails at random (`--failures` per hour), is noticed after a minute and replaced
-after five; its trial is trained again. One driver asks and tells: each call takes the processor time that it really
-took here, `--propose` seconds of a searcher for each config, and a durable transaction of the database; `--one-by-one`
-asks for each trial in a transaction of its own.
+simulated. The preset is `steady`, because revisions, the last part of a run of the default, have work for few workers.
+A step takes a log-normal time of mean `--step` seconds. A worker reads its parent's checkpoint and writes its own over
+a store that all workers share, one after the other at `--store` bytes per second; with `--keep`, it holds its last
+models in memory. A worker fails at random (`--failures` per hour), is noticed after a minute and replaced after five;
+its trial is trained again. One driver asks and tells: each call takes the processor time that it really took here,
+`--propose` seconds of a searcher for each config, and a durable transaction of the database; `--one-by-one` asks for
+each trial in a transaction of its own.
 
 Shown are the share of the workers' time in which they trained what counted, and where the rest went: waiting for the
 store, waiting for the driver, lost with failed workers, and without work, as a generation ends. Then the traffic of the
@@ -30,7 +31,8 @@ import attrs
 import numpy as np
 
 from gpbt_adapters.running.loop import POLL, pause
-from gpbt_core import Float, Optimizer, Space
+from gpbt_core import PRESETS, Float, Optimizer, Space
+from gpbt_core.presets import PresetName
 from gpbt_core.records import Trial
 
 __all__ = ["Cluster", "Use", "main", "simulate"]
@@ -48,6 +50,7 @@ class Cluster:
     Attributes:
         workers: How many workers.
         population: How many models.
+        preset: Of the optimizer.
         steps: Steps per model.
         step: Mean seconds per step.
         size: Bytes of a checkpoint.
@@ -62,6 +65,7 @@ class Cluster:
 
     workers: int
     population: int
+    preset: PresetName
     steps: int
     step: float
     size: float
@@ -126,6 +130,7 @@ class _Simulation:
             Space(x=Float(0, 1), y=Float(0, 1)),
             population=cluster.population,
             steps=cluster.steps,
+            preset=cluster.preset,
             searcher="random",
             max_concurrent=min(cluster.population, 2 * cluster.workers),
             quorum=cluster.quorum,
@@ -266,6 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, nargs="+", default=[256, 1024, 4096])
     parser.add_argument("--per-worker", type=int, default=2)
+    parser.add_argument("--preset", choices=PRESETS, default="steady")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--step", type=float, default=60.0)
     parser.add_argument("--megabytes", type=float, default=100.0)
@@ -286,6 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cluster = Cluster(
             workers=workers,
             population=given.per_worker * workers,
+            preset=given.preset,
             steps=given.steps,
             step=given.step,
             size=given.megabytes * 1e6,

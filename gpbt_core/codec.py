@@ -354,7 +354,7 @@ def _fields(kind: Any) -> _Coder:
     coders = {name: _coder(hints[name]) for name in names}
     encoders = [(name, coder.encode) for name, coder in coders.items() if coder.encode is not _as_it_is]
     decoders = [(name, coder.decode) for name, coder in coders.items() if coder.decode is not _as_it_is]
-    values_of = operator.attrgetter(*names)
+    values_of, read = operator.attrgetter(*names), operator.itemgetter(*names)
 
     def encode(value: Any) -> dict[str, Any]:
         data = dict(zip(names, values_of(value)))  # noqa: B905  # as many as names; `strict` is slow
@@ -363,7 +363,7 @@ def _fields(kind: Any) -> _Coder:
         return data
 
     def decode(data: Mapping[str, Any]) -> Any:
-        found = {name: data[name] for name in names}
+        found = dict(zip(names, read(data)))  # noqa: B905  # likewise
         for name, decoded in decoders:
             found[name] = decoded(found[name])
         return kind(**found)

@@ -44,13 +44,12 @@ class Vector(Sequence[T], Generic[T]):
         self._grow(items)
 
     def _grow(self, items: Iterable[T]) -> None:
-        block, full = list(self._tail), self._start
-        for item in items:
-            if len(block) == _WIDTH:
-                self._shift, self._root = self._pushed(full, tuple(block))
-                full, block = full + _WIDTH, []
-            block.append(item)
-        self._size, self._start, self._tail = full + len(block), full, tuple(block)
+        full, rest = self._start, (*self._tail, *items)
+        size = full + len(rest)
+        last = max(0, (len(rest) - 1) // _WIDTH * _WIDTH)  # where the new tail begins
+        for at in range(0, last, _WIDTH):
+            self._shift, self._root = self._pushed(full + at, rest[at : at + _WIDTH])
+        self._size, self._start, self._tail = size, full + last, rest[last:]
 
     @staticmethod
     def _make(size: int, start: int, shift: int, root: tuple[Any, ...], tail: tuple[T, ...]) -> "Vector[T]":
@@ -122,8 +121,10 @@ class Vector(Sequence[T], Generic[T]):
         return item
 
     def __iter__(self) -> Iterator[T]:
-        yield from _leaves(self._root, self._shift)
-        yield from self._tail
+        nodes: Iterable[Any] = (self._root,)
+        for _ in range(0, self._shift + 1, _BITS):
+            nodes = itertools.chain.from_iterable(nodes)
+        return itertools.chain(nodes, self._tail)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Vector):
@@ -154,16 +155,6 @@ def _with_block(node: tuple[Any, ...], shift: int, at: int, block: tuple[Any, ..
     if place == len(node):
         return (*node, _path(shift - _BITS, block))
     return (*node[:place], _with_block(node[place], shift - _BITS, at, block))
-
-
-def _leaves(node: tuple[Any, ...], shift: int) -> Iterator[Any]:
-    if not node:
-        return
-    if not shift:
-        yield from node
-        return
-    for child in node:
-        yield from _leaves(child, shift - _BITS)
 
 
 class Log(Sequence[T], Generic[T]):

@@ -390,16 +390,18 @@ def _screen(seen: "Watched") -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
+    from gpbt_adapters.storing.collecting import uncollected
     from gpbt_adapters.views import brief, failures, overview
     from gpbt_adapters.views.words import printable
 
-    data, revised = _plain(seen), overview(seen.state).revised
+    data = _plain(seen)
     kinds = {} if seen.workers else {"running": "unfinished"}  # no worker trains the study
     counts = ", ".join(f"{count} {kinds.get(kind, kind)}" for kind, count in data["trials"].items())
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
-    told = dict(brief(seen.state))
+    with uncollected():
+        told, revised = dict(brief(seen.state)), overview(seen.state).revised
     last = {name: told.pop(name) for name in ("time", "next") if name in told}
     rows: list[tuple[str, Any]] = [
         *told.items(),

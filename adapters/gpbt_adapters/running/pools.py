@@ -89,12 +89,10 @@ class PinnedExecutor(Executor):
             self._held[self._last.index(future)] = frozenset(held)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as in the standard executors
-        """Takes no more calls."""
-        for one in self.members:
-            one.shutdown(wait=False, cancel_futures=cancel_futures)
-        if wait:
-            for one in self.members:
-                one.shutdown(wait=True)
+        """Takes no more calls, and waits until all processes have ended if `wait`."""
+        with ThreadPoolExecutor(len(self.members)) as threads:  # a second `shutdown` of a member would not wait
+            ends = partial(ProcessPoolExecutor.shutdown, wait=wait, cancel_futures=cancel_futures)
+            list(threads.map(ends, self.members))
 
 
 class Pool:

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from gpbt_adapters.showing import figures
 from gpbt_adapters.showing.palette import DARK
 from gpbt_adapters.showing.settings import settings_rows, space_rows
+from gpbt_adapters.storing.collecting import uncollected
 from gpbt_adapters.views import (
     Axis,
     Comparison,
@@ -72,6 +73,7 @@ def embedded(data: Any) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
+@uncollected()
 def contents(
     run: Run,
     title: str,
@@ -360,7 +362,7 @@ def _time(run: Run) -> list[Section]:
         ),
         _drawn("more", "With more workers", _more(run), run),
     ]
-    if not times(run).spans:
+    if not times(run).known:
         sections = [_said("spent", told)]
     return [*sections, _drawn("stopping", "Early stopping", _saved(run), run)]
 

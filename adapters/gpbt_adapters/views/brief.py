@@ -39,7 +39,7 @@ def brief(run: Run) -> tuple[tuple[str, str], ...]:
     ]
     if said:
         told.append(("gain", ", ".join(said)))
-    if times(run).spans:
+    if times(run).known:
         told.append(("time", time_spent(run)[0]))
     found = [one for one in advice(run) if one.level == "look"] or advice(run)
     return (*told, *((("next", found[0].text),) if found else ()))

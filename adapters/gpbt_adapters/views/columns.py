@@ -1,8 +1,10 @@
 """All trials of a run as columns, from which the other views are derived."""
 
+import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import attrs
 import numpy as np
@@ -12,10 +14,25 @@ from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Status
 from gpbt_core.state import State
 
-__all__ = ["PENDING", "Floats", "Ints", "Run", "Trials", "by_generation", "ints", "sign_of", "state_of", "trials"]
+__all__ = [
+    "PENDING",
+    "Floats",
+    "Ints",
+    "Run",
+    "Trials",
+    "by_generation",
+    "ints",
+    "once",
+    "sign_of",
+    "state_of",
+    "trials",
+]
+
+T = TypeVar("T")
 
 Run = Optimizer | State
 
+_UNKNOWN: Any = object()
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,6 +87,26 @@ def state_of(run: Run) -> State:
     return run.state if isinstance(run, Optimizer) else run
 
 
+def once(view: Callable[[State], T]) -> Callable[[Run], T]:
+    """Computes a view once per state: a state never changes, and views are made of one another.
+
+    What was computed lives as long as its state. Nobody may change it.
+    """
+    known: dict[int, T] = {}
+
+    @functools.wraps(view)
+    def look(run: Run) -> T:
+        state = state_of(run)
+        found = known.get(id(state), _UNKNOWN)
+        if found is _UNKNOWN:
+            known[id(state)] = found = view(state)
+            weakref.finalize(state, known.pop, id(state), None).atexit = False
+        return cast("T", found)
+
+    return look
+
+
+@once
 def trials(run: Run) -> Trials:
     """Returns all trials of a run as columns.
 
@@ -116,4 +153,4 @@ def sign_of(state: State) -> float:
 
 def ints(values: Iterable[int]) -> Ints:
     """Integers as an array."""
-    return np.array(list(values), dtype=np.int64)
+    return np.fromiter(values, np.int64)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import attrs
 
-from gpbt_adapters.views.columns import Run, state_of
+from gpbt_adapters.views.columns import Run, once, state_of
 from gpbt_adapters.views.lines import axes
 from gpbt_adapters.views.words import number
 from gpbt_core.genealogy import schedule
@@ -83,17 +83,23 @@ def listed(names: tuple[str, ...], most: int = 5) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
+@once
 def repeats(run: Run) -> Repeats:
     """How much the scores of equal trials differ: those of the latest steps, as noise changes in training.
 
     Trials are equal if they trained the same config for the same steps from the same parent's weights; founders start
     from weights of their own.
     """
-    groups: dict[Hashable, list[Record]] = {}
+    siblings: dict[Hashable, list[Record]] = {}
     for record in state_of(run).records:
         if record.status is Status.COMPLETED:
             trial = record.trial
-            groups.setdefault((trial.parent, trial.start_step, record.steps, _key(trial.config)), []).append(record)
+            siblings.setdefault((trial.parent, trial.start_step, record.steps), []).append(record)
+    groups: dict[Hashable, list[Record]] = {}
+    for place, records in siblings.items():
+        if len(records) > 1:
+            for record in records:
+                groups.setdefault((place, _key(record.trial.config)), []).append(record)
     found = sorted((group for group in groups.values() if len(group) > 1), key=_start, reverse=True)
     trials, freedom, squares = 0, 0, 0.0
     for _, equals in itertools.groupby(found, key=_start):

@@ -11,7 +11,7 @@ import attrs
 
 from gpbt_core.records import Record
 
-__all__ = ["Timing", "figures_of", "noted", "timing_of"]
+__all__ = ["Timing", "figures_of", "noted", "times_of", "timing_of"]
 
 
 @attrs.frozen(kw_only=True)
@@ -47,6 +47,9 @@ class Timing:
         return self.begin + self.busy
 
 
+_PARTS = len(attrs.fields(Timing))
+
+
 def noted(timing: Timing, figures: Mapping[str, Any]) -> dict[str, Any]:
     """Notes as plain, short data: they are in each trial's event.
 
@@ -69,15 +72,12 @@ def noted(timing: Timing, figures: Mapping[str, Any]) -> dict[str, Any]:
 
 def timing_of(record: Record) -> Timing | None:
     """When and where a trial was trained; None if `run` did not note it, as with ask and tell."""
-    times = (record.notes or {}).get("time")
-    if not isinstance(times, list | tuple) or len(times) != len(attrs.fields(Timing)):
+    times = times_of(record)
+    if times is None:
         return None
-    try:
-        run, begin, loading, training, saving, searching = map(float, times[1:])
-    except (TypeError, ValueError):  # somebody else's notes
-        return None
+    worker, (run, begin, loading, training, saving, searching) = times
     return Timing(
-        worker=str(times[0]),
+        worker=worker,
         run=run,
         begin=run + begin,
         loading=loading,
@@ -85,6 +85,17 @@ def timing_of(record: Record) -> Timing | None:
         saving=saving,
         searching=searching,
     )
+
+
+def times_of(record: Record) -> tuple[str, list[float]] | None:
+    """The times of a trial as they were noted: its worker, and the numbers of `Timing`, its begin from `run` on."""
+    times = (record.notes or {}).get("time")
+    if not isinstance(times, list | tuple) or len(times) != _PARTS:
+        return None
+    try:
+        return str(times[0]), [float(number) for number in times[1:]]
+    except (TypeError, ValueError):  # somebody else's notes
+        return None
 
 
 def figures_of(record: Record) -> Mapping[str, float]:

@@ -10,6 +10,7 @@ from gpbt_adapters.views.columns import (
     Run,
     Trials,
     by_generation,
+    once,
     sign_of,
     state_of,
     trials,
@@ -36,13 +37,14 @@ class Scores:
     so_far: Floats
 
 
+@once
 def scores(run: Run) -> Scores:
     """Returns the scores of a run by generation."""
     state, table = state_of(run), trials(run)
-    completed = table.having(Status.COMPLETED)
+    done = np.array([status is Status.COMPLETED for status in table.status], dtype=bool)
     best, median = [], []
     for ids in by_generation(table):
-        losses = table.loss[np.intersect1d(ids, completed, assume_unique=True)]
+        losses = table.loss[ids[done[ids]]]
         best.append(float(losses.min()) if losses.size else math.nan)
         median.append(float(np.median(losses)) if losses.size else math.nan)
     lowest = np.array(best, dtype=np.float64)

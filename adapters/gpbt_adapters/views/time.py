@@ -3,14 +3,15 @@
 import heapq
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import attrs
 import numpy as np
 
-from gpbt_adapters.views.columns import Floats, Run, state_of
-from gpbt_adapters.views.notes import Timing, timing_of
+from gpbt_adapters.views.columns import Floats, Ints, Run, ints, once, state_of
+from gpbt_adapters.views.notes import Timing, times_of
 from gpbt_adapters.views.words import counted, duration
+from gpbt_core.records import Trial
 from gpbt_core.state import State
 
 __all__ = ["Estimate", "Span", "Times", "estimates", "time_spent", "times"]
@@ -26,8 +27,7 @@ class Span:
     Attributes:
         trial: The trial's id.
         generation: Its generation.
-        worker: The number of its worker, from 0; after a pause in the run, workers are counted anew. A worker that
-            takes the place of one that died has the number of that one.
+        worker: The number of its worker, from 0; after a pause in the run, workers are counted anew.
         begin: When the worker began, in seconds from the start of the run; pauses between two calls of `run` are left
             out.
         timing: How long each part took.
@@ -45,7 +45,7 @@ class Times:
     """Where the time went. Arrays have shape (generations,) and hold seconds of workers; their sum is all there were.
 
     Attributes:
-        spans: The trials that have times, in the order in which they began.
+        known: The number of trials that have times.
         missing: The number of trials that have a score but no times, as with ask and tell.
         workers: The most workers that took part between two pauses.
         wall: Seconds from start to end, without pauses.
@@ -58,7 +58,7 @@ class Times:
         step: The mean seconds that a step took; NaN if none was trained.
     """
 
-    spans: tuple[Span, ...]
+    known: int
     missing: int
     workers: int
     wall: float
@@ -69,6 +69,18 @@ class Times:
     starting: Floats
     waiting: Floats
     step: float
+    _columns: "_Columns"
+    _lanes: tuple[int, ...]
+    _begins: Floats
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The trials that have times, in the order in which they began."""
+        places = zip(self._columns.spans(), self._lanes, self._begins.tolist(), strict=True)
+        return tuple(
+            Span(trial=trial, generation=generation, worker=worker, begin=begin, timing=timing)
+            for (trial, generation, timing), worker, begin in places
+        )
 
     @property
     def all(self) -> float:
@@ -103,44 +115,105 @@ class Estimate:
     busy: float
 
 
+@once
 def times(run: Run) -> Times:
     """Returns where the time of a run went; empty if nobody noted times."""
-    state = state_of(run)
-    known = [(record.trial, timing) for record in state.records if (timing := timing_of(record)) is not None]
-    known.sort(key=lambda pair: (pair[1].begin, pair[0].id))
-    ends: dict[float, float] = {}
-    for _, timing in known:
-        ends[timing.run] = max(ends.get(timing.run, timing.run), timing.end)
+    state, seen = state_of(run), _columns(run)
+    calls, call = np.unique(seen.run, return_inverse=True)
+    last = calls.copy()
+    np.maximum.at(last, call, seen.end)
+    ends = dict(zip(calls.tolist(), last.tolist(), strict=True))
     starts = _starts(ends)
-    places = _places(timing for _, timing in known)
+    offsets = [starts[begun] for begun in seen.run.tolist()]
+    places = _places(seen)
     lanes: dict[float, dict[tuple[float, int], int]] = {}
-    spans = []
-    for trial, timing in known:
-        offset = starts[timing.run]
-        lane = lanes.setdefault(offset, {})
-        worker = lane.setdefault(places[timing.run, timing.worker], len(lane))
-        begin = timing.begin + offset
-        spans.append(Span(trial=trial.id, generation=trial.generation, worker=worker, begin=begin, timing=timing))
-    gaps = list(_gaps(spans, places, ends))
-    starting = _by_generation(state, ((gap.generation, gap.seconds) for gap in gaps if gap.first))
-    waiting = _by_generation(state, ((gap.generation, gap.seconds) for gap in gaps if not gap.first))
-    searching = _by_generation(state, ((s.generation, s.timing.searching) for s in spans))
+    own = [
+        (lane := lanes.setdefault(offset, {})).setdefault(place, len(lane))
+        for offset, place in zip(offsets, places, strict=True)
+    ]
+    count = len(state.closed) + (state.open.asked > 0)
+    loading, training, saving, searching = (
+        np.bincount(seen.generation, seconds, count).astype(np.float64)
+        for seconds in (seen.loading, seen.training, seen.saving, seen.searching)
+    )
+    starting, waiting = _gaps(seen, places, ends, count)
     while_waiting = np.minimum(waiting, searching)
     while_starting = np.minimum(starting, searching - while_waiting)
-    training = _by_generation(state, ((s.generation, s.timing.training) for s in spans))
-    steps = sum(state.records[span.trial].steps for span in spans)
+    trained = sum(state.records[trial].steps for trial in seen.trial.tolist())
     return Times(
-        spans=tuple(spans),
-        missing=sum(record.loss is not None and timing_of(record) is None for record in state.records),
+        known=len(own),
+        missing=sum(record.loss is not None for record in state.records)
+        - sum(state.records[trial].loss is not None for trial in seen.trial.tolist()),
         workers=max(map(len, lanes.values()), default=0),
-        wall=max((end + starts[run] for run, end in ends.items()), default=0.0),
-        loading=_by_generation(state, ((s.generation, s.timing.loading) for s in spans)),
+        wall=max((end + starts[begun] for begun, end in ends.items()), default=0.0),
+        loading=loading,
         training=training,
-        saving=_by_generation(state, ((s.generation, s.timing.saving) for s in spans)),
+        saving=saving,
         searching=while_waiting + while_starting,
         starting=starting - while_starting,
         waiting=waiting - while_waiting,
-        step=float(training.sum()) / steps if steps else math.nan,
+        step=float(training.sum()) / trained if trained else math.nan,
+        columns=seen,
+        lanes=tuple(own),
+        begins=seen.begin + np.array(offsets, dtype=np.float64),
+    )
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _Columns:
+    """The trials that have times, in the order in which they began; for each field of `Timing` an array or a list."""
+
+    trial: Ints
+    generation: Ints
+    worker: list[str]
+    run: Floats
+    begin: Floats
+    loading: Floats
+    training: Floats
+    saving: Floats
+    searching: Floats
+
+    @property
+    def busy(self) -> Floats:
+        return self.loading + self.training + self.saving
+
+    @property
+    def end(self) -> Floats:
+        return self.begin + self.busy
+
+    def spans(self) -> Iterator[tuple[int, int, Timing]]:
+        """Each trial's id, generation and times."""
+        names = [field.name for field in attrs.fields(Timing)]
+        columns = [list(getattr(self, name)) if name == "worker" else getattr(self, name).tolist() for name in names]
+        for trial, generation, *parts in zip(self.trial.tolist(), self.generation.tolist(), *columns, strict=True):
+            yield trial, generation, Timing(**dict(zip(names, parts, strict=True)))
+
+
+@once
+def _columns(run: Run) -> _Columns:
+    trials: list[Trial] = []
+    workers: list[str] = []
+    flat: list[float] = []
+    for record in state_of(run).records:
+        found = times_of(record)
+        if found is not None:
+            trials.append(record.trial)
+            workers.append(found[0])
+            flat += found[1]
+    numbers = np.array(flat, dtype=np.float64).reshape(-1, len(attrs.fields(Timing)) - 1)
+    numbers[:, 1] += numbers[:, 0]  # when it began, no more from the start of the run
+    order = np.argsort(numbers[:, 1], kind="stable")
+    begun, begin, loading, training, saving, searching = numbers[order].T
+    return _Columns(
+        trial=ints(trial.id for trial in trials)[order],
+        generation=ints(trial.generation for trial in trials)[order],
+        worker=[workers[place] for place in order.tolist()],
+        run=begun,
+        begin=begin,
+        loading=loading,
+        training=training,
+        saving=saving,
+        searching=searching,
     )
 
 
@@ -153,9 +226,11 @@ def estimates(run: Run) -> tuple[Estimate, ...]:
     """
     state = state_of(run)
     most = state.settings.max_concurrent
-    timings = {record.trial.id: timing for record in state.records if (timing := timing_of(record)) is not None}
-    if not timings:
+    seen = _columns(run)
+    if not len(seen.trial):
         return ()
+    parts = zip(seen.searching.tolist(), seen.busy.tolist(), strict=True)
+    timings = dict(zip(seen.trial.tolist(), parts, strict=True))
     used = times(run).workers
     return tuple(
         _estimate(state, timings, workers)
@@ -166,7 +241,7 @@ def estimates(run: Run) -> tuple[Estimate, ...]:
 def time_spent(run: Run) -> tuple[str, ...]:
     """Says where the time of a run went: sentences; the first one says so if nobody noted times."""
     state, view = state_of(run), times(run)
-    if not view.spans:
+    if not view.known:
         return ("No times were noted: `run` notes them, ask and tell alone do not.",)
     known = ((name, float(seconds.sum()) / view.all) for name, seconds in view.parts)
     shares = ", ".join(f"{name} {share:.0%}" for name, share in known if share >= 0.005)
@@ -180,7 +255,7 @@ def time_spent(run: Run) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _estimate(state: State, timings: Mapping[int, Timing], workers: int) -> Estimate:
+def _estimate(state: State, timings: Mapping[int, tuple[float, float]], workers: int) -> Estimate:
     """The run on this number of workers, one trial after the other on the worker that is free first."""
     free = [0.0] * workers
     asked = opened = work = 0.0  # when the driver is free, and when the open generation was planned
@@ -193,9 +268,10 @@ def _estimate(state: State, timings: Mapping[int, Timing], workers: int) -> Esti
             ready = max(opened, latest[k] if k >= 0 else 0.0)
             end = ready
             if timing is not None:
-                begin = max(ready, asked, heapq.heappop(free)) + timing.searching
-                asked, end = begin, begin + timing.busy
-                work += timing.busy
+                searching, busy = timing
+                begin = max(ready, asked, heapq.heappop(free)) + searching
+                asked, end = begin, begin + busy
+                work += busy
                 heapq.heappush(free, end)
             ends.append(end)
             latest.append(max(end, latest[-1] if latest else 0.0))
@@ -221,53 +297,40 @@ def _starts(ends: Mapping[float, float]) -> dict[float, float]:
     return found
 
 
-@attrs.frozen
-class _Gap:
-    """Time in which a worker had no trial."""
-
-    generation: int
-    seconds: float
-    first: bool  # whether it ends with the worker's first trial
-
-
-def _places(timings: Iterable[Timing]) -> dict[tuple[float, str], tuple[float, int]]:
-    """For each process or thread that trained, its call of `run` and the number of its place among the workers there.
+def _places(seen: _Columns) -> list[tuple[float, int]]:
+    """For each trial, its call of `run` and the number of its worker's place among the workers there.
 
     Who begins when another has trained for the last time has its place: most often that one died and was replaced.
-
-    Args:
-        timings: In the order in which they began.
     """
-    lives: dict[tuple[float, str], tuple[float, float]] = {}
-    for timing in timings:
-        begin, end = lives.get((timing.run, timing.worker), (timing.begin, timing.end))
-        lives[timing.run, timing.worker] = begin, max(end, timing.end)
+    workers = list(zip(seen.run.tolist(), seen.worker, strict=True))
+    lives: dict[tuple[float, str], tuple[float, float]] = {}  # in the order in which they began
+    for worker, began, ended in zip(workers, seen.begin.tolist(), seen.end.tolist(), strict=True):
+        begin, end = lives.get(worker, (began, ended))
+        lives[worker] = begin, max(end, ended)
     ends: dict[float, list[float]] = {}  # of each place in each call
     found = {}
-    for (run, worker), (begin, end) in lives.items():
-        places = ends.setdefault(run, [])
-        place = next((number for number, free in enumerate(places) if free <= begin), len(places))
-        places[place : place + 1] = [end]
-        found[run, worker] = run, place
-    return found
+    for (call, name), (begin, end) in lives.items():
+        taken = ends.setdefault(call, [])
+        place = next((number for number, free in enumerate(taken) if free <= begin), len(taken))
+        taken[place : place + 1] = [end]
+        found[call, name] = call, place
+    return [found[worker] for worker in workers]
 
 
 def _gaps(
-    spans: Iterable[Span], places: Mapping[tuple[float, str], tuple[float, int]], ends: Mapping[float, float]
-) -> Iterator[_Gap]:
-    by_worker: dict[tuple[float, int], list[Span]] = {}
-    for span in spans:
-        by_worker.setdefault(places[span.timing.run, span.timing.worker], []).append(span)
-    for (run, _), own in by_worker.items():
-        free = run
-        for span in own:
-            yield _Gap(span.generation, max(0.0, span.timing.begin - free), span is own[0])  # clocks may differ
-            free = max(free, span.timing.end)
-        yield _Gap(own[-1].generation, max(0.0, ends[run] - free), first=False)
-
-
-def _by_generation(state: State, seconds: Iterable[tuple[int, float]]) -> Floats:
-    sums = np.zeros(len(state.closed) + (state.open.asked > 0))
-    for generation, value in seconds:
-        sums[generation] += value
-    return sums
+    seen: _Columns, places: list[tuple[float, int]], ends: Mapping[float, float], count: int
+) -> tuple[Floats, Floats]:
+    """The seconds without a trial by generation, shape (count,): before the first trial of a worker, and otherwise."""
+    starting, waiting = np.zeros(count), np.zeros(count)
+    by_worker: dict[tuple[float, int], list[int]] = {}
+    for number, place in enumerate(places):
+        by_worker.setdefault(place, []).append(number)
+    finished = seen.end
+    for (begun, _), trials in by_worker.items():
+        free = np.maximum.accumulate([begun, *finished[trials]])
+        gaps = np.maximum(0.0, np.array([*seen.begin[trials], ends[begun]]) - free)  # clocks may differ
+        generations = seen.generation[trials]
+        starting[generations[0]] += gaps[0]
+        np.add.at(waiting, generations[1:], gaps[1:-1])
+        waiting[generations[-1]] += gaps[-1]
+    return starting, waiting

@@ -167,9 +167,9 @@ def test_a_study_whose_checkpoints_are_gone_trains_them_again_only_in_another_pl
         asked = len(study.records)
     place.rename(tmp_path / "away")
     with open_study(journal, "one", durability="process") as study:
-        store = {"nothing": lambda: None, "path": lambda: place, "store": lambda: CheckpointStore(place)}[given]
+        store = CheckpointStore(place) if given == "store" else place if given == "path" else None
         with pytest.raises(ConfigError, match=r"keeps its checkpoints in '.*/old', where there are none.*bring them"):
-            run(study, Descent, store=store(), progress=False)
+            run(study, Descent, store=store, progress=False)
         assert len(study.records) == asked
         assert given == "store" or not place.exists()
         run(study, Descent, store=tmp_path / "store", progress=False)

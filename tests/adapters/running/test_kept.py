@@ -132,6 +132,14 @@ def test_a_call_goes_to_a_free_process_that_holds_what_it_needs() -> None:
             assert executor.submit_near(wanted, spared, os.getpid).result() == pid
 
 
+def test_processes_that_can_be_chosen_have_ended_once_their_executor_is_shut_down() -> None:
+    with PinnedExecutor(2) as executor:
+        for call in [executor.submit(os.getpid) for _ in range(2)]:
+            call.result()
+        processes = list(executor._processes.values())
+    assert [process.exitcode for process in processes] == [0, 0]
+
+
 def test_models_are_not_kept_by_workers_that_outlive_the_run() -> None:
     with spawned(1) as executor, pytest.raises(ConfigError, match="run: keep_models must be 0 with the executor"):
         small_run(executor=executor, keep_models=1)

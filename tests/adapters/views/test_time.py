@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbt_adapters import views
-from gpbt_core import Optimizer, Status
+from gpbt_adapters.views.notes import times_of
+from gpbt_core import Optimizer, Record, Status
 from toy_runs import SPACE, run_small, small
 from toy_trainables import Descent, Slow
 
@@ -180,3 +181,17 @@ def test_saved_steps_are_given_as_time() -> None:
     optimizer = run_small(small(preset="greedy", population=12), Slow).optimizer
     assert optimizer.tally.saved
     assert any(f"saved {optimizer.tally.saved} step" in said for said in views.time_spent(optimizer))
+
+
+def test_the_notes_of_a_trial_are_read_once_however_many_views_need_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def counting(record: Record) -> Any:
+        read.append(record.trial.id)
+        return times_of(record)
+
+    monkeypatch.setattr(views.time, "times_of", counting)
+    optimizer = _told([1.0, 2.0])
+    assert ("time", views.time_spent(optimizer)[0]) in views.brief(optimizer)
+    views.estimates(optimizer)
+    assert read == [record.trial.id for record in optimizer.records]

@@ -1,6 +1,8 @@
 """What is said of a run: the tree, scores, schedules, savings and failures, at any size."""
 
+import gc
 import itertools
+import weakref
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,20 @@ from looked_at import SPACE, run_of
 from runs import SPACE as ANY_SPACE
 from runs import World, run_sequentially, setups
 from strategies import examples
+
+
+def test_a_view_is_computed_once_per_state_and_forgotten_with_it() -> None:
+    optimizer = Optimizer(SPACE, population=4, steps=2, preset="random")
+    table = views.trials(optimizer)
+    assert views.trials(optimizer.state) is table is views.scores(optimizer).trials
+    kept = weakref.ref(table)
+    del table
+    (trial,) = optimizer.ask()
+    gc.collect()
+    assert kept() is None
+    assert len(views.trials(optimizer)) == 1
+    optimizer.tell(trial, 0.5)
+    assert views.trials(optimizer).loss.tolist() == [0.5]
 
 
 @given(setup=setups(), until=st.integers(0, 40))

@@ -63,7 +63,7 @@ def spent(run: Run) -> Figure:
         yaxis=_time_axis(f"{unit} of workers"),
         legend=legend_above(),
     )
-    return {"data": data if view.spans else [], "layout": layout}
+    return {"data": data if view.known else [], "layout": layout}
 
 
 @attrs.frozen

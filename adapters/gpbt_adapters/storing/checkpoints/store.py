@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -302,7 +303,7 @@ def listing(directory: Path, *, flushed: bool) -> dict[str, dict[str, int | str]
             if flushed:
                 flush(path)
             continue
-        if path.is_symlink() or not path.is_file():
+        if not stat.S_ISREG(path.lstat().st_mode):  # lstat says so if the file has just been deleted
             raise OSError(errno.EINVAL, "neither a file nor a directory", str(path))
         if flushed:
             flush(path)

@@ -7,7 +7,7 @@ logarithm), drawn from the seed, the trial and the step alone. Shown are the sha
 and end of the run in which they train, and the final best score on two problems (noisy quadratics, higher is better),
 both means over seeds: for gpbt with each `max_concurrent` and `quorum`, for PBT with a barrier after each step, and for
 PBT without any. Asking takes no time. The last segments leave workers idle, whatever the method; the more so the
-shorter the training. Exits with an error where no setting of gpbt reaches 90 % for some number of workers.
+shorter the training. Exits with an error where no setting of gpbt reaches 90% for some number of workers.
 """
 
 import argparse

@@ -673,8 +673,8 @@ class Truncation(ReproductionRule):
         ConfigError: An option is out of its range.
 
     References:
-        Jaderberg et al., "Population Based Training of Neural Networks" (2017), truncation selection: the bottom 20 %
-        copy the top 20 %.
+        Jaderberg et al., "Population Based Training of Neural Networks" (2017), truncation selection: the bottom 20%
+        copy the top 20%.
     """
 
     name: ClassVar[str] = "truncation"

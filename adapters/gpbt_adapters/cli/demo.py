@@ -242,7 +242,7 @@ def conclusions(outcomes: Sequence[Outcome]) -> list[str]:
         reach = float(scipy.stats.t.ppf(0.975, seeds - 1) * np.std(gains, ddof=1) / math.sqrt(seeds))
         verdict = "a clear difference" if abs(mean) > reach else "no clear difference"
         sentences.append(
-            f"{against} ± {reach:.3f} (95 % interval of the mean, {seeds} seeds; lower in {wins}): {verdict}."
+            f"{against} ± {reach:.3f} (95% interval of the mean, {seeds} seeds; lower in {wins}): {verdict}."
         )
     return sentences
 

@@ -23,7 +23,7 @@ from gpbt_core.state import State
 __all__ = ["Compared", "Comparison", "Group", "Pairing", "compare"]
 
 ENOUGH = 6
-"""The minimum number of pairs for a test: with fewer, even if all are won, p is above 5 %."""
+"""The minimum number of pairs for a test: with fewer, even if all are won, p is above 5%."""
 
 
 @attrs.frozen(kw_only=True, eq=False)

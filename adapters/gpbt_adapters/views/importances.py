@@ -26,7 +26,7 @@ _SHUFFLES = 19  # for methods that take longer; the chance above is then 1 in 20
 _WAVES = 2  # per number: a slope and a bend
 _MOST = 1000  # trials that are compared; of more, a sample
 _PARTS = 10  # of the trials, each left out once for the intervals
-_NORMAL = 1.645  # standard errors on either side of an interval of 90 %
+_NORMAL = 1.645  # standard errors on either side of an interval of 90%
 
 Floats = NDArray[np.float64]
 Groups = NDArray[np.int64]
@@ -38,7 +38,7 @@ class Importance(Mapping[str, float]):
 
     Attributes:
         shares: By name, in the order of the space; they sum to 1, and are equal if the losses show no differences.
-        low: By name, the lower end of a 90 % interval of the share.
+        low: By name, the lower end of a 90% interval of the share.
         high: By name, its upper end.
         floor: By name, the share that a hyperparameter without effect reaches by chance; in [0, 1].
         named: The names whose share is above their floor, the largest share first. The comparison of siblings also asks
@@ -225,7 +225,7 @@ def _by_siblings(
 
     An effect is the R^2 of a regression of the normal scores of the losses on one hyperparameter, with a constant for
     each litter, less what chance explains on average. It is compared with effects after permuting the scores within
-    litters; the floor is what the largest of all standardized effects exceeds in 1 % of the permutations (Westfall and
+    litters; the floor is what the largest of all standardized effects exceeds in 1% of the permutations (Westfall and
     Young 1993, the max-T procedure). A searcher tries configs near good ones, so good trials are alike in
     hyperparameters without effect, too: an effect stands alone if it is as large beside the largest of the others.
     """

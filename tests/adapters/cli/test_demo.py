@@ -70,7 +70,7 @@ def test_it_shows_the_schedule_the_comparison_and_what_follows(capsys: pytest.Ca
     for method in METHODS:
         assert method in printed
     assert "learning_rate_init" in printed
-    assert "95 % interval" in printed
+    assert "95% interval" in printed
 
 
 def test_a_difference_within_the_noise_is_not_called_one() -> None:

@@ -72,6 +72,11 @@ def _reported(state: State, event: Reported) -> State:
     status = following(record, "report", "report")
     if not record.steps < event.step <= record.trial.steps:
         trial = record.trial
+        if record.steps == trial.steps:
+            raise ProtocolError(
+                f"report: trial {trial.id} has already reported the last step of its segment, {trial.steps}; tell it, "
+                f"got step {event.step}"
+            )
         hint = "; steps count from the start of the segment: subtract trial.start_step" if trial.start_step else ""
         raise ProtocolError(
             f"report: the step must be one of the segment of trial {trial.id}, from {record.steps + 1} to "

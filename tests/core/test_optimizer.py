@@ -144,6 +144,19 @@ def test_a_trial_that_is_to_stop_reports_no_more_and_is_told_with_its_last_score
     assert trial_id in optimizer.released()
 
 
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_trial_that_has_reported_its_last_step_is_to_be_told(step: int) -> None:
+    optimizer = make()
+    (trial,) = optimizer.ask()
+    optimizer.report(trial.id, 2, 0.5)
+    state = optimizer.state
+    with pytest.raises(
+        ProtocolError, match=f"already reported the last step of its segment, 2; tell it, got step {step}$"
+    ):
+        optimizer.report(trial.id, step, 0.5)
+    assert optimizer.state is state
+
+
 @pytest.mark.parametrize("step", [0, -1, 1, 3])
 def test_steps_rise_within_the_segment(step: int) -> None:
     optimizer = make()

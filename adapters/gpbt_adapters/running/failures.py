@@ -85,10 +85,11 @@ class Failures:
         if not enough and not (stuck and self._ends_the_run()):
             return None
         count = "the trial" if self._row == 1 else f"{self._row} trials in a row"
+        back = "the trial is given back" if len(self.held) == 1 else f"{len(self.held)} trials are given back"
         happened = f"{count} failed for one reason: {self.held[-1][1]}"
         return RepeatedFailureError(
-            f"run: {happened}; mend it and call run again: {len(self.held)} of them are given back. If some configs "
-            f"may fail so, pass failures_in_a_row=None",
+            f"run: {happened}; fix the cause and call run again: {back}. If you expect some configs to fail this way, "
+            f"pass failures_in_a_row=None",
             happened,
         )
 

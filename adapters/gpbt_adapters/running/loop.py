@@ -37,7 +37,7 @@ from gpbt_adapters.storing.checkpoints import MissingCheckpointError, Store
 from gpbt_adapters.trainables.random_states import setup_seed
 from gpbt_adapters.trainables.trainable import Factory
 from gpbt_adapters.views import Timing, noted
-from gpbt_adapters.views.words import counted
+from gpbt_adapters.views.words import counted, printable
 from gpbt_core.errors import GpbtError, ProtocolError
 from gpbt_core.optimizer import Optimizer
 from gpbt_core.records import Status, Trial
@@ -475,7 +475,9 @@ class Loop:
                 f"run: a segment cannot be sent to the workers, or not be read by them: {error!r}; what is sent is the "
                 f"factory, the store and the config, which workers read with the modules that they can import"
             ) from error
-        logger.warning("the workers of trials %s died: %r", [one.trial.id for one in lost], error)
+        ids = ", ".join(str(one.trial.id) for one in lost)
+        whose = f"worker of trial {ids}" if len(lost) == 1 else f"workers of trials {ids}"
+        logger.warning("the %s died: %s", whose, _cause(error))
         for one in lost:
             if self.ending or self._pool.stillborn:  # the interrupt may be the cause, or no worker ever started
                 self._requeue(one.trial)
@@ -493,7 +495,7 @@ class Loop:
             self._requeue(trial)
             return
         self._suspects.discard(trial.id)
-        reason = f"its worker died {counted(deaths, 'time')}, the last time of {error!r}"
+        reason = f"its worker died {counted(deaths, 'time')}, the last time with {_cause(error)}"
         self._hold_or_fail(trial, reason, fruitless=True)  # nobody knows how far it got
         self._judge_failures()
 
@@ -619,3 +621,8 @@ def configs_change(optimizer: Optimizer) -> bool:
 def _broken(future: "Future[Any]") -> bool:
     """Whether a future failed because its pool did."""
     return not future.cancelled() and isinstance(future.exception(), BrokenExecutor)
+
+
+def _cause(error: BaseException) -> str:
+    """What a worker died of, on one line."""
+    return printable(f"{type(error).__name__}: {error}")

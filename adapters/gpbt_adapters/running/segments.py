@@ -478,7 +478,7 @@ def train_packed_segment(order: Order, package: Package, store: Store, keep: int
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def factory() -> Trainable:
-        return _unpack(package, store)()
+        return _made(_unpack(package, store))  # an error names the factory of the caller, not this one
 
     outcome = train_segment(order, factory, store, kept=_kept_of(package, keep))
     if outcome.error is not None:

@@ -51,9 +51,9 @@ def advice(
 
 
 def _wait(state: State) -> Finding:
-    left = state.generations - state.open.index
     return Finding(
-        level="good", text=f"Let it go on: {counted(left, 'generation')} of {state.generations} are not closed yet."
+        level="good",
+        text=f"Let the run finish: {state.open.index} of {counted(state.generations, 'generation')} complete so far.",
     )
 
 

@@ -46,10 +46,11 @@ def gain_over_constant(run: Run) -> Gain | None:
     configs were tried to the end.
 
     Returns:
-        The gain, unknown where no constant config was scored that late; None if no trial is completed.
+        The gain, unknown where no constant config was scored that late; None if no trial is completed, and as long as
+        the first generation trains, in which all configs are constant.
     """
     state = state_of(run)
-    if state.final is None:
+    if state.final is None or _beginning(state):
         return None
     best = state.records[state.final]
     if isinstance(state.settings.reproduction, Controlled):
@@ -58,10 +59,13 @@ def gain_over_constant(run: Run) -> Gain | None:
 
 
 def gain_over_first(run: Run) -> Gain | None:
-    """The gain over the best trial of the first generation, that of more training included; None if there is none."""
+    """The gain over the best trial of the first generation, that of more training included.
+
+    None if there is no such trial, and as long as that generation trains.
+    """
     state = state_of(run)
     first = [record for record in state.records if record.trial.generation == 0 and record.status is Status.COMPLETED]
-    if state.final is None or not first:
+    if state.final is None or _beginning(state) or not first:
         return None
     best, other = state.records[state.final], min(first, key=_loss)
     score, step = _score(state, other), end_of(other)
@@ -72,6 +76,11 @@ def gain_over_first(run: Run) -> Gain | None:
     if best.trial.generation == 0:
         text = "The best trial is one of the first generation: nothing after it was better."
     return Gain(gain=_loss(other) - _loss(best) + 0.0, score=score, step=step, kind="first", text=text)
+
+
+def _beginning(state: State) -> bool:
+    """Whether the first generation still trains, so that there is nothing to compare it with."""
+    return state.open.index == 0 and not state.finished
 
 
 def _over_controls(state: State, best: Record) -> Gain:

@@ -36,7 +36,7 @@ def story(run: Run) -> tuple[str, ...]:
         >>> while not optimizer.finished:
         ...     for trial in optimizer.ask():
         ...         optimizer.tell(trial.id, trial.config["rate"] + trial.id)
-        >>> story(optimizer)[-1].startswith("The best schedule ends after step 1 of 4: of ")
+        >>> story(optimizer)[-1].startswith("The best schedule ends after step 1 of 4: ")
         True
     """
     told = shape(run)
@@ -73,7 +73,7 @@ def _constant(state: State, line: Sequence[Record]) -> str:
     ]
     if not pairs:
         return f"{start}: no other config was tried from its weights."
-    return f"{start}: of {counted(len(pairs), 'other config')} tried from the same weights, {_worse(pairs)}."
+    return f"{start}: {_among(len(pairs), 'other config', 'tried from the same weights')}{_worse(pairs)}."
 
 
 def _early(state: State, best: Record, end: int) -> str:
@@ -83,7 +83,7 @@ def _early(state: State, best: Record, end: int) -> str:
     pairs = [(one, best) for generation in generations for one in _scored(state, best.trial.id, generation)]
     if not pairs:
         return f"{start}, because no trial that continued from its weights was scored."
-    return f"{start}: of {counted(len(pairs), 'trial')} that continued from its weights, {_worse(pairs)}."
+    return f"{start}: {_among(len(pairs), 'trial', 'that continued from its weights')}{_worse(pairs)}."
 
 
 def _scored(state: State, parent: int, generation: int) -> list[Record]:
@@ -102,13 +102,22 @@ def _worse(pairs: Sequence[tuple[Record, Record]]) -> str:
     if above:
         by = f"by {number(above[0])}" if len(above) == 1 else f"by {number(float(min(above)))} or more"
         middle = f" (median {number(float(statistics.median(above)))})" if len(above) > 2 else ""
-        parts.append(f"{len(above)} scored worse {by}{middle}")
+        parts.append(f"{_share(len(above), len(pairs))}scored worse {by}{middle}")
     if stopped:
-        parts.append(f"{stopped} {'was' if stopped == 1 else 'were'} stopped early")
+        parts.append(f"{_share(stopped, len(pairs))}{'was' if stopped == 1 else 'were'} stopped early")
     rest = len(pairs) - len(above) - stopped
     if rest:
-        parts.append(f"{rest} did as well or better at first, but no line that continued from there ended better")
+        most = _share(rest, len(pairs))
+        parts.append(f"{most}did as well or better at first, but no line that continued from there ended better")
     return ", ".join(parts)
+
+
+def _among(count: int, noun: str, which: str) -> str:
+    return f"the only {noun} {which} " if count == 1 else f"of {counted(count, noun)} {which}, "
+
+
+def _share(part: int, whole: int) -> str:
+    return "" if whole == 1 else "all " if part == whole else f"{part} "
 
 
 def _completed(one: Record, other: Record) -> bool:

@@ -165,12 +165,15 @@ def test_a_segment_whose_worker_died_is_trained_again(
     assert records(result) == records(serial)
 
 
-def test_a_trial_that_kills_its_workers_fails_after_the_retries_and_harms_no_other(bad: int) -> None:
+def test_a_trial_that_kills_its_workers_fails_after_the_retries_and_harms_no_other(
+    bad: int, caplog: pytest.LogCaptureFixture
+) -> None:
     optimizer = run_small(small(), Deadly, workers=2, retries=1).optimizer
     ((trial_id, reason),) = failed(optimizer).items()
     assert trial_id == bad
     assert reason is not None
-    assert reason.startswith("its worker died 2 times")
+    assert reason.startswith("its worker died 2 times, the last time with BrokenProcessPool: A process in the ")
+    assert f"the worker of trial {bad} died: BrokenProcessPool: A process in the " in caplog.text
     assert optimizer.finished
 
 
@@ -190,7 +193,10 @@ def test_trials_that_all_kill_their_workers_end_the_run_and_are_given_back(
 ) -> None:
     optimizer, store = small(), CheckpointStore(durable=False)
     monkeypatch.setenv("GPBT_TEST_EXIT", way)
-    with pytest.raises(ConfigError, match="2 trials in a row failed for one reason: its worker died 1 time, "):
+    with pytest.raises(
+        ConfigError,
+        match=r"2 trials in a row failed .*: its worker died 1 time, .*; fix the cause and .*: 2 trials are given back",
+    ):
         run_small(optimizer, Exiting, workers=1, retries=0, failures_in_a_row=2, store=store)
     assert not failed(optimizer)
     monkeypatch.delenv("GPBT_TEST_EXIT")

@@ -151,7 +151,7 @@ def test_a_trial_that_kills_its_workers_fails_after_the_retries_which_ray_does_n
     ((trial_id, reason),) = failed(optimizer).items()
     assert trial_id == bad
     assert reason is not None
-    assert reason.startswith("its worker died 2 times, the last time of WorkerCrashedError")
+    assert reason.startswith("its worker died 2 times, the last time with WorkerCrashedError")
     assert sum(isinstance(event, Requeued) for event in optimizer.events) == 1
 
 

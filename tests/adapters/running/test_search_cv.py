@@ -384,6 +384,12 @@ def test_a_resampler_in_a_pipeline_makes_the_samples_of_the_last_step(first: str
         search.fit(X[few], Y[few], sgdclassifier__sample_weight=np.ones(60))
 
 
+@pytest.mark.parametrize("score", ["good", None, np.ones(2), {"odd": "good"}])
+def test_a_scorer_whose_result_is_not_a_number_ends_the_search_at_once(score: object) -> None:
+    with pytest.raises(ValueError, match=r"^the scorer '(score|odd)' must return a number, got .* of type \w+$"):
+        _search(scoring=lambda *_: score, refit="odd").fit(X, Y)
+
+
 def test_a_scorer_that_is_not_finite_is_named_with_its_fold() -> None:
     def scorer(estimator: Any, features: Any, target: Any) -> dict[str, float]:
         del estimator, target

@@ -1,5 +1,6 @@
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -221,6 +222,21 @@ def test_a_packed_factory_trains_the_same(store: CheckpointStore, size: int) -> 
     sent: Package = pickle.loads(pickle.dumps(package))  # noqa: S301 - its own
     assert len(pickle.dumps(package)) < 1000
     assert train_packed_segment(_order(), sent, store).scores == _undisturbed(3)
+
+
+def _unread() -> Descent:
+    raise FileNotFoundError("data.npz")
+
+
+def test_a_worker_names_the_factory_that_raised(store: CheckpointStore) -> None:
+    outcome = train_packed_segment(_order(), pack(_unread, store), store)
+    assert isinstance(outcome.error, ConfigError)
+    found = re.search(
+        r"the factory <function (\S+) .*> must return a trainable, it raised FileNotFoundError: data.npz",
+        str(outcome.error),
+    )
+    assert found is not None
+    assert found[1] == "_unread"
 
 
 def test_lambdas_and_functions_of_the_main_program_travel_by_value(store: CheckpointStore, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_there_is_no_advice_without_a_result_and_little_on_the_way() -> None:
     assert advice(optimizer) == ()
     (trial,) = optimizer.ask()
     optimizer.tell(trial, 1.0)
-    assert "Let it go on" in _texts(optimizer)
+    assert "Let the run finish: 0 of 1 generation complete so far." in _texts(optimizer)
     assert "replay" not in _texts(optimizer)
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pytest
 
-from gpbt_adapters.views import gain_over_constant, gain_over_first
+from gpbt_adapters.views import brief, gain_over_constant, gain_over_first
 from gpbt_core import Float, Optimizer, Space, Status
 from gpbt_core.space.parameters import alike
 
@@ -95,3 +95,12 @@ def test_the_gain_over_the_first_generation_is_the_difference_of_the_best_scores
 def test_a_run_without_a_completed_trial_gained_nothing_that_is_known() -> None:
     optimizer = Optimizer(Space(rate=Float(0, 1)), population=4, steps=4)
     assert gain_over_constant(optimizer) is gain_over_first(optimizer) is None
+
+
+@pytest.mark.parametrize("controls", [0, 2])
+def test_there_is_no_gain_while_the_first_generation_trains(controls: int) -> None:
+    optimizer = Optimizer(Space(rate=Float(0, 1)), population=8, steps=6, controls=controls)
+    for trial in optimizer.ask(count=4):
+        optimizer.tell(trial, trial.config["rate"])
+    assert gain_over_constant(optimizer) is gain_over_first(optimizer) is None
+    assert "gain" not in dict(brief(optimizer))

@@ -1,5 +1,7 @@
 """Why the best schedule is one config all the time, or ends early."""
 
+import pytest
+
 from gpbt_adapters.views import story
 from gpbt_core import Float, Optimizer, Space
 
@@ -14,14 +16,21 @@ def _run(score: dict[str, float], **settings: object) -> Optimizer:
     return optimizer
 
 
-def test_a_schedule_that_ends_early_says_what_went_on_from_it() -> None:
-    optimizer = _run({"rate": 1.0, "depth": 1.0})
+@pytest.mark.parametrize(
+    ("settings", "only"),
+    [({}, True), ({"reproduction": ("genealogical", {"parents": None, "c": 9.0})}, False)],
+)
+def test_a_schedule_that_ends_early_says_what_went_on_from_it(settings: dict[str, object], *, only: bool) -> None:
+    optimizer = _run({"rate": 1.0, "depth": 1.0}, **settings)
     (early,) = story(optimizer)
     best = optimizer.best
-    assert early.startswith(f"The best schedule ends after step {best.trial.start_step + best.trial.steps} of 10: of ")
-    assert "that continued from its weights" in early
+    assert early.startswith(f"The best schedule ends after step {best.trial.start_step + best.trial.steps} of 10: ")
     went = [record for record in optimizer.records if record.trial.parent == best.trial.id]
-    assert f"{len(went)} scored worse by " in early
+    if len(went) == 1:
+        assert ": the only trial that continued from its weights scored worse by " in early
+    else:
+        assert f": of {len(went)} trials that continued from its weights, all scored worse by " in early
+    assert (len(went) == 1) is only
 
 
 def test_a_schedule_that_never_changes_says_what_else_was_tried() -> None:

@@ -36,7 +36,7 @@ class FitFailedError(GpbtError, RuntimeError):
 
 
 class ScoreError(GpbtError, ValueError):
-    """A scorer did not return a finite number."""
+    """A scorer did not return a number, or one that is not finite."""
 
 
 @attrs.frozen(kw_only=True)
@@ -56,13 +56,17 @@ class Scoring:
     train: bool = False
 
     def scores(self, estimator: Any, data: "ScoredData") -> dict[str, float]:
-        """All scores by name; a single one is called "score"."""
+        """All scores by name; a single one is called "score".
+
+        Raises:
+            ScoreError: One is not a number.
+        """
         if data.quick is not None:
             return {"score": data.quick(estimator, data.features, lambda: float(self._call(estimator, data)))}
         scores = self._call(estimator, data)
         if not isinstance(scores, dict):
-            return {"score": float(scores)}
-        return {name: float(score) for name, score in scores.items()}
+            scores = {"score": scores}
+        return {name: _number(score, name) for name, score in scores.items()}
 
     def _call(self, estimator: Any, data: "ScoredData") -> Any:
         given = (data.features,) if data.target is None else (data.features, data.target)
@@ -271,6 +275,20 @@ class FoldsTrainable(Trainable):
             if not self._factory.raising:
                 raise
             raise FitFailedError(error) from error
+
+
+def _number(score: Any, name: str) -> float:
+    """A score as a float.
+
+    Raises:
+        ScoreError: It is not a number.
+    """
+    try:
+        return float(score)
+    except (TypeError, ValueError) as error:
+        raise ScoreError(
+            f"the scorer {name!r} must return a number, got {score!r} of type {type(score).__name__}"
+        ) from error
 
 
 def _finite(scores: Mapping[str, float], name: str, fold: int) -> float:

@@ -5,11 +5,13 @@ The display never ends or disturbs a run: once the terminal is closed, its outpu
 """
 
 import contextlib
+import errno
 import html
 import importlib
 import io
 import logging
 import math
+import os
 import sys
 import time
 from types import TracebackType
@@ -237,16 +239,23 @@ class _Outlet(io.TextIOBase):
                 self._stream.write(text)
             except UnicodeEncodeError:
                 self._stream.write(text.encode("ascii", "replace").decode("ascii"))
-            except (OSError, ValueError):
-                self.there = False
+            except (OSError, ValueError) as error:
+                self._lose(error)
         return len(text)
 
     def flush(self) -> None:
         if self.there:
             try:
                 self._stream.flush()
-            except (OSError, ValueError):
-                self.there = False
+            except (OSError, ValueError) as error:
+                self._lose(error)
+
+    def _lose(self, error: Exception) -> None:
+        self.there = False
+        if isinstance(error, OSError) and error.errno in {errno.EIO, errno.EPIPE}:
+            # Python flushes what is left as it exits, and would exit with status 120 if nobody can take it.
+            with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
+                os.dup2(nothing.fileno(), self._stream.fileno())
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

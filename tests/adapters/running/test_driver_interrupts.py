@@ -202,7 +202,7 @@ def test_a_terminal_that_goes_away_ends_no_run(tmp_path: Path, progress: str) ->
         stdout=subprocess.PIPE,
         stderr=theirs,
         text=True,
-        env=environment(),
+        env=environment() | {"PYTHONUNBUFFERED": ""},  # what stays in a buffer is flushed as Python exits
         start_new_session=True,
     ) as process:
         os.close(theirs)
@@ -219,14 +219,14 @@ def test_a_pipe_whose_reader_is_gone_ends_no_run(tmp_path: Path) -> None:
     program.write_text(PROGRAM)
     ours, theirs = os.pipe()
     with subprocess.Popen(
-        [sys.executable, str(program), "80", "{'progress': 'rich'}"],  # for some 5 s: the first line comes after 2
+        [sys.executable, str(program), "80", "{'progress': 'rich'}"],  # for some 5 s: the first line comes after 1
         stdout=subprocess.PIPE,
         stderr=theirs,
         text=True,
-        env=environment(),
+        env=environment() | {"PYTHONUNBUFFERED": ""},  # what stays in a buffer is flushed as Python exits
     ) as process:
         os.close(theirs)
         os.close(ours)
         out, _ = process.communicate(timeout=120)
-    assert process.returncode in {0, 120}  # 120: Python could not flush stderr as it ended
+    assert process.returncode == 0
     assert out.splitlines()[-1] == "best True"

@@ -143,5 +143,5 @@ def test_processes_that_can_be_chosen_have_ended_once_their_executor_is_shut_dow
 def test_models_are_not_kept_by_workers_that_outlive_the_run() -> None:
     with spawned(1) as executor, pytest.raises(ConfigError, match="run: keep_models must be 0 with the executor"):
         small_run(executor=executor, keep_models=1)
-    with pytest.raises(ConfigError, match="run: keep_models must be at least 0, got -1"):
+    with pytest.raises(ConfigError, match="run: keep_models must be a number of at least 0, got -1"):
         small_run(keep_models=-1)

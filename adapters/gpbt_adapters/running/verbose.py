@@ -1,5 +1,7 @@
 """What `GPBTSearchCV` prints on stdout, with or without a terminal, as scikit-learn's searches do."""
 
+import contextlib
+
 from gpbt_adapters.views import timing_of
 from gpbt_adapters.views.words import duration, number, printable, settings, span
 from gpbt_core.optimizer import Optimizer
@@ -22,9 +24,14 @@ class PrintedLines:
     def gpbt_event(self, event: Event, optimizer: Optimizer) -> None:
         """Prints what has ended."""
         if isinstance(event, Told) and self._trials:
-            print(_trial(optimizer.records[event.trial_id], optimizer), flush=True)  # noqa: T201 - as scikit-learn does
+            _say(_trial(optimizer.records[event.trial_id], optimizer))
         if isinstance(event, Planned) or (isinstance(event, Told) and optimizer.extinct):
-            print(_generation(optimizer), flush=True)  # noqa: T201 - likewise
+            _say(_generation(optimizer))
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):  # a terminal that is gone ends no search
+        print(line, flush=True)  # noqa: T201 - as scikit-learn does
 
 
 def _trial(record: Record, optimizer: Optimizer) -> str:

@@ -1,3 +1,5 @@
+import errno
+import io
 import pickle
 from collections.abc import Iterator
 from typing import Any
@@ -440,6 +442,17 @@ def test_more_verbose_searches_print_generations_and_trials_without_a_terminal(
     search = _search(verbose=10, population=2, steps=2).fit(X, Y)
     lines = capsys.readouterr().out.splitlines()[1:]
     assert sum(line.startswith("[trial ") for line in lines) == len(search.cv_results_["trial"])
+
+
+def test_a_verbose_search_outlives_its_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            if text.startswith("["):
+                raise OSError(errno.EIO, "Input/output error")
+            return len(text)
+
+    monkeypatch.setattr("sys.stdout", Closed())
+    assert hasattr(_search(verbose=10, population=2, steps=2).fit(X, Y), "best_score_")
 
 
 class _Forgetful(SGDClassifier):  # type: ignore[misc]  # scikit-learn ships no types

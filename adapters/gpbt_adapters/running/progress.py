@@ -14,6 +14,7 @@ import math
 import os
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self, TextIO, cast
 
@@ -254,7 +255,7 @@ class _Outlet(io.TextIOBase):
         self.there = False
         if isinstance(error, OSError) and error.errno in {errno.EIO, errno.EPIPE}:
             # Python flushes what is left as it exits, and would exit with status 120 if nobody can take it.
-            with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
+            with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("wb") as nothing:
                 os.dup2(nothing.fileno(), self._stream.fileno())
 
 

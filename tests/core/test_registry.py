@@ -209,7 +209,7 @@ def _watches_something_else(evnt: Any) -> None:
             r"must return a list of SearcherSpec, got SearcherSpec\(name='one'",
         ),
         (
-            {"gpbt_searchers": _answers([SearcherSpec(name="made", summary="", build=Uniform())])},  # type: ignore[arg-type]
+            {"gpbt_searchers": _answers([SearcherSpec(name="made", summary="", build=Uniform())])},  # type: ignore[arg-type]  # an instance
             "build of 'made' must be callable, such as the class itself, got <",
         ),
         ({"gpbt_searchers": _answers([Uniform()])}, "gpbt_searchers of .*: each offer must be a SearcherSpec, got <"),

@@ -208,7 +208,7 @@ def _comparison(outcomes: Sequence[Outcome]) -> Table:
             f"{np.mean([outcome.steps for outcome in mine]):.0f}",
             _spread([outcome.validation_loss for outcome in mine]),
             _spread([outcome.test_loss for outcome in mine]),
-            _spread([100 * outcome.test_error for outcome in mine], digits=1) + " %",
+            _spread([100 * outcome.test_error for outcome in mine], digits=1) + "%",
         )
     return table
 

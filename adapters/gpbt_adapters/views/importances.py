@@ -182,7 +182,7 @@ def measured(
     if np.unique(litters).size == litters.size or not _varies(losses, litters):
         shares, floor = np.full(len(space), 1 / max(1, len(space))), np.ones(len(space))
         return _record(space, records, shares, np.zeros(len(space)), np.ones(len(space)), floor)
-    alone = np.ones(len(space), bool)
+    alone = None
     if method is None:
         shares, floor, left_out, alone = _by_siblings(space, records, litters)
     else:
@@ -289,12 +289,13 @@ def _effects(
 
 def _columns(values: Floats, *, categorical: bool) -> Floats:
     """What a score may depend on: waves of the rank of a number, each category, and whether the parameter is active."""
+    from scipy.stats import rankdata
+
     active = ~np.isnan(values)
     if categorical:
         columns = [values == one for one in np.unique(values[active])]
     else:
-        place = np.full(values.size, 0.5)  # whose waves are ignored where the parameter is not active
-        place[active] = (_ranks(values[active]) - 0.5) / max(1, active.sum())
+        place = (rankdata(values, nan_policy="omit") - 0.5) / max(1, active.sum())
         columns = [np.where(active, np.cos(np.pi * wave * place), 0.0) for wave in range(1, _WAVES + 1)]
     return np.stack([*columns, active], axis=1).astype(np.float64)
 
@@ -316,18 +317,13 @@ def _centred(values: Floats, litters: Groups) -> Floats:
 def _normal_scores(losses: Floats, generations: Groups) -> Floats:
     """Blom's scores of the ranks within each generation: the size of the losses, which fall in training, drops out."""
     from scipy.special import ndtri
+    from scipy.stats import rankdata
 
     scores = np.empty(losses.size)
     for generation in np.unique(generations):
         those = generations == generation
-        scores[those] = ndtri((_ranks(losses[those]) - 0.375) / (those.sum() + 0.25))
+        scores[those] = ndtri((rankdata(losses[those]) - 0.375) / (those.sum() + 0.25))
     return scores
-
-
-def _ranks(values: Floats) -> Floats:
-    """Ranks from 1; equal values share their mean rank. As `scipy.stats.rankdata`, whose import takes too long."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[places]
 
 
 def _normalized(effects: Floats) -> tuple[Floats, float]:

@@ -77,7 +77,7 @@ def test_a_factory_in_a_function_is_told_from_a_trainable_before_it_costs_trials
     with pytest.raises(ConfigError, match=r"must return a trainable, got <.*Nested.*>; that is a factory itself"):
         run(optimizer, Nested, progress=False)  # type: ignore[arg-type]  # as a lambda around a factory
     with pytest.raises(ConfigError, match=r"must return a trainable, got None$"):
-        run(optimizer, lambda: None, progress=False)  # type: ignore[arg-type,return-value]
+        run(optimizer, lambda: None, progress=False)  # type: ignore[arg-type,return-value]  # no trainable
     assert run(optimizer, Nested(), progress=False).optimizer.finished
 
 
